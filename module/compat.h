@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The only place that knows kernel versions.
+ *
+ * A driver outside the kernel tree meets an interface that moves.  Here is
+ * each move that this module met, and what hides it.  Nothing here takes a
+ * lock.  A missing kernel name is never defined: what stands in for it has
+ * the prefix vmademo_, because stable kernels take such names over later.
+ *
+ *   since  what changed                                   hidden by
+ *   -----  ---------------------------------------------  ---------------------
+ *   6.4    __filemap_get_folio(): NULL became ERR_PTR     vmademo_get_folio()
+ *   6.5    generic_file_splice_read() went                vmademo_splice_read
+ *   6.6    inode timestamps got accessors                 vmademo_init_times()
+ *   6.8    .error_remove_page() became ..._folio()        VMADEMO_ERROR_REMOVE
+ *   6.10   write_cache_pages() is replaced by             vmademo_write_dirty()
+ *          writeback_iter(), and gone since 6.18
+ *   6.12   .write_begin/.write_end take a folio           VMADEMO_WRITE_BEGIN...
+ *   6.17   ... and a kiocb instead of the file            VMADEMO_WRITE_BEGIN...
+ *   6.19   filemap_alloc_folio() takes a mempolicy        vmademo_alloc_folio()
+ */
+#ifndef VMADEMO_COMPAT_H
+#define VMADEMO_COMPAT_H
+
+#include <linux/err.h>
+#include <linux/fs.h>
+#include <linux/pagemap.h>
+#include <linux/splice.h>
+#include <linux/version.h>
+#include <linux/writeback.h>
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 1, 0)
+#error "vmademo needs Linux 6.1 or newer"
+#endif
+
+/* Returns the locked folio at index, made if it was not cached, or ERR_PTR. */
+static inline struct folio *vmademo_get_folio(struct address_space *mapping,
+					      pgoff_t index)
+{
+	struct folio *folio = __filemap_get_folio(mapping, index,
+			FGP_LOCK | FGP_WRITE | FGP_CREAT | FGP_STABLE,
+			mapping_gfp_mask(mapping));
+
+	return folio ?: ERR_PTR(-ENOMEM);
+}
+
+/* Returns a new folio of 2^order pages, in no mapping yet, or NULL. */
+static inline struct folio *vmademo_alloc_folio(gfp_t gfp, unsigned int order)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 19, 0)
+	return filemap_alloc_folio(gfp, order, NULL);
+#else
+	return filemap_alloc_folio(gfp, order);
+#endif
+}
+
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)
+#define vmademo_splice_read	filemap_splice_read
+#else
+#define vmademo_splice_read	generic_file_splice_read
+#endif
+
+static inline void vmademo_init_times(struct inode *inode)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 7, 0)
+	simple_inode_init_ts(inode);
+#else
+	inode->i_atime = current_time(inode);
+	inode->i_mtime = inode->i_atime;
+	inode->i_ctime = inode->i_atime;
+#endif
+}
+
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 8, 0)
+#define VMADEMO_ERROR_REMOVE	.error_remove_folio = generic_error_remove_folio
+#else
+#define VMADEMO_ERROR_REMOVE	.error_remove_page = generic_error_remove_page
+#endif
+
+/*
+ * .write_begin and .write_end: what they are called with, and how the folio
+ * is handed over.  Each definition names its parameters the same, so that the
+ * function bodies need not know.
+ */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 17, 0)
+#define VMADEMO_WRITE_FILE	const struct kiocb *iocb
+#else
+#define VMADEMO_WRITE_FILE	struct file *file
+#endif
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 12, 0)
+#define VMADEMO_WRITE_BEGIN_ARGS					\
+	VMADEMO_WRITE_FILE, struct address_space *mapping,		\
+	loff_t pos, unsigned int len, struct folio **foliop, void **fsdata
+#define VMADEMO_WRITE_END_ARGS						\
+	VMADEMO_WRITE_FILE, struct address_space *mapping,		\
+	loff_t pos, unsigned int len, unsigned int copied,		\
+	struct folio *folio, void *fsdata
+#define vmademo_hand_over(folio)	(*foliop = (folio))
+#define vmademo_handed_over()		(folio)
+#else
+#define VMADEMO_WRITE_BEGIN_ARGS					\
+	VMADEMO_WRITE_FILE, struct address_space *mapping,		\
+	loff_t pos, unsigned int len, struct page **pagep, void **fsdata
+#define VMADEMO_WRITE_END_ARGS						\
+	VMADEMO_WRITE_FILE, struct address_space *mapping,		\
+	loff_t pos, unsigned int len, unsigned int copied,		\
+	struct page *page, void *fsdata
+#define vmademo_hand_over(folio)					\
+	(*pagep = folio_file_page(folio, pos >> PAGE_SHIFT))
+#define vmademo_handed_over()		page_folio(page)
+#endif
+
+/* Writes out one locked folio, no longer dirty; unlocks it. */
+typedef int (*vmademo_write_folio_t)(struct folio *folio);
+
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 10, 0)
+static inline int vmademo_write_dirty(struct address_space *mapping,
+				      struct writeback_control *wbc,
+				      vmademo_write_folio_t write)
+{
+	struct folio *folio = NULL;
+	int error = 0;
+
+	while ((folio = writeback_iter(mapping, wbc, folio, &error)))
+		error = write(folio);
+	return error;
+}
+#else
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
+static inline int vmademo_write_one(struct folio *folio,
+				    struct writeback_control *wbc, void *write)
+{
+	return ((vmademo_write_folio_t)write)(folio);
+}
+#else
+static inline int vmademo_write_one(struct page *page,
+				    struct writeback_control *wbc, void *write)
+{
+	return ((vmademo_write_folio_t)write)(page_folio(page));
+}
+#endif
+
+static inline int vmademo_write_dirty(struct address_space *mapping,
+				      struct writeback_control *wbc,
+				      vmademo_write_folio_t write)
+{
+	return write_cache_pages(mapping, wbc, vmademo_write_one, write);
+}
+#endif
+
+#endif /* VMADEMO_COMPAT_H */

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Mapping a buffer: .mmap and the vm_operations.  Read it from the bottom: the
+ * table says what the kernel may ask of a mapping, vmademo_mmap() installs it.
+ *
+ * The life of a page, as a program makes it happen in a shared mapping:
+ *
+ *   read, not cached       .map_pages declines, .fault makes a zeroed folio
+ *   read, cached           .map_pages maps up to 16 pages around; no .fault
+ *   write, not mapped      .fault, then .page_mkwrite: the folio is dirty
+ *   write, mapped to read  .page_mkwrite only
+ *   write, after msync     .page_mkwrite again: cleaning write-protected it
+ *   touch beyond the end   .fault answers SIGBUS
+ *
+ * Pages are always named by vmf->pgoff.  The address tells nothing: after a
+ * partial munmap or a mapping at an offset, vm_start is not page 0.
+ *
+ * Locks: called with the mmap lock or (since 6.4) only the VMA lock held, so
+ * nothing here may look at other VMAs.  Takes the mapping's invalidate lock
+ * (shared), then the folio lock.  Must not take i_rwsem: write(2) faults on its
+ * user buffer while it holds that.
+ */
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+
+#include "compat.h"
+#include "vmademo.h"
+
+/*
+ * Makes sure that page @index is cached.  filemap_fault() could do it by way of
+ * .read_folio, but it would drop the mmap lock as if for a disk, take the fault
+ * a second time and count a major one.  There is no disk: allocate, zero, add.
+ */
+static int vmademo_populate(struct address_space *mapping, pgoff_t index,
+			    gfp_t gfp)
+{
+	struct folio *folio;
+	int err = 0;
+
+	if (xa_load(&mapping->i_pages, index))
+		return 0;
+	folio = vmademo_alloc_folio(gfp, 0);
+	if (!folio)
+		return -ENOMEM;
+	folio_zero_range(folio, 0, folio_size(folio));
+
+	/* The lock keeps the size still until the folio is in */
+	filemap_invalidate_lock_shared(mapping);
+	if (index < DIV_ROUND_UP(i_size_read(mapping->host), PAGE_SIZE)) {
+		err = filemap_add_folio(mapping, folio, index, gfp);
+		if (!err) {
+			folio_mark_uptodate(folio);
+			folio_unlock(folio);
+		} else if (err == -EEXIST) {
+			err = 0;	/* another fault was faster */
+		}
+	}
+	filemap_invalidate_unlock_shared(mapping);
+	folio_put(folio);
+	return err;
+}
+
+static enum vmademo_stat fault_kind(const struct vm_fault *vmf)
+{
+	if (!(vmf->flags & FAULT_FLAG_WRITE))
+		return VMADEMO_READ_FAULTS;
+	if (vmf->vma->vm_flags & VM_SHARED)
+		return VMADEMO_WRITE_FAULTS;
+	return VMADEMO_COW_FAULTS;
+}
+
+/* Returns vmf->page, locked and with a reference; the kernel maps it. */
+static vm_fault_t vmademo_fault(struct vm_fault *vmf)
+{
+	struct address_space *mapping = vmf->vma->vm_file->f_mapping;
+	struct vmademo_buffer *buf = vmademo_buffer_of(mapping);
+	vm_fault_t ret;
+
+	vmademo_count(buf, fault_kind(vmf));
+	if (vmademo_populate(mapping, vmf->pgoff, vmf->gfp_mask))
+		return VM_FAULT_OOM;
+
+	ret = filemap_fault(vmf);
+	/*
+	 * VM_FAULT_RETRY means that the lock was dropped, and with it what
+	 * keeps vmf->vma, the file and the buffer: touch none of them then.
+	 * With VM_FAULT_SIGBUS it is still held.
+	 */
+	if (unlikely(ret & VM_FAULT_SIGBUS))
+		vmademo_count(buf, VMADEMO_SIGBUS);
+	return ret;
+}
+
+/*
+ * Maps what is cached around the address of a read fault.  Called under RCU,
+ * may not sleep.  To have .map_pages at all also tells the kernel (since 6.4)
+ * that .fault is content with the VMA lock; without it, every fault would be
+ * taken a second time with the mmap lock.
+ */
+static vm_fault_t vmademo_map_pages(struct vm_fault *vmf, pgoff_t start,
+				    pgoff_t end)
+{
+	struct vmademo_buffer *buf =
+		vmademo_buffer_of(vmf->vma->vm_file->f_mapping);
+	vm_fault_t ret;
+
+	vmademo_count(buf, VMADEMO_FAULT_AROUND);
+	ret = filemap_map_pages(vmf, start, end);
+	if (ret & VM_FAULT_NOPAGE)
+		vmademo_count(buf, VMADEMO_FAULT_AROUND_HITS);
+	return ret;
+}
+
+/*
+ * A shared mapping is about to write to a page that is mapped to read.  To
+ * return VM_FAULT_LOCKED says: the folio is still ours, it is dirty, go on.  The
+ * lock is kept until the page table entry is writable, so that write-back
+ * cannot clean the folio in between and miss the write.
+ */
+static vm_fault_t vmademo_page_mkwrite(struct vm_fault *vmf)
+{
+	struct file *file = vmf->vma->vm_file;
+	struct address_space *mapping = file->f_mapping;
+	struct folio *folio = page_folio(vmf->page);
+	vm_fault_t ret = VM_FAULT_LOCKED;
+
+	sb_start_pagefault(mapping->host->i_sb);
+	file_update_time(file);
+	folio_lock(folio);
+	if (folio->mapping != mapping) {
+		/* Removed while we waited for the lock: let it fault again */
+		folio_unlock(folio);
+		ret = VM_FAULT_NOPAGE;
+	} else {
+		folio_mark_dirty(folio);
+		folio_wait_stable(folio);
+		vmademo_count(vmademo_buffer_of(mapping), VMADEMO_FIRST_WRITES);
+	}
+	sb_end_pagefault(mapping->host->i_sb);
+	return ret;
+}
+
+/* A VMA was copied: fork, a split by munmap or mprotect, a move by mremap. */
+static void vmademo_vma_open(struct vm_area_struct *vma)
+{
+	atomic_long_inc(&vmademo_buffer_of(vma->vm_file->f_mapping)->mappings);
+}
+
+static void vmademo_vma_close(struct vm_area_struct *vma)
+{
+	atomic_long_dec(&vmademo_buffer_of(vma->vm_file->f_mapping)->mappings);
+}
+
+static const struct vm_operations_struct vmademo_vm_ops = {
+	.open		= vmademo_vma_open,
+	.close		= vmademo_vma_close,
+	.fault		= vmademo_fault,
+	.map_pages	= vmademo_map_pages,
+	.page_mkwrite	= vmademo_page_mkwrite,
+};
+
+/*
+ * The kernel lets a character device be mapped at any offset, even one whose
+ * end is no loff_t.  Answer as it does for files.
+ */
+static int vmademo_mmap_check(const struct inode *inode, unsigned long pgoff,
+			      unsigned long len)
+{
+	u64 max = inode->i_sb->s_maxbytes;
+
+	if (len > max || pgoff > (max - len) >> PAGE_SHIFT)
+		return -EOVERFLOW;
+	return 0;
+}
+
+/**
+ * vmademo_mmap() - map a buffer
+ * @file: a file whose f_mapping is a buffer's
+ * @vma: the new mapping; its length may reach beyond the buffer's end, touching
+ *       it there is SIGBUS
+ *
+ * The pages themselves come with .fault.  No flag is changed, so the mapping
+ * can do all that a mapping of a regular file can.
+ *
+ * Context: Called with the mmap lock held for writing.
+ * Return: 0, or -EOVERFLOW if offset plus length is no file offset.
+ */
+int vmademo_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	int err = vmademo_mmap_check(file->f_mapping->host, vma->vm_pgoff,
+				     vma->vm_end - vma->vm_start);
+
+	if (err)
+		return err;
+	file_accessed(file);
+	vma->vm_ops = &vmademo_vm_ops;
+	vmademo_vma_open(vma);	/* .open is not called for the first one */
+	return 0;
+}

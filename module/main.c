@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * vmademo: a device of known behaviour to map.  Load, unload, parameters.
+ *
+ * Parameters are checked here, before anything is made.  A bad one refuses the
+ * load with one line in the log that says what was wrong.
+ *
+ * Locks: none.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/ctype.h>
+#include <linux/kernel.h>
+#include <linux/module.h>
+#include <linux/moduleparam.h>
+#include <linux/overflow.h>
+#include <linux/pagemap.h>
+#include <linux/rcupdate.h>
+
+#include "vmademo.h"
+
+static char *size = "64M";
+module_param(size, charp, 0444);
+MODULE_PARM_DESC(size, "size of the buffer in bytes, with K, M or G (default 64M)");
+
+/*
+ * Bytes, decimal, or hexadecimal after 0x, then K, M or G.  memparse() is not
+ * used because it takes what overflows or ends in rubbish without a word.
+ */
+static int parse_bytes(const char *text, u64 *bytes)
+{
+	char digits[24];	/* 2^64 has 20 */
+	unsigned int shift = 0;
+	ssize_t len = strscpy(digits, text, sizeof(digits));
+	u64 value;
+
+	if (len < 1 || !isdigit(digits[0]))
+		return -EINVAL;
+	switch (toupper(digits[len - 1])) {
+	case 'G':
+		shift += 10;
+		fallthrough;
+	case 'M':
+		shift += 10;
+		fallthrough;
+	case 'K':
+		shift += 10;
+		digits[len - 1] = '\0';
+	}
+	if (kstrtou64(digits, strncasecmp(digits, "0x", 2) ? 10 : 16, &value))
+		return -EINVAL;
+	if (check_shl_overflow(value, shift, bytes))
+		return -EOVERFLOW;
+	return 0;
+}
+
+static int parse_size(loff_t *result)
+{
+	u64 bytes;
+	int err = parse_bytes(size, &bytes);
+
+	if (err == -EINVAL) {
+		pr_err("size=%s: not a number of bytes, with K, M, G or nothing behind it\n",
+		       size);
+		return err;
+	}
+	if (err || bytes > MAX_LFS_FILESIZE) {
+		pr_err("size=%s: more than a file can have, %lld bytes\n", size,
+		       (long long)MAX_LFS_FILESIZE);
+		return -EINVAL;
+	}
+	if (!bytes || bytes % PAGE_SIZE) {
+		pr_err("size=%s: must be one or more whole pages of %lu bytes\n",
+		       size, PAGE_SIZE);
+		return -EINVAL;
+	}
+	*result = bytes;
+	return 0;
+}
+
+static int __init vmademo_init(void)
+{
+	loff_t bytes;
+	int err;
+
+	err = parse_size(&bytes);
+	if (err)
+		return err;
+	err = vmademo_buffers_init();
+	if (err)
+		goto fail;
+	err = vmademo_node_register(bytes);
+	if (err)
+		goto exit_buffers;
+	err = vmademo_phys_register();
+	if (err)
+		goto unregister_node;
+	pr_info("/dev/vmademo: %lld bytes, store none\n", (long long)bytes);
+	return 0;
+
+unregister_node:
+	vmademo_node_unregister();
+exit_buffers:
+	vmademo_buffers_exit();
+fail:
+	pr_err("not loaded: error %d\n", err);
+	return err;
+}
+
+static void __exit vmademo_exit(void)
+{
+	vmademo_phys_unregister();
+	vmademo_node_unregister();
+	vmademo_buffers_exit();
+	/*
+	 * A fault that returned VM_FAULT_RETRY gave up its hold on the module
+	 * inside filemap_fault(); the last instructions of vmademo_fault() may
+	 * still be ahead of it.  This waits until every task has left them.
+	 */
+	synchronize_rcu_tasks();
+}
+
+module_init(vmademo_init);
+module_exit(vmademo_exit);
+
+MODULE_DESCRIPTION("A device of known behaviour to map");
+MODULE_AUTHOR("The vmademo developers");
+MODULE_LICENSE("GPL");
+MODULE_VERSION("0.1.0");

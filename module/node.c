@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * /dev/vmademo: a character device that shows a buffer as a block device node
+ * shows a disk.  open() points file->f_mapping at the buffer's inode; read,
+ * write, splice, fsync, lseek, posix_fadvise and mmap all follow f_mapping, so
+ * they meet in one page cache and always agree.
+ *
+ * What the kernel asks of the node's own inode instead does not see the buffer:
+ * fstat's size is 0, ftruncate and fallocate fail.
+ *
+ * Locks: write(2) takes the buffer's i_rwsem, then folio locks.
+ */
+#include <linux/mm.h>
+#include <linux/miscdevice.h>
+#include <linux/module.h>
+#include <linux/pagemap.h>
+#include <linux/uio.h>
+
+#include "compat.h"
+#include "vmademo.h"
+
+static struct inode *buffer_inode(const struct file *file)
+{
+	return file->f_mapping->host;
+}
+
+static int vmademo_open(struct inode *inode, struct file *file)
+{
+	/* misc_open() left the miscdevice here */
+	struct vmademo_node *node = container_of(file->private_data,
+						 struct vmademo_node, misc);
+
+	file->f_mapping = node->buf->inode->i_mapping;
+	/* Only errors from now on are this file's to report */
+	file->f_wb_err = filemap_sample_wb_err(file->f_mapping);
+	return 0;
+}
+
+/* As for a block device: no seeking past the end. */
+static loff_t vmademo_llseek(struct file *file, loff_t offset, int whence)
+{
+	return fixed_size_llseek(file, offset, whence,
+				 i_size_read(buffer_inode(file)));
+}
+
+static ssize_t vmademo_write_iter(struct kiocb *iocb, struct iov_iter *from)
+{
+	struct inode *inode = buffer_inode(iocb->ki_filp);
+	loff_t size;
+	ssize_t ret;
+
+	inode_lock(inode);
+	ret = generic_write_checks(iocb, from);
+	if (ret <= 0)
+		goto unlock;
+	/* The size is fixed: what fits is written, at the end nothing does */
+	size = i_size_read(inode);
+	if (iocb->ki_pos >= size) {
+		ret = -ENOSPC;
+		goto unlock;
+	}
+	iov_iter_truncate(from, size - iocb->ki_pos);
+	ret = __generic_file_write_iter(iocb, from);
+unlock:
+	inode_unlock(inode);
+	if (ret > 0)
+		ret = generic_write_sync(iocb, ret);	/* O_SYNC, O_DSYNC */
+	return ret;
+}
+
+static const struct file_operations vmademo_fops = {
+	.owner		= THIS_MODULE,
+	.open		= vmademo_open,
+	.llseek		= vmademo_llseek,
+	.read_iter	= generic_file_read_iter,
+	.write_iter	= vmademo_write_iter,
+	.splice_read	= vmademo_splice_read,
+	.splice_write	= iter_file_splice_write,
+	.fsync		= vmademo_fsync,
+	.mmap		= vmademo_mmap,
+	/* Address and offset agree modulo 2 MiB: room for huge page tables */
+	.get_unmapped_area = thp_get_unmapped_area,
+};
+
+static struct vmademo_node vmademo_node = {
+	.misc = {
+		.minor	= MISC_DYNAMIC_MINOR,
+		.name	= "vmademo",
+		.fops	= &vmademo_fops,
+		.mode	= 0600,
+		.groups	= vmademo_stats_groups,
+	},
+};
+
+/**
+ * vmademo_node_register() - make /dev/vmademo and the buffer behind it
+ * @size: of the buffer in bytes, a multiple of the page size
+ *
+ * Context: May sleep.
+ * Return: 0, or a negative errno.
+ */
+int vmademo_node_register(loff_t size)
+{
+	int err;
+
+	vmademo_node.buf = vmademo_buffer_create(size);
+	if (IS_ERR(vmademo_node.buf))
+		return PTR_ERR(vmademo_node.buf);
+	err = misc_register(&vmademo_node.misc);
+	if (err)
+		vmademo_buffer_put(vmademo_node.buf);
+	return err;
+}
+
+/**
+ * vmademo_node_unregister() - take /dev/vmademo and its buffer away
+ *
+ * No file may be open; module references see to that.
+ *
+ * Context: May sleep.
+ */
+void vmademo_node_unregister(void)
+{
+	misc_deregister(&vmademo_node.misc);
+	vmademo_buffer_put(vmademo_node.buf);
+}

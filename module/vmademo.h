@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the files of the module share: the buffer, its account, and the
+ * functions one file calls of another.  Calls run one way:
+ *
+ *   main -> node, phys -> fault, writeback -> buffer;  all of them -> stats
+ *
+ * Lock order, over all files (a lock is taken before those below it):
+ *
+ *   inode->i_rwsem                    write(2)
+ *     mm->mmap_lock or the VMA lock   held by the kernel around vm_operations
+ *       mapping->invalidate_lock      adding a folio to the page cache
+ *         folio lock
+ */
+#ifndef VMADEMO_H
+#define VMADEMO_H
+
+#include <linux/atomic.h>
+#include <linux/fs.h>
+#include <linux/miscdevice.h>
+#include <linux/percpu.h>
+
+/* The per-CPU part of a buffer's account; shown under the same names. */
+enum vmademo_stat {
+	VMADEMO_READ_FAULTS,		/* .fault for a read */
+	VMADEMO_WRITE_FAULTS,		/* .fault for a write, shared mapping */
+	VMADEMO_COW_FAULTS,		/* .fault for a write, private mapping */
+	VMADEMO_FAULT_AROUND,		/* .map_pages */
+	VMADEMO_FAULT_AROUND_HITS,	/* ... that spared a .fault */
+	VMADEMO_FIRST_WRITES,		/* .page_mkwrite that let the write go on */
+	VMADEMO_DIRTIED_FOLIOS,		/* clean to dirty */
+	VMADEMO_DIRTIED_BYTES,
+	VMADEMO_WRITTEN_FOLIOS,		/* dirty to written back */
+	VMADEMO_WRITTEN_BYTES,
+	VMADEMO_SIGBUS,			/* .fault that ended in SIGBUS */
+	VMADEMO_NR_STATS
+};
+
+struct vmademo_stats {
+	u64 count[VMADEMO_NR_STATS];
+};
+
+/**
+ * struct vmademo_buffer - the memory behind a device node
+ * @inode: owns the buffer: its i_mapping holds the folios, its i_size the
+ *         size in bytes, its i_private points here
+ * @stats: the account, one copy a CPU so that counting shares no cache line
+ * @mappings: VMAs that map the buffer now
+ */
+struct vmademo_buffer {
+	struct inode *inode;
+	struct vmademo_stats __percpu *stats;
+	atomic_long_t mappings;
+};
+
+/**
+ * struct vmademo_node - a character device that shows a buffer
+ * @misc: the device; its name is the node's under /dev
+ * @buf: the buffer behind it, from before misc_register() until after
+ *       misc_deregister()
+ */
+struct vmademo_node {
+	struct miscdevice misc;
+	struct vmademo_buffer *buf;
+};
+
+static inline struct vmademo_buffer *
+vmademo_buffer_of(const struct address_space *mapping)
+{
+	return mapping->host->i_private;
+}
+
+/* stats.c */
+extern const struct attribute_group *vmademo_stats_groups[];
+
+static inline void vmademo_count(struct vmademo_buffer *buf,
+				 enum vmademo_stat stat)
+{
+	this_cpu_inc(buf->stats->count[stat]);
+}
+
+static inline void vmademo_count_by(struct vmademo_buffer *buf,
+				    enum vmademo_stat stat, u64 by)
+{
+	this_cpu_add(buf->stats->count[stat], by);
+}
+
+/* buffer.c */
+int vmademo_buffers_init(void);
+void vmademo_buffers_exit(void);
+struct vmademo_buffer *vmademo_buffer_create(loff_t size);
+void vmademo_buffer_put(struct vmademo_buffer *buf);
+
+/* writeback.c */
+extern const struct address_space_operations vmademo_aops;
+int vmademo_fsync(struct file *file, loff_t start, loff_t end, int datasync);
+
+/* fault.c */
+int vmademo_mmap(struct file *file, struct vm_area_struct *vma);
+
+/* node.c */
+int vmademo_node_register(loff_t size);
+void vmademo_node_unregister(void);
+
+/* phys.c */
+int vmademo_phys_register(void);
+void vmademo_phys_unregister(void);
+
+#endif /* VMADEMO_H */

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * How a buffer's folios are filled, dirtied and written back: the
+ * address_space_operations.  Nothing stands behind the page cache ("store
+ * none"): a page that was never written reads as zeroes, and writing back moves
+ * no data.  It still takes each folio through all the states that a folio of a
+ * disk file goes through, which is what makes the kernel's account come out.
+ *
+ * Locks: every function but fsync is called with the folio locked, or locks it
+ * itself; see the comment at each.  .page_mkwrite may hold the mmap lock around
+ * dirty_folio, so nothing here may take i_rwsem.
+ */
+#include <linux/migrate.h>
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+#include <linux/writeback.h>
+
+#include "compat.h"
+#include "vmademo.h"
+
+/* Called with the folio locked, for one that is not up to date; unlocks it. */
+static int vmademo_read_folio(struct file *file, struct folio *folio)
+{
+	folio_zero_range(folio, 0, folio_size(folio));
+	folio_mark_uptodate(folio);
+	folio_unlock(folio);
+	return 0;
+}
+
+/*
+ * Every way to make a folio dirty ends here: .page_mkwrite, write(2), and
+ * drivers that had pinned it.  filemap_dirty_folio() says whether the folio was
+ * clean before, under the lock that decides it, so each change is counted once.
+ */
+static bool vmademo_dirty_folio(struct address_space *mapping,
+				struct folio *folio)
+{
+	struct vmademo_buffer *buf = vmademo_buffer_of(mapping);
+
+	if (!filemap_dirty_folio(mapping, folio))
+		return false;
+	vmademo_count(buf, VMADEMO_DIRTIED_FOLIOS);
+	vmademo_count_by(buf, VMADEMO_DIRTIED_BYTES, folio_size(folio));
+	return true;
+}
+
+/*
+ * write(2) is about to copy len bytes to pos.  Hands over the folio, locked.
+ * Bytes of the page that are not written must be right before it is up to date:
+ * so fill it, unless all of it will be overwritten.
+ */
+static int vmademo_write_begin(VMADEMO_WRITE_BEGIN_ARGS)
+{
+	struct folio *folio = vmademo_get_folio(mapping, pos >> PAGE_SHIFT);
+
+	if (IS_ERR(folio))
+		return PTR_ERR(folio);
+	if (!folio_test_uptodate(folio) && len != folio_size(folio)) {
+		folio_zero_range(folio, 0, folio_size(folio));
+		folio_mark_uptodate(folio);
+	}
+	vmademo_hand_over(folio);
+	return 0;
+}
+
+/* copied of the len bytes have arrived.  Unlocks the folio and lets it go. */
+static int vmademo_write_end(VMADEMO_WRITE_END_ARGS)
+{
+	struct folio *folio = vmademo_handed_over();
+
+	if (!folio_test_uptodate(folio)) {
+		/*
+		 * .write_begin counted on a whole page.  After a bad user
+		 * pointer the rest is garbage: take nothing, and the caller
+		 * comes again with what it has.
+		 */
+		if (copied < len)
+			copied = 0;
+		else
+			folio_mark_uptodate(folio);
+	}
+	if (copied)
+		folio_mark_dirty(folio);
+	folio_unlock(folio);
+	folio_put(folio);
+	return copied;
+}
+
+/*
+ * Called with the folio locked and its dirty bit cleared; unlocks it.  The page
+ * tables were write-protected when the bit was cleared, so the next write
+ * through a mapping comes to .page_mkwrite again.
+ */
+static int vmademo_write_folio(struct folio *folio)
+{
+	struct vmademo_buffer *buf = vmademo_buffer_of(folio->mapping);
+
+	vmademo_count(buf, VMADEMO_WRITTEN_FOLIOS);
+	vmademo_count_by(buf, VMADEMO_WRITTEN_BYTES, folio_size(folio));
+
+	folio_start_writeback(folio);
+	folio_unlock(folio);
+	/* With no store to wait for, the write is complete at once */
+	folio_end_writeback(folio);
+	return 0;
+}
+
+/* Called by msync, fsync, sync(2) and the flusher; takes folio locks. */
+static int vmademo_writepages(struct address_space *mapping,
+			      struct writeback_control *wbc)
+{
+	return vmademo_write_dirty(mapping, wbc, vmademo_write_folio);
+}
+
+/*
+ * drop_caches or POSIX_FADV_DONTNEED would like to drop this clean folio.  It
+ * is the only copy: no.
+ */
+static bool vmademo_release_folio(struct folio *folio, gfp_t gfp)
+{
+	return false;
+}
+
+const struct address_space_operations vmademo_aops = {
+	.read_folio	= vmademo_read_folio,
+	.dirty_folio	= vmademo_dirty_folio,
+	.write_begin	= vmademo_write_begin,
+	.write_end	= vmademo_write_end,
+	.writepages	= vmademo_writepages,
+	.release_folio	= vmademo_release_folio,
+	.migrate_folio	= filemap_migrate_folio,
+	VMADEMO_ERROR_REMOVE,
+};
+
+/**
+ * vmademo_fsync() - write back a range and wait: fsync, fdatasync, msync
+ * @file: any file whose f_mapping is a buffer's
+ * @start: first byte
+ * @end: last byte
+ * @datasync: fdatasync; no difference, a buffer has no metadata to save
+ *
+ * Context: May sleep.  Takes no lock that a fault needs: msync calls it with
+ *          the mmap lock dropped.
+ * Return: 0, or the error of a write-back that this file was not yet told of.
+ */
+int vmademo_fsync(struct file *file, loff_t start, loff_t end, int datasync)
+{
+	return file_write_and_wait_range(file, start, end);
+}
