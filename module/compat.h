@@ -5,7 +5,8 @@
  * A driver outside the kernel tree meets an interface that moves.  Here is
  * each move that this module met, and what hides it.  Nothing here takes a
  * lock.  A missing kernel name is never defined: what stands in for it has
- * the prefix vmademo_, because stable kernels take such names over later.
+ * the prefix vmademo_, because stable kernels take such names over later.  A
+ * version is asked for only where the name that came or went is no macro.
  *
  *   since  what changed                                   hidden by
  *   -----  ---------------------------------------------  ---------------------
@@ -16,6 +17,7 @@
  *   6.10   write_cache_pages() is replaced by             vmademo_write_dirty()
  *          writeback_iter(), and gone since 6.18
  *   6.12   .write_begin/.write_end take a folio           VMADEMO_WRITE_BEGIN...
+ *   6.12   FMODE_UNSIGNED_OFFSET became FOP_...           VMADEMO_UNSIGNED_OFFSET
  *   6.17   ... and a kiocb instead of the file            VMADEMO_WRITE_BEGIN...
  *   6.19   filemap_alloc_folio() takes a mempolicy        vmademo_alloc_folio()
  */
@@ -75,6 +77,21 @@ static inline void vmademo_init_times(struct inode *inode)
 #define VMADEMO_ERROR_REMOVE	.error_remove_folio = generic_error_remove_folio
 #else
 #define VMADEMO_ERROR_REMOVE	.error_remove_page = generic_error_remove_page
+#endif
+
+/*
+ * Offsets up to 2^64, as /dev/mem has: a flag of the file_operations, or before
+ * that of the open file.  One of these two does it.
+ */
+#ifdef FOP_UNSIGNED_OFFSET
+#define VMADEMO_UNSIGNED_OFFSET	.fop_flags = FOP_UNSIGNED_OFFSET,
+static inline void vmademo_allow_unsigned_offset(struct file *file) { }
+#else
+#define VMADEMO_UNSIGNED_OFFSET
+static inline void vmademo_allow_unsigned_offset(struct file *file)
+{
+	file->f_mode |= FMODE_UNSIGNED_OFFSET;
+}
 #endif
 
 /*

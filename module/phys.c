@@ -25,6 +25,7 @@
 #include <linux/sizes.h>
 #include <linux/sysfs.h>
 
+#include "compat.h"
 #include "vmademo.h"
 
 #define WINDOW_BYTES	SZ_2M
@@ -39,6 +40,8 @@ static int phys_open(struct inode *inode, struct file *file)
 {
 	if (!capable(CAP_SYS_RAWIO))
 		return -EPERM;
+	/* Leave it to phys_mmap_check() to judge the offset, all of it */
+	vmademo_allow_unsigned_offset(file);
 	return security_locked_down(LOCKDOWN_DEV_MEM);
 }
 
@@ -113,6 +116,7 @@ static const struct file_operations phys_fops = {
 	.owner		= THIS_MODULE,
 	.open		= phys_open,
 	.mmap		= phys_mmap,
+	VMADEMO_UNSIGNED_OFFSET
 	.get_unmapped_area = thp_get_unmapped_area,
 };
 

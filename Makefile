@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# The words a person types.  What they do is in scripts/; the module's own build
+# is in Kbuild and module/Kbuild.
+
+KVER ?= $(shell uname -r)
+KDIR ?= /lib/modules/$(KVER)/build
+VERSION := $(shell sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' dkms.conf)
+DKMS_SRC := /usr/src/vmademo-$(VERSION)
+
+all:
+	$(MAKE) -C $(KDIR) M=$(CURDIR) modules
+
+install: all
+	$(MAKE) -C $(KDIR) M=$(CURDIR) modules_install
+	depmod $(KVER)
+
+demo:
+	@scripts/deps demo
+	@scripts/demo
+
+check:
+	@scripts/deps check
+	@scripts/check $(TEST)
+
+shell:
+	@scripts/deps demo
+	@scripts/shell
+
+lint:
+	@scripts/deps lint
+	@scripts/lint
+
+# Into dkms's hands: it builds the module again for every kernel to come.
+dkms-install:
+	@[ -z "$$(dkms status -m vmademo -v $(VERSION))" ] || \
+		dkms remove -m vmademo -v $(VERSION) --all
+	mkdir -p $(DKMS_SRC)/module
+	cp Kbuild dkms.conf LICENSE $(DKMS_SRC)/
+	cp module/Kbuild module/*.[ch] $(DKMS_SRC)/module/
+	dkms add -m vmademo -v $(VERSION)
+	dkms build -m vmademo -v $(VERSION) -k $(KVER)
+	dkms install -m vmademo -v $(VERSION) -k $(KVER)
+
+dkms-uninstall:
+	dkms remove -m vmademo -v $(VERSION) --all
+	rm -rf $(DKMS_SRC)
+
+clean:
+	rm -rf build
+	find . -path ./.git -prune -o \( -name '*.o' -o -name '*.ko' -o \
+		-name '*.mod' -o -name '*.mod.c' -o -name '.*.cmd' -o \
+		-name modules.order -o -name Module.symvers \) -exec rm -f {} +
+
+help:
+	@echo 'make demo            show the device at work, in a virtual machine'
+	@echo 'make check           pass the tests, in a virtual machine'
+	@echo 'make check TEST=io   one of them'
+	@echo 'make shell           a shell in a virtual machine with the module loaded'
+	@echo 'make lint            compiler warnings, sparse, checkpatch and others'
+	@echo 'make                 build the module for the running kernel (KVER=...)'
+	@echo 'make install         build it and put it where modprobe finds it'
+	@echo 'make dkms-install    give it to dkms, which does so for each new kernel'
+	@echo 'make dkms-uninstall  take it away from dkms'
+	@echo 'make clean           remove what was built'
+
+.PHONY: all install demo check shell lint dkms-install dkms-uninstall clean help

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The module's parameters: good values do what they say, bad ones refuse the
+ * load with one line in the log.  Loads and unloads; VMADEMO_KO names the module.
+ */
+#include "kselftest_harness.h"
+#include "vmademo_test.h"
+
+FIXTURE(params) {
+	int kmsg;
+};
+
+FIXTURE_SETUP(params)
+{
+	if (!getenv("VMADEMO_KO"))
+		SKIP(return, "VMADEMO_KO does not name the module to load");
+	if (module_is_loaded())
+		ASSERT_EQ(0, unload_module());
+	self->kmsg = open("/dev/kmsg", O_RDONLY | O_NONBLOCK);
+	ASSERT_GE(self->kmsg, 0);
+	lseek(self->kmsg, 0, SEEK_END);
+}
+
+FIXTURE_TEARDOWN(params)
+{
+	close(self->kmsg);
+	if (!module_is_loaded())
+		load_module("");
+}
+
+/* Lines that the module logged since the last call; the last one in text. */
+static int log_lines(int kmsg, char *text, size_t size)
+{
+	char record[2048], *message;
+	int lines = 0;
+	ssize_t n;
+
+	text[0] = '\0';
+	while ((n = read(kmsg, record, sizeof(record) - 1)) > 0) {
+		record[n] = '\0';
+		message = strchr(record, ';');
+		if (!message || strncmp(message + 1, "vmademo: ", 9))
+			continue;
+		/* The kernel's own words about modules that are not its own */
+		if (strstr(message, "taints kernel"))
+			continue;
+		message[1 + strcspn(message + 1, "\n")] = '\0';
+		snprintf(text, size, "%s", message + 1);
+		lines++;
+	}
+	return lines;
+}
+
+TEST_F(params, good_sizes)
+{
+	static const struct {
+		const char *text;
+		int64_t bytes;
+	} good[] = {
+		{ "", 64 * MIB },		{ "size=4096", PAGE },
+		{ "size=4K", PAGE },		{ "size=12k", 3 * PAGE },
+		{ "size=1M", MIB },		{ "size=3m", 3 * MIB },
+		{ "size=1G", 1024 * MIB },	{ "size=0x2000", 2 * PAGE },
+		{ "size=0x10K", 4 * PAGE },	{ "size=0002M", 2 * MIB },
+		{ "size=1048576G", 1L << 50 },
+	};
+
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		char line[256], last;
+		int fd;
+
+		ASSERT_EQ(0, load_module(good[i].text))
+			TH_LOG("%s: %s", good[i].text, strerror(errno));
+		EXPECT_EQ(1, log_lines(self->kmsg, line, sizeof(line)));
+		EXPECT_EQ(good[i].bytes, node_value("size"));
+		fd = open(NODE, O_RDWR);
+		ASSERT_GE(fd, 0);
+		EXPECT_EQ(good[i].bytes, lseek(fd, 0, SEEK_END));
+		/* The last byte is there, and the one after it is not */
+		EXPECT_EQ(1, pwrite(fd, "z", 1, good[i].bytes - 1));
+		EXPECT_EQ(1, pread(fd, &last, 1, good[i].bytes - 1));
+		EXPECT_EQ('z', last);
+		EXPECT_EQ(-1, pwrite(fd, "z", 1, good[i].bytes));
+		close(fd);
+		ASSERT_EQ(0, unload_module());
+	}
+}
+
+TEST_F(params, bad_sizes)
+{
+	static const char * const number = "not a number of bytes";
+	static const char * const pages = "whole pages";
+	static const char * const large = "more than a file can have";
+	const struct {
+		const char *text, *why;
+	} bad[] = {
+		{ "size=", number },		{ "size=M", number },
+		{ "size=abc", number },		{ "size=-4096", number },
+		{ "size=+4096", number },	{ "size=4096x", number },
+		{ "size=4KK", number },		{ "size=4KiB", number },
+		{ "size=1.5M", number },	{ "size=0x", number },
+		{ "size=4T", number },		{ "size=4096,4096", number },
+		{ "size=11111111111111111111111111111111", number },
+		{ "size=18446744073709551616", number },
+		{ "size=0", pages },		{ "size=0K", pages },
+		{ "size=1", pages },		{ "size=4095", pages },
+		{ "size=4097", pages },		{ "size=5K", pages },
+		{ "size=9223372036854775808", large },
+		{ "size=17179869184G", large },	{ "size=8589934592G", large },
+		{ "size=18446744073709551615K", large },
+	};
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		char line[256];
+
+		EXPECT_EQ(-1, load_module(bad[i].text)) TH_LOG("%s", bad[i].text);
+		EXPECT_EQ(EINVAL, errno);
+		EXPECT_EQ(1, log_lines(self->kmsg, line, sizeof(line)))
+			TH_LOG("%s", bad[i].text);
+		EXPECT_NE(NULL, strstr(line, bad[i].text))
+			TH_LOG("%s: %s", bad[i].text, line);
+		EXPECT_NE(NULL, strstr(line, bad[i].why))
+			TH_LOG("%s: %s", bad[i].text, line);
+		EXPECT_FALSE(module_is_loaded());
+		EXPECT_EQ(-1, access(NODE, F_OK));
+		EXPECT_EQ(-1, access("/sys/class/bdi/vmademo", F_OK));
+	}
+}
+
+/* What was given can be read again. */
+TEST_F(params, shown_in_sysfs)
+{
+	char text[32] = "";
+	FILE *f;
+
+	ASSERT_EQ(0, load_module("size=8M"));
+	f = fopen("/sys/module/vmademo/parameters/size", "r");
+	ASSERT_NE(NULL, f);
+	ASSERT_NE(NULL, fgets(text, sizeof(text), f));
+	fclose(f);
+	EXPECT_EQ(0, strcmp(text, "8M\n"));
+	EXPECT_EQ(-1, write_text("/sys/module/vmademo/parameters/size", "4M"));
+}
+
+TEST_HARNESS_MAIN

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the tests and the demo share: the device's name, the two accounts (the
+ * module's under /sys, the kernel's under /proc), and the module itself.
+ */
+#ifndef VMADEMO_TEST_H
+#define VMADEMO_TEST_H
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#define NODE	"/dev/vmademo"
+#define WINDOW	"/dev/vmademo-phys0"
+#define PAGE	4096UL
+#define MIB	(1024UL * 1024)
+
+/* The offset in the buffer where test number n may do what it likes. */
+#define PLACE(n)	((n) * MIB)
+
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ	22
+#define MADV_POPULATE_WRITE	23
+#endif
+
+/* The first number in a file that holds one value; -1 if there is none. */
+static inline int64_t read_number(const char *path)
+{
+	long long value = -1;
+	FILE *f = fopen(path, "r");
+
+	if (!f)
+		return -1;
+	if (fscanf(f, "%lld", &value) != 1)
+		value = -1;
+	fclose(f);
+	return value;
+}
+
+static inline int write_text(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	ssize_t n;
+
+	if (fd < 0)
+		return -1;
+	n = write(fd, text, strlen(text));
+	close(fd);
+	return n < 0 ? -1 : 0;
+}
+
+/* ---- the module's account ------------------------------------------------ */
+
+static inline int64_t node_value(const char *name)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "/sys/class/misc/vmademo/%s", name);
+	return read_number(path);
+}
+
+struct account {
+	int64_t read_faults, write_faults, cow_faults;
+	int64_t fault_around, fault_around_hits, first_writes;
+	int64_t dirtied_folios, dirtied_bytes, written_folios, written_bytes;
+	int64_t sigbus, dirty_folios, dirty_bytes, cached_bytes;
+};
+
+static inline struct account account_now(void)
+{
+	struct account a;
+
+#define READ(field) a.field = node_value(#field)
+	READ(read_faults);
+	READ(write_faults);
+	READ(cow_faults);
+	READ(fault_around);
+	READ(fault_around_hits);
+	READ(first_writes);
+	READ(dirtied_folios);
+	READ(dirtied_bytes);
+	READ(written_folios);
+	READ(written_bytes);
+	READ(sigbus);
+	READ(dirty_folios);
+	READ(dirty_bytes);
+	READ(cached_bytes);
+#undef READ
+	return a;
+}
+
+/* What has changed since; dirty_... and cached_... may be negative. */
+static inline struct account account_since(const struct account *before)
+{
+	struct account now = account_now();
+	int64_t *n = (int64_t *)&now;
+	const int64_t *b = (const int64_t *)before;
+
+	for (size_t i = 0; i < sizeof(now) / sizeof(*n); i++)
+		n[i] -= b[i];
+	return now;
+}
+
+/* ---- the kernel's account ------------------------------------------------ */
+
+static inline int64_t proc_value(const char *path, const char *name)
+{
+	char line[256];
+	int64_t value = -1;
+	size_t len = strlen(name);
+	FILE *f;
+
+	/* Counters are kept per processor; this adds what is outstanding */
+	write_text("/proc/sys/vm/stat_refresh", "1");
+	f = fopen(path, "r");
+	if (!f)
+		return -1;
+	while (value < 0 && fgets(line, sizeof(line), f))
+		if (!strncmp(line, name, len) && strchr(": ", line[len]))
+			value = strtoll(line + len + 1, NULL, 10);
+	fclose(f);
+	return value;
+}
+
+/* A line of /proc/meminfo, in bytes. */
+static inline int64_t meminfo(const char *name)
+{
+	int64_t kib = proc_value("/proc/meminfo", name);
+
+	return kib < 0 ? kib : kib * 1024;
+}
+
+static inline int64_t vmstat(const char *name)
+{
+	return proc_value("/proc/vmstat", name);
+}
+
+/* Dirty: is the whole machine's; to compare it exactly, it must be ours. */
+static inline int machine_is_quiet(void)
+{
+	int64_t dirty = meminfo("Dirty");
+
+	usleep(100000);
+	return dirty >= 0 && meminfo("Dirty") == dirty;
+}
+
+static inline int64_t minor_faults(void)
+{
+	struct rusage ru;
+
+	getrusage(RUSAGE_SELF, &ru);
+	return ru.ru_minflt;
+}
+
+static inline int64_t major_faults(void)
+{
+	struct rusage ru;
+
+	getrusage(RUSAGE_SELF, &ru);
+	return ru.ru_majflt;
+}
+
+/* ---- touching ------------------------------------------------------------ */
+
+static inline unsigned char touch(const void *p)
+{
+	return *(const volatile unsigned char *)p;
+}
+
+static inline void put(void *p, unsigned char value)
+{
+	*(volatile unsigned char *)p = value;
+}
+
+static sigjmp_buf touch_return;
+static siginfo_t touch_info;
+
+static inline void touch_caught(int sig, siginfo_t *info, void *context)
+{
+	(void)context;
+	touch_info = *info;
+	siglongjmp(touch_return, sig);
+}
+
+/* Reads, or writes 1 to, *p.  Returns the signal that it raised, or 0. */
+static inline int touch_signal(void *p, int write)
+{
+	struct sigaction sa = { .sa_flags = SA_SIGINFO }, bus, segv;
+	int sig;
+
+	sa.sa_sigaction = touch_caught;
+	sigemptyset(&sa.sa_mask);
+	sigaction(SIGBUS, &sa, &bus);
+	sigaction(SIGSEGV, &sa, &segv);
+	sig = sigsetjmp(touch_return, 1);
+	if (!sig) {
+		if (write)
+			put(p, 1);
+		else
+			touch(p);
+	}
+	sigaction(SIGBUS, &bus, NULL);
+	sigaction(SIGSEGV, &segv, NULL);
+	return sig;
+}
+
+/* Pages of [p, p + len) that the page cache holds. */
+static inline long cached_pages(void *p, size_t len)
+{
+	unsigned char vec[4096];
+	size_t pages = len / PAGE;
+	long n = 0;
+
+	if (pages > sizeof(vec) || mincore(p, len, vec))
+		return -1;
+	for (size_t i = 0; i < pages; i++)
+		n += vec[i] & 1;
+	return n;
+}
+
+/* ---- the module ---------------------------------------------------------- */
+
+/* Loads the module that VMADEMO_KO names; 0 or -1 and errno. */
+static inline int load_module(const char *parameters)
+{
+	const char *path = getenv("VMADEMO_KO");
+	int fd = open(path ? path : "", O_RDONLY | O_CLOEXEC), ret, err;
+
+	if (fd < 0)
+		return -1;
+	ret = syscall(SYS_finit_module, fd, parameters, 0);
+	err = errno;
+	close(fd);
+	errno = err;
+	return ret;
+}
+
+static inline int unload_module(void)
+{
+	return syscall(SYS_delete_module, "vmademo", O_NONBLOCK);
+}
+
+static inline int module_is_loaded(void)
+{
+	return access("/sys/module/vmademo/refcnt", F_OK) == 0;
+}
+
+#endif /* VMADEMO_TEST_H */
