@@ -8,13 +8,6 @@
 #include "kselftest_harness.h"
 #include "vmademo_test.h"
 
-#ifndef MAP_SHARED_VALIDATE
-#define MAP_SHARED_VALIDATE	0x03
-#endif
-#ifndef MAP_SYNC
-#define MAP_SYNC		0x080000
-#endif
-
 FIXTURE(edges) {
 	int fd;
 	off_t size;

@@ -315,6 +315,20 @@ TEST_F(faults, addresses_suit_huge_pages)
 	}
 }
 
+/* mremap moves and grows; what is mapped where stays right. */
+TEST_F(faults, mremap_grows_and_moves)
+{
+	unsigned char *p = map(_metadata, self->fd, 4 * PAGE, PLACE(11) + PAGE);
+
+	number_pages(_metadata, self->fd, PLACE(11), 32);
+	touch(p);
+	p = mremap(p, 4 * PAGE, 20 * PAGE, MREMAP_MAYMOVE);
+	ASSERT_NE(MAP_FAILED, p);
+	for (size_t i = 0; i < 20; i++)
+		EXPECT_EQ(i + 1, number_at(p + i * PAGE));
+	munmap(p, 20 * PAGE);
+}
+
 TEST_F(faults, populated_ahead_faults_no_more)
 {
 	unsigned char *p = map(_metadata, self->fd, 32 * PAGE, PLACE(9));

@@ -264,6 +264,25 @@ TEST_F(io, sendfile_out_and_in)
 	close(file);
 }
 
+/* Another file's O_DIRECT transfers from and to the mapping. */
+TEST_F(io, o_direct_of_another_file)
+{
+	int disk = open("/dev/ram0", O_RDWR | O_DIRECT);
+	struct account before;
+
+	if (disk < 0)
+		SKIP(return, "needs /dev/ram0 (modprobe brd)");
+	memcpy(self->map, self->data, LEN);
+	ASSERT_EQ(LEN / 2, pwrite(disk, self->map, LEN / 2, 0));
+	ASSERT_EQ(0, msync(self->map, LEN, MS_SYNC));
+	before = account_now();
+	ASSERT_EQ(LEN / 2, pread(disk, self->map + LEN / 2, LEN / 2, 0));
+	/* What came in that way is dirty like any write */
+	EXPECT_EQ(8, account_since(&before).dirtied_folios);
+	EXPECT_EQ(0, memcmp(self->map + LEN / 2, self->data, LEN / 2));
+	close(disk);
+}
+
 TEST_F(io, fadvise_is_understood)
 {
 	static const int advice[] = {

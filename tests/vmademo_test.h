@@ -29,6 +29,10 @@
 /* The offset in the buffer where test number n may do what it likes. */
 #define PLACE(n)	((n) * MIB)
 
+#ifndef MAP_SYNC
+#define MAP_SHARED_VALIDATE	0x03
+#define MAP_SYNC		0x080000
+#endif
 #ifndef MADV_POPULATE_READ
 #define MADV_POPULATE_READ	22
 #define MADV_POPULATE_WRITE	23

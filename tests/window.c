@@ -227,6 +227,31 @@ TEST_F(window, what_needs_pages_is_refused)
 	munmap(p, 4 * PAGE);
 }
 
+/* A device that only maps: what else a file can do is refused. */
+TEST_F(window, what_it_has_not_is_refused)
+{
+	int ro = open(WINDOW, O_RDONLY);
+
+	ASSERT_GE(ro, 0);
+	EXPECT_EQ(MAP_FAILED, mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
+				   MAP_SHARED, ro, 0));
+	EXPECT_EQ(EACCES, errno);
+	close(ro);
+	EXPECT_EQ(MAP_FAILED, mmap(NULL, PAGE, PROT_READ,
+				   MAP_SHARED_VALIDATE | MAP_SYNC, self->fd, 0));
+	EXPECT_EQ(EOPNOTSUPP, errno);
+	EXPECT_EQ(-1, lseek(self->fd, 0, SEEK_END));
+	EXPECT_EQ(ESPIPE, errno);
+	EXPECT_EQ(-1, write(self->fd, "x", 1));
+	EXPECT_EQ(EINVAL, errno);
+	EXPECT_EQ(-1, open(WINDOW, O_RDWR | O_DIRECT));
+	EXPECT_EQ(EINVAL, errno);
+	EXPECT_EQ(-1, ftruncate(self->fd, PAGE));
+	EXPECT_EQ(EINVAL, errno);
+	EXPECT_EQ(-1, fallocate(self->fd, 0, 0, PAGE));
+	EXPECT_EQ(ENODEV, errno);
+}
+
 /* Moving and shrinking need no page: they work. */
 TEST_F(window, move_and_shrink)
 {
