@@ -20,16 +20,28 @@
  *   6.12   FMODE_UNSIGNED_OFFSET became FOP_...           VMADEMO_UNSIGNED_OFFSET
  *   6.17   ... and a kiocb instead of the file            VMADEMO_WRITE_BEGIN...
  *   6.19   filemap_alloc_folio() takes a mempolicy        vmademo_alloc_folio()
+ *   7.1    pagevec.h became folio_batch.h                 included here
+ *   7.2    .mmap_prepare has its lasting form             VMADEMO_HAS_MMAP_PREPARE
+ *
+ * 6.1, 6.12, 7.2 and 7.3 are what is tested.  For the versions between them, the
+ * table says where the kernel's history puts the change.
  */
 #ifndef VMADEMO_COMPAT_H
 #define VMADEMO_COMPAT_H
 
 #include <linux/err.h>
 #include <linux/fs.h>
+#include <linux/mm.h>
 #include <linux/pagemap.h>
 #include <linux/splice.h>
 #include <linux/version.h>
 #include <linux/writeback.h>
+
+#if __has_include(<linux/folio_batch.h>)
+#include <linux/folio_batch.h>
+#else
+#include <linux/pagevec.h>
+#endif
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 1, 0)
 #error "vmademo needs Linux 6.1 or newer"
@@ -95,6 +107,19 @@ static inline void vmademo_allow_unsigned_offset(struct file *file)
 #endif
 
 /*
+ * .mmap_prepare came with 6.16, but what it is given changed until 7.2, and only
+ * then there is .mapped to tell that the mapping exists.  Older kernels use .mmap.
+ * A file may have only one of them: vmademo_use_mmap_prepare() swaps them.
+ */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 2, 0)
+#define VMADEMO_HAS_MMAP_PREPARE
+#define vmademo_use_mmap_prepare(fops, hook)				\
+	((fops)->mmap = NULL, (fops)->mmap_prepare = (hook))
+#else
+#define vmademo_use_mmap_prepare(fops, hook)	((void)(fops))
+#endif
+
+/*
  * .write_begin and .write_end: what they are called with, and how the folio
  * is handed over.  Each definition names its parameters the same, so that the
  * function bodies need not know.
@@ -111,9 +136,9 @@ static inline void vmademo_allow_unsigned_offset(struct file *file)
 #define VMADEMO_WRITE_END_ARGS						\
 	VMADEMO_WRITE_FILE, struct address_space *mapping,		\
 	loff_t pos, unsigned int len, unsigned int copied,		\
-	struct folio *folio, void *fsdata
+	struct folio *handed, void *fsdata
 #define vmademo_hand_over(folio)	(*foliop = (folio))
-#define vmademo_handed_over()		(folio)
+#define vmademo_handed_over()		(handed)
 #else
 #define VMADEMO_WRITE_BEGIN_ARGS					\
 	VMADEMO_WRITE_FILE, struct address_space *mapping,		\
@@ -121,10 +146,10 @@ static inline void vmademo_allow_unsigned_offset(struct file *file)
 #define VMADEMO_WRITE_END_ARGS						\
 	VMADEMO_WRITE_FILE, struct address_space *mapping,		\
 	loff_t pos, unsigned int len, unsigned int copied,		\
-	struct page *page, void *fsdata
+	struct page *handed, void *fsdata
 #define vmademo_hand_over(folio)					\
 	(*pagep = folio_file_page(folio, pos >> PAGE_SHIFT))
-#define vmademo_handed_over()		page_folio(page)
+#define vmademo_handed_over()		page_folio(handed)
 #endif
 
 /* Writes out one locked folio, no longer dirty; unlocks it. */

@@ -151,7 +151,21 @@ static void vmademo_vma_close(struct vm_area_struct *vma)
 	atomic_long_dec(&vmademo_buffer_of(vma->vm_file->f_mapping)->mappings);
 }
 
+#ifdef VMADEMO_HAS_MMAP_PREPARE
+/* A VMA has come to be; not called if an existing one could be extended. */
+static int vmademo_vma_mapped(unsigned long start, unsigned long end,
+			      pgoff_t pgoff, const struct file *file,
+			      void **private_data)
+{
+	atomic_long_inc(&vmademo_buffer_of(file->f_mapping)->mappings);
+	return 0;
+}
+#endif
+
 static const struct vm_operations_struct vmademo_vm_ops = {
+#ifdef VMADEMO_HAS_MMAP_PREPARE
+	.mapped		= vmademo_vma_mapped,
+#endif
 	.open		= vmademo_vma_open,
 	.close		= vmademo_vma_close,
 	.fault		= vmademo_fault,
@@ -172,6 +186,27 @@ static int vmademo_mmap_check(const struct inode *inode, unsigned long pgoff,
 		return -EOVERFLOW;
 	return 0;
 }
+
+/*
+ * Two doors.  .mmap gets the new VMA and may do with it what it likes.  The
+ * kernel is replacing it by .mmap_prepare, which gets a description of a VMA that
+ * does not exist yet.  To port a driver from the first to the second:
+ *
+ *  - Only describe: vm_ops, flags, page protection, an action such as remapping.
+ *    Take no reference, count nothing, allocate nothing.  The kernel may still
+ *    give up, or extend a neighbouring VMA instead, and tells nobody.
+ *  - What the first mapping did in .mmap, because .open is not called for it, goes
+ *    to .mapped.  Set in .mmap, .mapped is never called: here that is why
+ *    vmademo_mmap() counts, and vmademo_mmap_prepare() does not.
+ *  - Neighbouring VMAs of one file with equal flags are merged (those with .close
+ *    may be extended).  private_data is not compared, so it must follow from the
+ *    file alone.
+ *  - remap_pfn_range() needs the VMA: say mmap_action_remap_full() instead, and
+ *    the errno of its failure in action.error_override.  The kernel then unmaps
+ *    the VMA, which calls .close though .mapped was not called; see phys.c.
+ *  - The checks are the same.  Keep them in a function of offset and length that
+ *    both doors can call.
+ */
 
 /**
  * vmademo_mmap() - map a buffer
@@ -197,3 +232,24 @@ int vmademo_mmap(struct file *file, struct vm_area_struct *vma)
 	vmademo_vma_open(vma);	/* .open is not called for the first one */
 	return 0;
 }
+
+#ifdef VMADEMO_HAS_MMAP_PREPARE
+/**
+ * vmademo_mmap_prepare() - map a buffer, on kernels that ask beforehand
+ * @desc: the mapping to be; as for vmademo_mmap()
+ *
+ * Context: Called with the mmap lock held for writing.
+ * Return: 0, or -EOVERFLOW if offset plus length is no file offset.
+ */
+int vmademo_mmap_prepare(struct vm_area_desc *desc)
+{
+	int err = vmademo_mmap_check(desc->file->f_mapping->host, desc->pgoff,
+				     vma_desc_size(desc));
+
+	if (err)
+		return err;
+	file_accessed(desc->file);
+	desc->vm_ops = &vmademo_vm_ops;
+	return 0;
+}
+#endif

@@ -23,6 +23,10 @@ static char *size = "64M";
 module_param(size, charp, 0444);
 MODULE_PARM_DESC(size, "size of the buffer in bytes, with K, M or G (default 64M)");
 
+static bool legacy_mmap;
+module_param(legacy_mmap, bool, 0444);
+MODULE_PARM_DESC(legacy_mmap, "use .mmap where the kernel has .mmap_prepare too (default 0)");
+
 /*
  * Bytes, decimal, or hexadecimal after 0x, then K, M or G.  memparse() is not
  * used because it takes what overflows or ends in rubbish without a word.
@@ -89,10 +93,10 @@ static int __init vmademo_init(void)
 	err = vmademo_buffers_init();
 	if (err)
 		goto fail;
-	err = vmademo_node_register(bytes);
+	err = vmademo_node_register(bytes, legacy_mmap);
 	if (err)
 		goto exit_buffers;
-	err = vmademo_phys_register();
+	err = vmademo_phys_register(legacy_mmap);
 	if (err)
 		goto unregister_node;
 	pr_info("/dev/vmademo: %lld bytes, store none\n", (long long)bytes);

@@ -68,7 +68,8 @@ unlock:
 	return ret;
 }
 
-static const struct file_operations vmademo_fops = {
+/* Not const, because which .mmap it has is chosen when the module is loaded */
+static struct file_operations vmademo_fops __ro_after_init = {
 	.owner		= THIS_MODULE,
 	.open		= vmademo_open,
 	.llseek		= vmademo_llseek,
@@ -95,13 +96,17 @@ static struct vmademo_node vmademo_node = {
 /**
  * vmademo_node_register() - make /dev/vmademo and the buffer behind it
  * @size: of the buffer in bytes, a multiple of the page size
+ * @legacy_mmap: .mmap, even if the kernel has .mmap_prepare
  *
  * Context: May sleep.
  * Return: 0, or a negative errno.
  */
-int vmademo_node_register(loff_t size)
+int __init vmademo_node_register(loff_t size, bool legacy_mmap)
 {
 	int err;
+
+	if (!legacy_mmap)
+		vmademo_use_mmap_prepare(&vmademo_fops, vmademo_mmap_prepare);
 
 	vmademo_node.buf = vmademo_buffer_create(size);
 	if (IS_ERR(vmademo_node.buf))

@@ -45,17 +45,37 @@ static int phys_open(struct inode *inode, struct file *file)
 	return security_locked_down(LOCKDOWN_DEV_MEM);
 }
 
+/*
+ * vm_private_data marks a VMA that is counted.  If remapping fails, a VMA made by
+ * .mmap_prepare is closed without ever having been counted.
+ */
 static void phys_vma_open(struct vm_area_struct *vma)
 {
 	atomic_long_inc(&window.mappings);
+	vma->vm_private_data = &window;
 }
 
 static void phys_vma_close(struct vm_area_struct *vma)
 {
-	atomic_long_dec(&window.mappings);
+	if (vma->vm_private_data)
+		atomic_long_dec(&window.mappings);
 }
 
+#ifdef VMADEMO_HAS_MMAP_PREPARE
+static int phys_vma_mapped(unsigned long start, unsigned long end,
+			   pgoff_t pgoff, const struct file *file,
+			   void **private_data)
+{
+	atomic_long_inc(&window.mappings);
+	*private_data = &window;
+	return 0;
+}
+#endif
+
 static const struct vm_operations_struct phys_vm_ops = {
+#ifdef VMADEMO_HAS_MMAP_PREPARE
+	.mapped	= phys_vma_mapped,
+#endif
 	.open	= phys_vma_open,
 	.close	= phys_vma_close,
 };
@@ -112,7 +132,24 @@ static int phys_mmap(struct file *file, struct vm_area_struct *vma)
 	return 0;
 }
 
-static const struct file_operations phys_fops = {
+/* The same by the other door; fault.c says what the difference is. */
+#ifdef VMADEMO_HAS_MMAP_PREPARE
+static int phys_mmap_prepare(struct vm_area_desc *desc)
+{
+	int err = phys_mmap_check(window.base, desc->pgoff,
+				  vma_desc_size(desc));
+
+	if (err)
+		return err;
+	desc->vm_ops = &phys_vm_ops;
+	mmap_action_remap_full(desc, PHYS_PFN(window.base) + desc->pgoff);
+	desc->action.error_override = -EAGAIN;
+	return 0;
+}
+#endif
+
+/* Not const, because which .mmap it has is chosen when the module is loaded */
+static struct file_operations phys_fops __ro_after_init = {
 	.owner		= THIS_MODULE,
 	.open		= phys_open,
 	.mmap		= phys_mmap,
@@ -151,14 +188,17 @@ static struct miscdevice phys_misc = {
 
 /**
  * vmademo_phys_register() - allocate the window and make its node
+ * @legacy_mmap: .mmap, even if the kernel has .mmap_prepare
  *
  * Context: May sleep.
  * Return: 0, or a negative errno.
  */
-int vmademo_phys_register(void)
+int __init vmademo_phys_register(bool legacy_mmap)
 {
 	int err;
 
+	if (!legacy_mmap)
+		vmademo_use_mmap_prepare(&phys_fops, phys_mmap_prepare);
 	window.pages = alloc_pages(GFP_KERNEL | __GFP_ZERO,
 				   get_order(WINDOW_BYTES));
 	if (!window.pages)

@@ -13,9 +13,9 @@
  */
 #include <linux/device.h>
 #include <linux/pagemap.h>
-#include <linux/pagevec.h>
 #include <linux/sysfs.h>
 
+#include "compat.h"
 #include "vmademo.h"
 
 static struct vmademo_buffer *buffer_of_device(struct device *dev)

@@ -96,14 +96,16 @@ extern const struct address_space_operations vmademo_aops;
 int vmademo_fsync(struct file *file, loff_t start, loff_t end, int datasync);
 
 /* fault.c */
+struct vm_area_desc;
 int vmademo_mmap(struct file *file, struct vm_area_struct *vma);
+int vmademo_mmap_prepare(struct vm_area_desc *desc);
 
 /* node.c */
-int vmademo_node_register(loff_t size);
+int vmademo_node_register(loff_t size, bool legacy_mmap);
 void vmademo_node_unregister(void);
 
 /* phys.c */
-int vmademo_phys_register(void);
+int vmademo_phys_register(bool legacy_mmap);
 void vmademo_phys_unregister(void);
 
 #endif /* VMADEMO_H */

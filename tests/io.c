@@ -184,6 +184,8 @@ TEST_F(io, bad_pointer_into_an_uncached_page)
 
 	ASSERT_NE(MAP_FAILED, edge);
 	ASSERT_EQ(0, munmap(edge + PAGE, PAGE));
+	memset(edge, 7, PAGE);
+	soil_free_memory();
 	for (int i = 0; i < 16; i++) {
 		ssize_t n = pwrite(self->fd, edge + PAGE / 2, PAGE,
 				   place + i * PAGE);
@@ -195,6 +197,21 @@ TEST_F(io, bad_pointer_into_an_uncached_page)
 			ASSERT_EQ(0, self->back[j]);
 	}
 	munmap(edge, PAGE);
+}
+
+/* A part of a page that is not cached: the rest of it is zero. */
+TEST_F(io, partial_write_to_an_uncached_page)
+{
+	soil_free_memory();
+	for (int i = 0; i < 16; i++) {
+		const off_t place = PLACE(4) + i * PAGE;
+
+		ASSERT_EQ(10, pwrite(self->fd, self->data, 10, place + 100 * i));
+		ASSERT_EQ(PAGE, pread(self->fd, self->back, PAGE, place));
+		for (size_t j = 0; j < PAGE; j++)
+			ASSERT_EQ(j - 100 * i < 10 ? self->data[j - 100 * i] : 0,
+				  self->back[j]);
+	}
 }
 
 /* The device's own mapping as the buffer of a read from the device. */
@@ -306,6 +323,10 @@ TEST_F(io, never_written_is_zero)
 	ASSERT_NE(MAP_FAILED, p);
 	if (cached_pages(p, MIB))
 		SKIP(return, "the pages are cached already; load the module afresh");
+	soil_free_memory();
+	/* The first half by fault, the second by read */
+	for (size_t at = 0; at < MIB / 2; at++)
+		ASSERT_EQ(0, p[at]);
 	for (size_t at = 0; at < MIB; at += LEN) {
 		ASSERT_EQ(LEN, pread(self->fd, self->back, LEN, PLACE(40) + at));
 		for (size_t i = 0; i < LEN; i++)

@@ -233,6 +233,23 @@ static inline long cached_pages(void *p, size_t len)
 	return n;
 }
 
+/*
+ * Leaves bytes that are not 0 in the memory that is free, so that a page which
+ * should have been zeroed and was not does show (unless the kernel was booted
+ * with init_on_alloc=1: then it does that itself, and hides it).
+ */
+static inline void soil_free_memory(void)
+{
+	const size_t len = 64 * MIB;
+	void *p = mmap(NULL, len, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED)
+		return;
+	memset(p, 0x5a, len);
+	munmap(p, len);
+}
+
 /* ---- the module ---------------------------------------------------------- */
 
 /* Loads the module that VMADEMO_KO names; 0 or -1 and errno. */
