@@ -20,7 +20,11 @@ demo:
 
 check:
 	@scripts/deps check
-	@scripts/check $(TEST)
+	@KERNELS="$(KERNELS)" scripts/check $(TEST)
+
+kernels:
+	@scripts/deps check
+	@scripts/kernels list
 
 shell:
 	@scripts/deps demo
@@ -55,6 +59,8 @@ help:
 	@echo 'make demo            show the device at work, in a virtual machine'
 	@echo 'make check           pass the tests, in a virtual machine'
 	@echo 'make check TEST=io   one of them'
+	@echo 'make check KERNELS="6.1 6.12"   on these kernels'
+	@echo 'make kernels         the kernels that can be had'
 	@echo 'make shell           a shell in a virtual machine with the module loaded'
 	@echo 'make lint            compiler warnings, sparse, checkpatch and others'
 	@echo 'make                 build the module for the running kernel (KVER=...)'
@@ -63,4 +69,4 @@ help:
 	@echo 'make dkms-uninstall  take it away from dkms'
 	@echo 'make clean           remove what was built'
 
-.PHONY: all install demo check shell lint dkms-install dkms-uninstall clean help
+.PHONY: all install demo check kernels shell lint dkms-install dkms-uninstall clean help

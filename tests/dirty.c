@@ -8,6 +8,7 @@
 #include "vmademo_test.h"
 
 FIXTURE(dirty) {
+	const char *skip;
 	int fd;
 	struct account before;
 	int64_t dirty, dirtied, written;
@@ -19,7 +20,7 @@ FIXTURE_SETUP(dirty)
 	ASSERT_GE(self->fd, 0) TH_LOG("%s: %s", NODE, strerror(errno));
 	ASSERT_EQ(0, fsync(self->fd));
 	if (!machine_is_quiet())
-		SKIP(return, "other writers on this machine change Dirty:");
+		self->skip = "other writers on this machine change Dirty:";
 }
 
 FIXTURE_TEARDOWN(dirty)
@@ -73,6 +74,8 @@ static void expect(struct __test_metadata *_metadata,
 /* Once a page, however many writes; reading dirties nothing. */
 TEST_F(dirty, once_a_page)
 {
+	RUN_IF_READY();
+
 	unsigned char *p = map(_metadata, self->fd, PLACE(0));
 
 	start(self);
@@ -89,6 +92,8 @@ TEST_F(dirty, once_a_page)
 /* Cleaning protects the page again: the next write is the first once more. */
 TEST_F(dirty, again_after_msync)
 {
+	RUN_IF_READY();
+
 	unsigned char *p = map(_metadata, self->fd, PLACE(1));
 
 	start(self);
@@ -107,6 +112,8 @@ TEST_F(dirty, again_after_msync)
 /* msync writes the pages of its range and no other. */
 TEST_F(dirty, msync_of_a_part)
 {
+	RUN_IF_READY();
+
 	unsigned char *p = map(_metadata, self->fd, PLACE(2));
 
 	start(self);
@@ -122,6 +129,8 @@ TEST_F(dirty, msync_of_a_part)
 
 TEST_F(dirty, msync_async_leaves_it_to_the_flusher)
 {
+	RUN_IF_READY();
+
 	unsigned char *p = map(_metadata, self->fd, PLACE(3));
 
 	start(self);
@@ -133,6 +142,8 @@ TEST_F(dirty, msync_async_leaves_it_to_the_flusher)
 #define CLEANED_BY(name, place, statement)				\
 TEST_F(dirty, name)							\
 {									\
+	RUN_IF_READY();							\
+									\
 	unsigned char *p = map(_metadata, self->fd, PLACE(place));	\
 									\
 	start(self);							\
@@ -153,6 +164,8 @@ CLEANED_BY(cleaned_by_sync, 6, sync())
 /* The flusher comes by itself; its clock is wound to make it soon. */
 TEST_F(dirty, cleaned_by_the_flusher)
 {
+	RUN_IF_READY();
+
 	static const char * const files[] = {
 		"/proc/sys/vm/dirty_expire_centisecs",
 		"/proc/sys/vm/dirty_writeback_centisecs",
@@ -184,6 +197,8 @@ TEST_F(dirty, cleaned_by_the_flusher)
 /* write(2) dirties the same pages in the same account, without a fault. */
 TEST_F(dirty, by_write)
 {
+	RUN_IF_READY();
+
 	char data[3 * PAGE];
 
 	memset(data, 1, sizeof(data));
@@ -199,6 +214,8 @@ TEST_F(dirty, by_write)
 
 TEST_F(dirty, o_sync_writes_are_clean_at_once)
 {
+	RUN_IF_READY();
+
 	int fd = open(NODE, O_RDWR | O_SYNC);
 
 	ASSERT_GE(fd, 0);
@@ -211,6 +228,8 @@ TEST_F(dirty, o_sync_writes_are_clean_at_once)
 /* munmap and exit clean nothing. */
 TEST_F(dirty, munmap_leaves_it_dirty)
 {
+	RUN_IF_READY();
+
 	unsigned char *p = map(_metadata, self->fd, PLACE(10));
 
 	start(self);
@@ -222,6 +241,8 @@ TEST_F(dirty, munmap_leaves_it_dirty)
 /* Clean pages stay: there is no other copy of them. */
 TEST_F(dirty, clean_pages_are_not_dropped)
 {
+	RUN_IF_READY();
+
 	unsigned char *p = map(_metadata, self->fd, PLACE(11));
 	unsigned char byte = 0;
 
@@ -242,6 +263,8 @@ TEST_F(dirty, clean_pages_are_not_dropped)
 /* Two mappings of one page: cleaning must protect it in both. */
 TEST_F(dirty, cleaning_protects_every_mapping)
 {
+	RUN_IF_READY();
+
 	unsigned char *a = map(_metadata, self->fd, PLACE(12));
 	unsigned char *b = map(_metadata, self->fd, PLACE(12) - 5 * PAGE);
 

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# Reads the KTAP of scripts/check: kernels, in them programs (indented by two), in
+# them tests (by four).  Numbers kernels and programs, prints a table of what ran
+# where, and writes "N passed, N failed, N skipped" to the file `summary`.
+#
+# A program that failed without saying which test did, or that ran fewer tests
+# than its plan, counts as one failure more; so does a kernel.
+
+function cell(text) { table[program, kernel] = text }
+
+/^# kernel / {
+	kernel = $3
+	kernels[++columns] = kernel
+	programs_due = number = kernel_failed = 0
+}
+/^  1\.\.[0-9]+/ { split($1, plan, /\.\./); programs_due = plan[2] + 0 }
+/^  # / {
+	program = $2
+	if (!(program in row)) {
+		row[program] = ++rows
+		names[rows] = program
+	}
+	due = ok = bad = skip = 0
+	cell("died")
+}
+/^    1\.\.[0-9]+/ { split($1, plan, /\.\./); due = plan[2] + 0 }
+/^    ok / {
+	due--
+	if (/# SKIP/) { skip++; skipped++ } else { ok++; passed++ }
+}
+/^    not ok / { due--; bad++; failed++ }
+/^  (not )?ok / {
+	programs_due--
+	if (due > 0 && !bad) {
+		if (!/^  not /) sub(/^  /, "  not ")
+		$0 = $0 " (" due " of its tests did not run)"
+		bad++; failed++
+	} else if (/^  not / && !bad) {
+		bad++; failed++
+	}
+	if (/# SKIP/ && !skip) { skip++; skipped++ }
+	cell(bad ? "FAIL " bad : ok ? ok (skip ? "+" skip "s" : "") : "skip")
+	kernel_failed += bad
+	sub(/ok /, "ok " ++number " ")
+}
+/^(not )?ok / {
+	if (programs_due > 0) {
+		print "# " programs_due " of the programs did not run on " kernel
+		failed += programs_due
+		kernel_failed += programs_due
+	}
+	if (/^not / && !kernel_failed)
+		failed++	# a warning in its log, say
+	if (kernel_failed && !/^not /)
+		$0 = "not " $0
+	sub(/ok /, "ok " columns " ")
+}
+{ print; fflush() }
+
+END {
+	print ""
+	printf "%-14s", "passed"
+	for (c = 1; c <= columns; c++)
+		printf " %14s", kernels[c]
+	print ""
+	for (r = 1; r <= rows; r++) {
+		printf "%-14s", names[r]
+		for (c = 1; c <= columns; c++)
+			printf " %14s", ((names[r], kernels[c]) in table) ? \
+				table[names[r], kernels[c]] : "-"
+		print ""
+	}
+	printf "%d passed, %d failed, %d skipped\n", passed, failed, skipped > summary
+}

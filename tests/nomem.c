@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Memory runs out: each operation is repeated with its first, second, third ...
+ * allocation failing, until it has no more.  It must succeed all the same or
+ * fail with an errno that says so, and leave nothing behind.  Needs a kernel that
+ * can inject failures (make check-debug) and VMADEMO_KO.
+ */
+#include "kselftest_harness.h"
+#include "vmademo_test.h"
+
+#define FAIL_NTH	"/proc/thread-self/fail-nth"
+#define NO_MORE		400	/* no operation here allocates that often */
+
+FIXTURE(nomem) {
+	const char *skip;
+	int fail_nth;
+};
+
+FIXTURE_SETUP(nomem)
+{
+	static const struct {
+		const char *file, *value;
+	} settings[] = {
+		{ "failslab/ignore-gfp-wait", "N" },
+		{ "failslab/verbose", "0" },
+		{ "fail_page_alloc/ignore-gfp-wait", "N" },
+		{ "fail_page_alloc/ignore-gfp-highmem", "N" },
+		{ "fail_page_alloc/min-order", "0" },
+		{ "fail_page_alloc/verbose", "0" },
+		{ "fail_usercopy/verbose", "0" },
+	};
+	char path[128];
+
+	self->fail_nth = open(FAIL_NTH, O_RDWR | O_CLOEXEC);
+	if (self->fail_nth < 0)
+		self->skip = "this kernel cannot make allocations fail";
+	else if (!getenv("VMADEMO_KO"))
+		self->skip = "VMADEMO_KO does not name the module to load";
+	if (self->skip)
+		return;
+	for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++) {
+		snprintf(path, sizeof(path), "/sys/kernel/debug/%s",
+			 settings[i].file);
+		ASSERT_EQ(0, write_text(path, settings[i].value))
+			TH_LOG("%s: %s", path, strerror(errno));
+	}
+	if (!module_is_loaded())
+		ASSERT_EQ(0, load_module(""));
+	/* The faults to come shall be those of the mappings under test */
+	ASSERT_EQ(0, mlockall(MCL_CURRENT));
+}
+
+FIXTURE_TEARDOWN(nomem)
+{
+	close(self->fail_nth);
+	if (!self->skip && !module_is_loaded())
+		load_module("");
+}
+
+static void fail_from_now(int fd, int nth)
+{
+	char text[16];
+	int len = snprintf(text, sizeof(text), "%d", nth);
+
+	if (pwrite(fd, text, len, 0) != len)
+		abort();
+}
+
+/* Ends it.  Returns whether there was an nth allocation to fail. */
+static int failed(int fd)
+{
+	char text[16] = "";
+	int err = errno;
+
+	if (pread(fd, text, sizeof(text) - 1, 0) <= 0)
+		abort();
+	if (atoi(text))
+		fail_from_now(fd, 0);
+	errno = err;
+	return atoi(text) == 0;
+}
+
+/* EFAULT: the kernel counts copying to and from the user among what may fail. */
+static int says_no_memory(int err)
+{
+	return err == ENOMEM || err == EAGAIN || err == EFAULT;
+}
+
+/*
+ * Tries the operation with its first, second ... allocation failing.  `before`
+ * prepares it, `operation` is true if it succeeded, `after` undoes it.
+ */
+#define EACH_FAILURE(before, operation, after) do {			\
+	int injected = 1, ok, err, count = 0, refused = 0;		\
+									\
+	for (int nth = 1; injected; nth++) {				\
+		ASSERT_GT(NO_MORE, nth);				\
+		before;							\
+		fail_from_now(self->fail_nth, nth);			\
+		ok = (operation);					\
+		err = errno;						\
+		injected = failed(self->fail_nth);			\
+		count += injected;					\
+		refused += !ok;						\
+		if (!ok) {						\
+			EXPECT_TRUE(injected) TH_LOG("%s", strerror(err)); \
+			EXPECT_TRUE(says_no_memory(err))		\
+				TH_LOG("%d: %s", nth, strerror(err));	\
+		}							\
+		after;							\
+	}								\
+	TH_LOG("%d allocations made to fail, %d refusals", count, refused); \
+	EXPECT_LT(0, count);						\
+} while (0)
+
+TEST_F(nomem, opening)
+{
+	RUN_IF_READY();
+
+	int fd;
+
+	EACH_FAILURE(, (fd = open(NODE, O_RDWR)) >= 0, if (ok) close(fd));
+	EACH_FAILURE(, (fd = open(WINDOW, O_RDWR)) >= 0, if (ok) close(fd));
+}
+
+TEST_F(nomem, mapping)
+{
+	RUN_IF_READY();
+
+	static const char * const nodes[] = { NODE, WINDOW };
+
+	for (int i = 0; i < 2; i++) {
+		char path[128];
+		int fd = open(nodes[i], O_RDWR);
+		int64_t before;
+		void *p;
+
+		ASSERT_GE(fd, 0);
+		snprintf(path, sizeof(path), "/sys/class/misc/%s/mappings",
+			 nodes[i] + strlen("/dev/"));
+		before = read_number(path);
+		EACH_FAILURE(,
+			     (p = mmap(NULL, 2 * MIB, PROT_READ | PROT_WRITE,
+				       MAP_SHARED, fd, 0)) != MAP_FAILED,
+			     if (ok) munmap(p, 2 * MIB));
+		EXPECT_EQ(before, read_number(path));
+		close(fd);
+	}
+}
+
+/*
+ * A fault that finds no memory is taken again, so the program sees the right
+ * byte, a little later.
+ */
+TEST_F(nomem, faults)
+{
+	RUN_IF_READY();
+
+	int fd = open(NODE, O_RDWR);
+	unsigned char *p;
+	size_t at = 0;
+
+	ASSERT_GE(fd, 0);
+	p = mmap(NULL, 8 * MIB, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	ASSERT_NE(MAP_FAILED, p);
+	EACH_FAILURE(at += 4 * PAGE, touch(p + at) == 0, );
+	/* A page table of its own each time, too */
+	EACH_FAILURE(munmap(p, 8 * MIB);
+		     p = mmap(p, 8 * MIB, PROT_READ | PROT_WRITE,
+			      MAP_SHARED | MAP_FIXED, fd, 0);
+		     at += 4 * PAGE,
+		     (put(p + at, 7), touch(p + at) == 7), );
+	EACH_FAILURE(msync(p, 8 * MIB, MS_SYNC),
+		     (put(p + at, 8), touch(p + at) == 8), );
+	munmap(p, 8 * MIB);
+	p = mmap(NULL, 8 * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+	ASSERT_NE(MAP_FAILED, p);
+	EACH_FAILURE(at += 4 * PAGE,
+		     (put(p + at, 9), touch(p + at) == 9), );
+	munmap(p, 8 * MIB);
+	close(fd);
+}
+
+TEST_F(nomem, reading_and_writing)
+{
+	RUN_IF_READY();
+
+	int fd = open(NODE, O_RDWR), pipefd[2];
+	char data[3 * PAGE] = "data";
+	off_t at = 16 * MIB, from;
+
+	ASSERT_GE(fd, 0);
+	ASSERT_EQ(0, pipe(pipefd));
+	EACH_FAILURE(at += sizeof(data),
+		     pwrite(fd, data, sizeof(data), at + 5) > 0, );
+	EACH_FAILURE(at += sizeof(data),
+		     pread(fd, data, sizeof(data), at + 5) > 0, );
+	EACH_FAILURE(at += PAGE; from = at,
+		     splice(fd, &from, pipefd[1], NULL, PAGE, 0) > 0,
+		     if (ok) ASSERT_LT(0, read(pipefd[0], data, sizeof(data))));
+	close(pipefd[0]);
+	close(pipefd[1]);
+	close(fd);
+}
+
+TEST_F(nomem, writing_back)
+{
+	RUN_IF_READY();
+
+	int fd = open(NODE, O_RDWR), count = 0;
+	struct account now;
+	unsigned char *p;
+
+	ASSERT_GE(fd, 0);
+	p = mmap(NULL, MIB, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 32 * MIB);
+	ASSERT_NE(MAP_FAILED, p);
+	/* Writing back with no store needs no memory: nothing is there to fail */
+	for (int nth = 1; nth <= 20; nth++) {
+		put(p, nth);
+		put(p + 5 * PAGE, nth);
+		fail_from_now(self->fail_nth, nth);
+		EXPECT_EQ(0, nth % 2 ? msync(p, MIB, MS_SYNC) : fsync(fd));
+		count += failed(self->fail_nth);
+		EXPECT_EQ(0, node_value("dirty_folios"));
+	}
+	EXPECT_EQ(0, count);
+	now = account_now();
+	EXPECT_EQ(now.dirtied_folios, now.written_folios);
+	munmap(p, MIB);
+	close(fd);
+}
+
+TEST_F(nomem, forking)
+{
+	RUN_IF_READY();
+
+	int fd = open(NODE, O_RDWR), status;
+	int64_t before = node_value("mappings");
+	unsigned char *p, *q;
+	pid_t pid;
+
+	ASSERT_GE(fd, 0);
+	p = mmap(NULL, MIB, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	q = mmap(NULL, MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+	ASSERT_NE(MAP_FAILED, p);
+	ASSERT_NE(MAP_FAILED, q);
+	put(p, 1);
+	put(q, 2);
+	EACH_FAILURE(,
+		     ((pid = fork()) != 0 ? pid > 0 : (_exit(0), 0)),
+		     if (ok) waitpid(pid, &status, 0));
+	munmap(p, MIB);
+	munmap(q, MIB);
+	/* A child that was never to be has closed what it had opened */
+	EXPECT_EQ(before, node_value("mappings"));
+	close(fd);
+}
+
+TEST_F_TIMEOUT(nomem, loading, 300)
+{
+	RUN_IF_READY();
+
+	ASSERT_EQ(0, unload_module());
+	EACH_FAILURE(,
+		     load_module("size=1M") == 0,
+		     if (ok) {
+			     ASSERT_EQ(0, unload_module());
+		     }
+		     EXPECT_FALSE(module_is_loaded());
+		     EXPECT_EQ(-1, access(NODE, F_OK));
+		     EXPECT_EQ(-1, access(WINDOW, F_OK));
+		     EXPECT_EQ(-1, access("/sys/class/bdi/vmademo", F_OK)));
+}
+
+TEST_F_TIMEOUT(nomem, unloading, 120)
+{
+	RUN_IF_READY();
+
+	EACH_FAILURE(if (!module_is_loaded())
+			     ASSERT_EQ(0, load_module("")),
+		     unload_module() == 0, );
+}
+
+TEST_HARNESS_MAIN
