@@ -3,10 +3,11 @@
  * A buffer's life.  A buffer lives the way a disk lives behind its block
  * device node: as an inode on a pseudo filesystem that nobody can mount.  Its
  * folios are page cache, so the kernel itself keeps the account of them: Dirty:
- * in /proc/meminfo, /sys/class/bdi/vmademo, the flusher, msync, sync(2), mincore.
+ * in /proc/meminfo, bdi/vmademo/stats in debugfs, the flusher, msync, mincore.
  *
  * Who holds a buffer: the node, from load to unload.  Open files and mappings
- * need no reference of their own, because each of them holds the module.
+ * need no reference of their own, because each of them holds the module; and none
+ * comes to be before the load has succeeded (vmademo_ready).
  *
  * Locks: none of its own.
  */
@@ -85,9 +86,16 @@ int vmademo_buffers_init(void)
 		return PTR_ERR(vmademo_mnt);
 
 	err = super_setup_bdi_name(vmademo_mnt->mnt_sb, "vmademo");
-	if (err)
+	if (err) {
 		kern_unmount(vmademo_mnt);
-	return err;
+		return err;
+	}
+	/*
+	 * No readahead: nothing is faster for being read before it is asked
+	 * for, and pages would be allocated that nobody touches.
+	 */
+	vmademo_mnt->mnt_sb->s_bdi->ra_pages = 0;
+	return 0;
 }
 
 /**
@@ -129,9 +137,7 @@ struct vmademo_buffer *vmademo_buffer_create(loff_t size)
 	buf->inode = inode;
 	inode->i_private = buf;
 	inode->i_ino = get_next_ino();
-	/* Memory error handling only removes folios of regular files */
 	inode->i_mode = S_IFREG | 0600;
-	vmademo_init_times(inode);
 	i_size_write(inode, size);
 
 	inode->i_mapping->a_ops = &vmademo_aops;

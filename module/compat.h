@@ -12,8 +12,6 @@
  *   -----  ---------------------------------------------  ---------------------
  *   6.4    __filemap_get_folio(): NULL became ERR_PTR     vmademo_get_folio()
  *   6.5    generic_file_splice_read() went                vmademo_splice_read
- *   6.6    inode timestamps got accessors                 vmademo_init_times()
- *   6.8    .error_remove_page() became ..._folio()        VMADEMO_ERROR_REMOVE
  *   6.10   write_cache_pages() is replaced by             vmademo_write_dirty()
  *          writeback_iter(), and gone since 6.18
  *   6.12   .write_begin/.write_end take a folio           VMADEMO_WRITE_BEGIN...
@@ -72,23 +70,6 @@ static inline struct folio *vmademo_alloc_folio(gfp_t gfp, unsigned int order)
 #define vmademo_splice_read	filemap_splice_read
 #else
 #define vmademo_splice_read	generic_file_splice_read
-#endif
-
-static inline void vmademo_init_times(struct inode *inode)
-{
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 7, 0)
-	simple_inode_init_ts(inode);
-#else
-	inode->i_atime = current_time(inode);
-	inode->i_mtime = inode->i_atime;
-	inode->i_ctime = inode->i_atime;
-#endif
-}
-
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 8, 0)
-#define VMADEMO_ERROR_REMOVE	.error_remove_folio = generic_error_remove_folio
-#else
-#define VMADEMO_ERROR_REMOVE	.error_remove_page = generic_error_remove_page
 #endif
 
 /*

@@ -15,8 +15,8 @@
  * Pages are always named by vmf->pgoff.  The address tells nothing: after a
  * partial munmap or a mapping at an offset, vm_start is not page 0.
  *
- * Locks: called with the mmap lock or (since 6.4) only the VMA lock held, so
- * nothing here may look at other VMAs.  Takes the mapping's invalidate lock
+ * Locks: called with the mmap lock or, by newer kernels, only the VMA lock held,
+ * so nothing here may look at other VMAs.  Takes the mapping's invalidate lock
  * (shared), then the folio lock.  Must not take i_rwsem: write(2) faults on its
  * user buffer while it holds that.
  */
@@ -92,10 +92,10 @@ static vm_fault_t vmademo_fault(struct vm_fault *vmf)
 }
 
 /*
- * Maps what is cached around the address of a read fault.  Called under RCU,
- * may not sleep.  To have .map_pages at all also tells the kernel (since 6.4)
- * that .fault is content with the VMA lock; without it, every fault would be
- * taken a second time with the mmap lock.
+ * Maps what is cached around the address of a read fault.  May not sleep: newer
+ * kernels call it under RCU.  To them, that there is a .map_pages also says that
+ * .fault is content with the VMA lock; without it, every fault would be taken a
+ * second time with the mmap lock.
  */
 static vm_fault_t vmademo_map_pages(struct vm_fault *vmf, pgoff_t start,
 				    pgoff_t end)

@@ -19,6 +19,13 @@
 
 #include "vmademo.h"
 
+/*
+ * A node can be opened from the moment it is registered, but an open file does not
+ * keep a module whose init function fails.  So open() answers ENXIO until nothing
+ * can fail any more.  Registering and opening a misc device exclude each other.
+ */
+bool vmademo_ready __read_mostly;
+
 static char *size = "64M";
 module_param(size, charp, 0444);
 MODULE_PARM_DESC(size, "size of the buffer in bytes, with K, M or G (default 64M)");
@@ -99,6 +106,7 @@ static int __init vmademo_init(void)
 	err = vmademo_phys_register(legacy_mmap);
 	if (err)
 		goto unregister_node;
+	WRITE_ONCE(vmademo_ready, true);
 	pr_info("/dev/vmademo: %lld bytes, store none\n", (long long)bytes);
 	return 0;
 

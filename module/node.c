@@ -30,6 +30,8 @@ static int vmademo_open(struct inode *inode, struct file *file)
 	struct vmademo_node *node = container_of(file->private_data,
 						 struct vmademo_node, misc);
 
+	if (!READ_ONCE(vmademo_ready))
+		return -ENXIO;
 	file->f_mapping = node->buf->inode->i_mapping;
 	/* Only errors from now on are this file's to report */
 	file->f_wb_err = filemap_sample_wb_err(file->f_mapping);

@@ -38,6 +38,8 @@ static struct {
 
 static int phys_open(struct inode *inode, struct file *file)
 {
+	if (!READ_ONCE(vmademo_ready))
+		return -ENXIO;
 	if (!capable(CAP_SYS_RAWIO))
 		return -EPERM;
 	/* Leave it to phys_mmap_check() to judge the offset, all of it */

@@ -9,8 +9,10 @@
  *
  *   inode->i_rwsem                    write(2)
  *     mm->mmap_lock or the VMA lock   held by the kernel around vm_operations
+ *       sb_start_pagefault()          .page_mkwrite
  *       mapping->invalidate_lock      adding a folio to the page cache
  *         folio lock
+ *           page table lock           held by the kernel around .dirty_folio
  */
 #ifndef VMADEMO_H
 #define VMADEMO_H
@@ -84,6 +86,9 @@ static inline void vmademo_count_by(struct vmademo_buffer *buf,
 {
 	this_cpu_add(buf->stats->count[stat], by);
 }
+
+/* main.c */
+extern bool vmademo_ready;
 
 /* buffer.c */
 int vmademo_buffers_init(void);

@@ -6,9 +6,8 @@
  * no data.  It still takes each folio through all the states that a folio of a
  * disk file goes through, which is what makes the kernel's account come out.
  *
- * Locks: every function but fsync is called with the folio locked, or locks it
- * itself; see the comment at each.  .page_mkwrite may hold the mmap lock around
- * dirty_folio, so nothing here may take i_rwsem.
+ * Locks: see the comment at each function.  Most are called with the folio locked;
+ * .dirty_folio may be called under the page table lock instead, and may not sleep.
  */
 #include <linux/migrate.h>
 #include <linux/mm.h>
@@ -28,9 +27,11 @@ static int vmademo_read_folio(struct file *file, struct folio *folio)
 }
 
 /*
- * Every way to make a folio dirty ends here: .page_mkwrite, write(2), and
- * drivers that had pinned it.  filemap_dirty_folio() says whether the folio was
- * clean before, under the lock that decides it, so each change is counted once.
+ * Every way to make a folio dirty ends here: .page_mkwrite, write(2), drivers that
+ * had pinned it, and munmap, which finds the dirty bit in the page table.  That one
+ * holds the page table lock and not the folio's: so this may not sleep.
+ * filemap_dirty_folio() says whether the folio was clean before; the bit is tested
+ * and set in one step, so each change is counted once.
  */
 static bool vmademo_dirty_folio(struct address_space *mapping,
 				struct folio *folio)
@@ -129,7 +130,7 @@ const struct address_space_operations vmademo_aops = {
 	.writepages	= vmademo_writepages,
 	.release_folio	= vmademo_release_folio,
 	.migrate_folio	= filemap_migrate_folio,
-	VMADEMO_ERROR_REMOVE,
+	/* No .error_remove_folio: a folio with a memory error stays, for SIGBUS */
 };
 
 /**

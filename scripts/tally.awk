@@ -8,6 +8,7 @@
 
 function cell(text) { table[program, kernel] = text }
 
+/^1\.\.[0-9]+$/ { split($1, plan, /\.\./); kernels_due = plan[2] + 0 }
 /^# kernel / {
 	kernel = $3
 	kernels[++columns] = kernel
@@ -44,6 +45,7 @@ function cell(text) { table[program, kernel] = text }
 	sub(/ok /, "ok " ++number " ")
 }
 /^(not )?ok / {
+	kernels_due--
 	if (programs_due > 0) {
 		print "# " programs_due " of the programs did not run on " kernel
 		failed += programs_due
@@ -58,6 +60,10 @@ function cell(text) { table[program, kernel] = text }
 { print; fflush() }
 
 END {
+	if (kernels_due > 0) {
+		print "# " kernels_due " of the kernels did not run to the end"
+		failed += kernels_due
+	}
 	print ""
 	printf "%-14s", "passed"
 	for (c = 1; c <= columns; c++)

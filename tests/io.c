@@ -40,6 +40,17 @@ FIXTURE_TEARDOWN(io)
 	close(self->fd);
 }
 
+/* Whether none of the LEN bytes at the place is in the page cache. */
+static bool uncached(int fd, off_t place)
+{
+	void *p = mmap(NULL, LEN, PROT_READ, MAP_SHARED, fd, place);
+	bool none = p != MAP_FAILED && cached_pages(p, LEN) == 0;
+
+	if (p != MAP_FAILED)
+		munmap(p, LEN);
+	return none;
+}
+
 /* Lengths and offsets that fall on, before, after and across page borders. */
 static const struct {
 	size_t at, len;
@@ -185,6 +196,8 @@ TEST_F(io, bad_pointer_into_an_uncached_page)
 	ASSERT_NE(MAP_FAILED, edge);
 	ASSERT_EQ(0, munmap(edge + PAGE, PAGE));
 	memset(edge, 7, PAGE);
+	if (!uncached(self->fd, place))
+		SKIP(return, "the pages are cached already; load the module afresh");
 	soil_free_memory();
 	for (int i = 0; i < 16; i++) {
 		ssize_t n = pwrite(self->fd, edge + PAGE / 2, PAGE,
@@ -202,6 +215,8 @@ TEST_F(io, bad_pointer_into_an_uncached_page)
 /* A part of a page that is not cached: the rest of it is zero. */
 TEST_F(io, partial_write_to_an_uncached_page)
 {
+	if (!uncached(self->fd, PLACE(4)))
+		SKIP(return, "the pages are cached already; load the module afresh");
 	soil_free_memory();
 	for (int i = 0; i < 16; i++) {
 		const off_t place = PLACE(4) + i * PAGE;
@@ -212,6 +227,35 @@ TEST_F(io, partial_write_to_an_uncached_page)
 			ASSERT_EQ(j - 100 * i < 10 ? self->data[j - 100 * i] : 0,
 				  self->back[j]);
 	}
+}
+
+/* A read allocates what it reads and nothing ahead; then one fault maps it. */
+TEST_F(io, no_readahead)
+{
+	const off_t place = PLACE(5);
+	struct account before = account_now(), d;
+	unsigned char *p;
+	int64_t major;
+
+	if (!uncached(self->fd, place))
+		SKIP(return, "the pages are cached already; load the module afresh");
+	for (int i = 0; i < 8; i++)
+		ASSERT_EQ(PAGE, pread(self->fd, self->back, PAGE,
+				      place + i * PAGE));
+	EXPECT_EQ(8 * PAGE, account_since(&before).cached_bytes);
+	p = mmap(NULL, LEN, PROT_READ, MAP_SHARED, self->fd, place);
+	ASSERT_NE(MAP_FAILED, p);
+	before = account_now();
+	major = major_faults();
+	for (int i = 0; i < 8; i++)
+		EXPECT_EQ(0, touch(p + i * PAGE));
+	d = account_since(&before);
+	EXPECT_EQ(0, d.read_faults);
+	EXPECT_EQ(major, major_faults());
+	/* To be told what will be needed is another thing */
+	EXPECT_EQ(0, madvise(p, LEN, MADV_WILLNEED));
+	EXPECT_EQ(8 * PAGE, account_since(&before).cached_bytes);
+	munmap(p, LEN);
 }
 
 /* The device's own mapping as the buffer of a read from the device. */

@@ -160,13 +160,14 @@ static inline int64_t vmstat(const char *name)
 	return proc_value("/proc/vmstat", name);
 }
 
-/* Dirty: is the whole machine's; to compare it exactly, it must be ours. */
+/* These are the whole machine's; to compare them exactly, they must be ours. */
 static inline int machine_is_quiet(void)
 {
-	int64_t dirty = meminfo("Dirty");
+	int64_t dirty = meminfo("Dirty"), cached = meminfo("Cached");
 
 	usleep(100000);
-	return dirty >= 0 && meminfo("Dirty") == dirty;
+	return dirty >= 0 && meminfo("Dirty") == dirty &&
+	       meminfo("Cached") == cached;
 }
 
 static inline int64_t minor_faults(void)

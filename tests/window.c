@@ -95,7 +95,7 @@ TEST_F(window, dev_mem_answers_the_same)
 		{ PAGE, 1UL << bits },		{ 2 * PAGE, (1UL << bits) - PAGE },
 		{ PAGE, -PAGE },		{ 2 * PAGE, -PAGE },
 		{ PAGE, 1UL << 63 },		{ 4 * PAGE, -4 * PAGE },
-		{ PAGE, (1UL << 63) - PAGE },	{ 1UL << 40, 1UL << (bits - 1) },
+		{ PAGE, (1UL << 63) - PAGE },	{ 1UL << bits, 1UL << (bits - 1) },
 	};
 	int mem = open("/dev/mem", O_RDWR);
 
@@ -246,6 +246,8 @@ TEST_F(window, what_it_has_not_is_refused)
 	EXPECT_EQ(EINVAL, errno);
 	EXPECT_EQ(-1, open(WINDOW, O_RDWR | O_DIRECT));
 	EXPECT_EQ(EINVAL, errno);
+	/* Advice is taken, and means nothing */
+	EXPECT_EQ(0, posix_fadvise(self->fd, 0, PAGE, POSIX_FADV_DONTNEED));
 	EXPECT_EQ(-1, ftruncate(self->fd, PAGE));
 	EXPECT_EQ(EINVAL, errno);
 	EXPECT_EQ(-1, fallocate(self->fd, 0, 0, PAGE));
