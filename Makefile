@@ -22,6 +22,14 @@ check:
 	@scripts/deps check
 	@KERNELS="$(KERNELS)" scripts/check $(TEST)
 
+check-debug:
+	@scripts/deps debug
+	@KERNELS="$(or $(KERNELS),6.12-debug)" scripts/check $(TEST)
+
+coverage:
+	@scripts/deps debug
+	@scripts/coverage
+
 kernels:
 	@scripts/deps check
 	@scripts/kernels list
@@ -60,6 +68,8 @@ help:
 	@echo 'make check           pass the tests, in a virtual machine'
 	@echo 'make check TEST=io   one of them'
 	@echo 'make check KERNELS="6.1 6.12"   on these kernels'
+	@echo 'make check-debug     on a kernel with everything on that finds faults'
+	@echo 'make coverage        which lines of the module the tests run'
 	@echo 'make kernels         the kernels that can be had'
 	@echo 'make shell           a shell in a virtual machine with the module loaded'
 	@echo 'make lint            compiler warnings, sparse, checkpatch and others'
@@ -69,4 +79,4 @@ help:
 	@echo 'make dkms-uninstall  take it away from dkms'
 	@echo 'make clean           remove what was built'
 
-.PHONY: all install demo check kernels shell lint dkms-install dkms-uninstall clean help
+.PHONY: all install demo check check-debug coverage kernels shell lint dkms-install dkms-uninstall clean help

@@ -68,7 +68,7 @@ TEST_F(params, good_sizes)
 		{ "size=1M", MIB },		{ "size=3m", 3 * MIB },
 		{ "size=1G", 1024 * MIB },	{ "size=0x2000", 2 * PAGE },
 		{ "size=0x10K", 4 * PAGE },	{ "size=0002M", 2 * MIB },
-		{ "size=1048576G", 1L << 50 },
+		{ "size=1048576G", 1LL << 50 },
 	};
 
 	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {

@@ -37,7 +37,10 @@
 } while (0)
 
 /* The offset in the buffer where test number n may do what it likes. */
-#define PLACE(n)	((n) * MIB)
+#define PLACE(n)	((off_t)(n) * MIB)
+
+/* A 32-bit program can name offsets below 2^44 only: libc refuses others. */
+#define IS_32_BIT	(sizeof(long) < 8)
 
 #ifndef MAP_SYNC
 #define MAP_SHARED_VALIDATE	0x03
