@@ -14,11 +14,11 @@
  *   6.5    generic_file_splice_read() went                vmademo_splice_read
  *   6.10   write_cache_pages() is replaced by             vmademo_write_dirty()
  *          writeback_iter(), and gone since 6.18
+ *   6.10   pagevec.h comes with writeback.h (and goes)     included here before
  *   6.12   .write_begin/.write_end take a folio           VMADEMO_WRITE_BEGIN...
  *   6.12   FMODE_UNSIGNED_OFFSET became FOP_...           VMADEMO_UNSIGNED_OFFSET
  *   6.17   ... and a kiocb instead of the file            VMADEMO_WRITE_BEGIN...
  *   6.19   filemap_alloc_folio() takes a mempolicy        vmademo_alloc_folio()
- *   7.1    pagevec.h became folio_batch.h                 included here
  *   7.2    .mmap_prepare has its lasting form             VMADEMO_HAS_MMAP_PREPARE
  *
  * 6.1, 6.12, 7.2 and 7.3 are what is tested.  For the versions between them, the
@@ -35,14 +35,12 @@
 #include <linux/version.h>
 #include <linux/writeback.h>
 
-#if __has_include(<linux/folio_batch.h>)
-#include <linux/folio_batch.h>
-#else
-#include <linux/pagevec.h>
-#endif
-
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 1, 0)
 #error "vmademo needs Linux 6.1 or newer"
+#endif
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 10, 0)
+#include <linux/pagevec.h>
 #endif
 
 /* Returns the locked folio at index, made if it was not cached, or ERR_PTR. */
@@ -94,8 +92,13 @@ static inline void vmademo_allow_unsigned_offset(struct file *file)
  */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 2, 0)
 #define VMADEMO_HAS_MMAP_PREPARE
-#define vmademo_use_mmap_prepare(fops, hook)				\
-	((fops)->mmap = NULL, (fops)->mmap_prepare = (hook))
+static inline void
+vmademo_use_mmap_prepare(struct file_operations *fops,
+			 int (*hook)(struct vm_area_desc *desc))
+{
+	fops->mmap = NULL;
+	fops->mmap_prepare = hook;
+}
 #else
 #define vmademo_use_mmap_prepare(fops, hook)	((void)(fops))
 #endif

@@ -8,14 +8,15 @@
 #include "vmademo_test.h"
 
 /* The flusher's: how old a page must be, and how often it looks; 1/100 s. */
-static const char * const clocks[] = {
+static const char *const clocks[] = {
 	"/proc/sys/vm/dirty_expire_centisecs",
 	"/proc/sys/vm/dirty_writeback_centisecs",
 };
 
-#define CLOCKS	2
+#define CLOCKS 2
 
-FIXTURE(dirty) {
+FIXTURE(dirty)
+{
 	int64_t clock[CLOCKS];
 	const char *skip;
 	int fd;
@@ -49,8 +50,7 @@ FIXTURE_TEARDOWN(dirty)
 	close(self->fd);
 }
 
-static unsigned char *map(struct __test_metadata *_metadata, int fd,
-			  off_t offset)
+static unsigned char *map(struct __test_metadata *_metadata, int fd, off_t offset)
 {
 	unsigned char *p = mmap(NULL, 64 * PAGE, PROT_READ | PROT_WRITE,
 				MAP_SHARED, fd, offset);
@@ -59,7 +59,7 @@ static unsigned char *map(struct __test_metadata *_metadata, int fd,
 	return p;
 }
 
-static void start(FIXTURE_DATA(dirty) *self)
+static void start(FIXTURE_DATA(dirty) * self)
 {
 	self->before = account_now();
 	self->dirty = meminfo("Dirty");
@@ -69,7 +69,7 @@ static void start(FIXTURE_DATA(dirty) *self)
 
 /* Since start(): the folios dirtied, written and dirty now, in both accounts. */
 static void expect(struct __test_metadata *_metadata,
-		   FIXTURE_DATA(dirty) *self, int dirtied, int written)
+		   FIXTURE_DATA(dirty) * self, int dirtied, int written)
 {
 	struct account d = account_since(&self->before);
 
@@ -155,23 +155,23 @@ TEST_F(dirty, msync_async_leaves_it_to_the_flusher)
 	expect(_metadata, self, 1, 0);
 }
 
-#define CLEANED_BY(name, place, statement)				\
-TEST_F(dirty, name)							\
-{									\
-	RUN_IF_READY();							\
-									\
-	unsigned char *p = map(_metadata, self->fd, PLACE(place));	\
-									\
-	start(self);							\
-	for (int round = 1; round <= 2; round++) {			\
-		for (int i = 0; i < 7; i++)				\
-			put(p + i * PAGE, round);			\
-		expect(_metadata, self, 7 * round, 7 * (round - 1));	\
-		statement;						\
-		expect(_metadata, self, 7 * round, 7 * round);		\
-	}								\
-	EXPECT_EQ(14, account_since(&self->before).first_writes);	\
-}
+#define CLEANED_BY(name, place, statement)                                   \
+	TEST_F(dirty, name)                                                  \
+	{                                                                    \
+		RUN_IF_READY();                                              \
+                                                                             \
+		unsigned char *p = map(_metadata, self->fd, PLACE(place));   \
+                                                                             \
+		start(self);                                                 \
+		for (int round = 1; round <= 2; round++) {                   \
+			for (int i = 0; i < 7; i++)                          \
+				put(p + i * PAGE, round);                    \
+			expect(_metadata, self, 7 * round, 7 * (round - 1)); \
+			statement;                                           \
+			expect(_metadata, self, 7 * round, 7 * round);       \
+		}                                                            \
+		EXPECT_EQ(14, account_since(&self->before).first_writes);    \
+	}
 
 CLEANED_BY(cleaned_by_fsync, 4, EXPECT_EQ(0, fsync(self->fd)))
 CLEANED_BY(cleaned_by_fdatasync, 5, EXPECT_EQ(0, fdatasync(self->fd)))
@@ -207,8 +207,8 @@ TEST_F(dirty, by_write)
 	memset(data, 1, sizeof(data));
 	start(self);
 	/* Straddles: touches four pages */
-	ASSERT_EQ(sizeof(data), pwrite(self->fd, data, sizeof(data),
-				       PLACE(8) + 100));
+	ASSERT_EQ(sizeof(data),
+		  pwrite(self->fd, data, sizeof(data), PLACE(8) + 100));
 	expect(_metadata, self, 4, 0);
 	EXPECT_EQ(0, account_since(&self->before).first_writes);
 	ASSERT_EQ(0, fsync(self->fd));

@@ -8,7 +8,8 @@
 #include "kselftest_harness.h"
 #include "vmademo_test.h"
 
-FIXTURE(edges) {
+FIXTURE(edges)
+{
 	int fd;
 	off_t size;
 };
@@ -27,12 +28,13 @@ FIXTURE_TEARDOWN(edges)
 }
 
 /* Expects mmap to fail; the six arguments are mmap's. */
-#define REFUSED(error, ...) do {					\
-	void *got = mmap(__VA_ARGS__);					\
-									\
-	EXPECT_EQ(MAP_FAILED, got);					\
-	EXPECT_EQ(error, errno);					\
-} while (0)
+#define REFUSED(error, ...)                    \
+	do {                                   \
+		void *got = mmap(__VA_ARGS__); \
+                                               \
+		EXPECT_EQ(MAP_FAILED, got);    \
+		EXPECT_EQ(error, errno);       \
+	} while (0)
 
 /* Inside the mapping, beyond the end of the buffer: SIGBUS, and counted. */
 TEST_F(edges, sigbus_beyond_the_end)
@@ -145,7 +147,7 @@ TEST_F(edges, offset_past_the_end)
 /* The end of a mapping must be a file offset; the last such place will do. */
 TEST_F(edges, offset_overflow)
 {
-	const off_t last = LLONG_MAX - PAGE + 1;	/* the last whole page */
+	const off_t last = LLONG_MAX - PAGE + 1; /* the last whole page */
 	int64_t mappings = node_value("mappings");
 	unsigned char *p;
 

@@ -8,7 +8,8 @@
 #include "kselftest_harness.h"
 #include "vmademo_test.h"
 
-FIXTURE(faults) {
+FIXTURE(faults)
+{
 	int fd;
 	struct account before;
 	int64_t minor;
@@ -27,8 +28,8 @@ FIXTURE_TEARDOWN(faults)
 	close(self->fd);
 }
 
-static unsigned char *map(struct __test_metadata *_metadata, int fd,
-			  size_t len, off_t offset)
+static unsigned char *map(struct __test_metadata *_metadata, int fd, size_t len,
+			  off_t offset)
 {
 	unsigned char *p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED,
 				fd, offset);
@@ -38,8 +39,8 @@ static unsigned char *map(struct __test_metadata *_metadata, int fd,
 }
 
 /* Every page of the place gets its own page number as content. */
-static void number_pages(struct __test_metadata *_metadata, int fd,
-			 off_t place, unsigned int pages)
+static void number_pages(struct __test_metadata *_metadata, int fd, off_t place,
+			 unsigned int pages)
 {
 	for (uint64_t i = 0; i < pages; i++)
 		ASSERT_EQ(8, pwrite(fd, &i, 8, place + i * PAGE));
@@ -51,10 +52,11 @@ static uint64_t number_at(const unsigned char *p)
 }
 
 /* Starts the accounts; account_now() opens files, so it comes before minor. */
-#define START() do {							\
-	self->before = account_now();					\
-	self->minor = minor_faults();					\
-} while (0)
+#define START()                               \
+	do {                                  \
+		self->before = account_now(); \
+		self->minor = minor_faults(); \
+	} while (0)
 
 /* A page that nobody has touched: one fault, one zeroed page, no disk. */
 TEST_F(faults, first_touch_makes_one_page)
@@ -64,7 +66,7 @@ TEST_F(faults, first_touch_makes_one_page)
 	struct account d;
 
 	if (cached_pages(p, 16 * PAGE))
-		SKIP(return, "the pages are cached already; load the module afresh");
+		SKIP(return, CACHED_ALREADY);
 	START();
 	EXPECT_EQ(0, touch(p + 5 * PAGE));
 	minor = minor_faults() - self->minor;
@@ -91,7 +93,7 @@ TEST_F(faults, first_touch_at_an_offset)
 	struct account d;
 
 	if (cached_pages(whole, 64 * PAGE))
-		SKIP(return, "the pages are cached already; load the module afresh");
+		SKIP(return, CACHED_ALREADY);
 	ASSERT_EQ(0, munmap(p, 4 * PAGE));
 	START();
 	EXPECT_EQ(0, touch(p + 5 * PAGE));
@@ -213,15 +215,14 @@ TEST_F(faults, head_tail_and_middle_munmap)
 				    (cut[c].to - cut[c].from) * PAGE));
 		for (unsigned int i = 0; i < 32; i++) {
 			if (i >= cut[c].from && i < cut[c].to) {
-				EXPECT_EQ(SIGSEGV,
-					  touch_signal(p + i * PAGE, 0));
+				EXPECT_EQ(SIGSEGV, touch_signal(p + i * PAGE, 0));
 				continue;
 			}
 			/* Odd pages by .fault for write, even ones around */
 			if (i % 2)
 				put(p + i * PAGE + 8, 1);
 			EXPECT_EQ(i, number_at(p + i * PAGE))
-				TH_LOG("cut %zu, page %u", c, i);
+			TH_LOG("cut %zu, page %u", c, i);
 		}
 		munmap(p, 32 * PAGE);
 	}
@@ -255,9 +256,8 @@ TEST_F(faults, accounts_agree)
 {
 	const unsigned int pages = 256;
 	unsigned char *shared = map(_metadata, self->fd, pages * PAGE, PLACE(8));
-	unsigned char *private = mmap(NULL, pages * PAGE,
-				      PROT_READ | PROT_WRITE, MAP_PRIVATE,
-				      self->fd, PLACE(8));
+	unsigned char *private = mmap(NULL, pages * PAGE, PROT_READ | PROT_WRITE,
+				      MAP_PRIVATE, self->fd, PLACE(8));
 	unsigned int seed = 1, writes_to_read_pages;
 	struct account d;
 	int64_t minor;
@@ -295,7 +295,7 @@ TEST_F(faults, accounts_agree)
 	d = account_since(&self->before);
 	writes_to_read_pages = d.first_writes - d.write_faults;
 	EXPECT_EQ(minor, d.read_faults + d.fault_around_hits + d.write_faults +
-			 d.cow_faults + writes_to_read_pages);
+				 d.cow_faults + writes_to_read_pages);
 	EXPECT_LT(0, d.cow_faults);
 	EXPECT_LT(0, writes_to_read_pages);
 	munmap(shared, pages * PAGE);
@@ -306,7 +306,8 @@ TEST_F(faults, accounts_agree)
 TEST_F(faults, addresses_suit_huge_pages)
 {
 	if (IS_32_BIT)
-		SKIP(return, "the kernel does not align mappings of 32-bit programs");
+		SKIP(return,
+			   "the kernel does not align mappings of 32-bit programs");
 
 	static const off_t offsets[] = { 0, 1 * MIB, 2 * MIB, 3 * MIB + 5 * PAGE };
 
@@ -371,7 +372,7 @@ TEST_F(faults, threads_race_for_new_pages)
 	struct account d;
 
 	if (cached_pages(p, 128 * PAGE))
-		SKIP(return, "the pages are cached already; load the module afresh");
+		SKIP(return, CACHED_ALREADY);
 	pthread_barrier_init(&start, NULL, 8);
 	START();
 	for (int i = 0; i < 8; i++)

@@ -10,12 +10,13 @@
 #include "kselftest_harness.h"
 #include "vmademo_test.h"
 
-#define LEN	(16 * PAGE)
+#define LEN (16 * PAGE)
 
-FIXTURE(io) {
+FIXTURE(io)
+{
 	int fd;
 	off_t size;
-	unsigned char *map;	/* LEN bytes at PLACE(0) */
+	unsigned char *map; /* LEN bytes at PLACE(0) */
 	unsigned char data[LEN], back[LEN];
 };
 
@@ -55,12 +56,19 @@ static bool uncached(int fd, off_t place)
 static const struct {
 	size_t at, len;
 } spans[] = {
-	{ 0, 1 }, { 0, PAGE }, { PAGE - 1, 2 }, { 5, PAGE }, { PAGE, PAGE },
-	{ 2 * PAGE - 1, 1 }, { 3 * PAGE + 7, 3 * PAGE - 9 },
-	{ PAGE + 100, 5 * PAGE + 1 }, { 0, LEN }, { LEN - 1, 1 },
+	{ 0, 1 },
+	{ 0, PAGE },
+	{ PAGE - 1, 2 },
+	{ 5, PAGE },
+	{ PAGE, PAGE },
+	{ 2 * PAGE - 1, 1 },
+	{ 3 * PAGE + 7, 3 * PAGE - 9 },
+	{ PAGE + 100, 5 * PAGE + 1 },
+	{ 0, LEN },
+	{ LEN - 1, 1 },
 };
 
-#define SPANS	(sizeof(spans) / sizeof(spans[0]))
+#define SPANS (sizeof(spans) / sizeof(spans[0]))
 
 TEST_F(io, write_shows_in_the_mapping)
 {
@@ -70,7 +78,7 @@ TEST_F(io, write_shows_in_the_mapping)
 		memset(self->map, 0xee, LEN);
 		ASSERT_EQ(len, pwrite(self->fd, self->data, len, PLACE(0) + at));
 		EXPECT_EQ(0, memcmp(self->map + at, self->data, len))
-			TH_LOG("span %zu", i);
+		TH_LOG("span %zu", i);
 		for (size_t j = 0; j < LEN; j++)
 			if (j < at || j >= at + len)
 				ASSERT_EQ(0xee, self->map[j]);
@@ -86,7 +94,7 @@ TEST_F(io, read_shows_what_was_mapped)
 		memset(self->back, 0xee, LEN);
 		ASSERT_EQ(len, pread(self->fd, self->back, len, PLACE(0) + at));
 		EXPECT_EQ(0, memcmp(self->back, self->data + at, len))
-			TH_LOG("span %zu", i);
+		TH_LOG("span %zu", i);
 		if (len < LEN)
 			EXPECT_EQ(0xee, self->back[len]);
 	}
@@ -95,11 +103,13 @@ TEST_F(io, read_shows_what_was_mapped)
 TEST_F(io, position_and_vectors)
 {
 	struct iovec out[3] = {
-		{ self->data, 3 }, { self->data + 3, PAGE },
+		{ self->data, 3 },
+		{ self->data + 3, PAGE },
 		{ self->data + 3 + PAGE, 2 * PAGE },
 	};
 	struct iovec in[2] = {
-		{ self->back, 17 }, { self->back + 17, LEN - 17 },
+		{ self->back, 17 },
+		{ self->back + 17, LEN - 17 },
 	};
 
 	ASSERT_EQ(PLACE(0) + 9, lseek(self->fd, PLACE(0) + 9, SEEK_SET));
@@ -197,15 +207,15 @@ TEST_F(io, bad_pointer_into_an_uncached_page)
 	ASSERT_EQ(0, munmap(edge + PAGE, PAGE));
 	memset(edge, 7, PAGE);
 	if (!uncached(self->fd, place))
-		SKIP(return, "the pages are cached already; load the module afresh");
+		SKIP(return, CACHED_ALREADY);
 	soil_free_memory();
 	for (int i = 0; i < 16; i++) {
 		ssize_t n = pwrite(self->fd, edge + PAGE / 2, PAGE,
 				   place + i * PAGE);
 
 		EXPECT_TRUE(n == PAGE / 2 || (n == -1 && errno == EFAULT));
-		ASSERT_EQ(PAGE, pread(self->fd, self->back, PAGE,
-				      place + i * PAGE));
+		ASSERT_EQ(PAGE,
+			  pread(self->fd, self->back, PAGE, place + i * PAGE));
 		for (size_t j = PAGE / 2; j < PAGE; j++)
 			ASSERT_EQ(0, self->back[j]);
 	}
@@ -216,7 +226,7 @@ TEST_F(io, bad_pointer_into_an_uncached_page)
 TEST_F(io, partial_write_to_an_uncached_page)
 {
 	if (!uncached(self->fd, PLACE(4)))
-		SKIP(return, "the pages are cached already; load the module afresh");
+		SKIP(return, CACHED_ALREADY);
 	soil_free_memory();
 	for (int i = 0; i < 16; i++) {
 		const off_t place = PLACE(4) + i * PAGE;
@@ -238,10 +248,10 @@ TEST_F(io, no_readahead)
 	int64_t major;
 
 	if (!uncached(self->fd, place))
-		SKIP(return, "the pages are cached already; load the module afresh");
+		SKIP(return, CACHED_ALREADY);
 	for (int i = 0; i < 8; i++)
-		ASSERT_EQ(PAGE, pread(self->fd, self->back, PAGE,
-				      place + i * PAGE));
+		ASSERT_EQ(PAGE,
+			  pread(self->fd, self->back, PAGE, place + i * PAGE));
 	EXPECT_EQ(8 * PAGE, account_since(&before).cached_bytes);
 	p = mmap(NULL, LEN, PROT_READ, MAP_SHARED, self->fd, place);
 	ASSERT_NE(MAP_FAILED, p);
@@ -267,7 +277,8 @@ TEST_F(io, read_into_its_own_mapping)
 	EXPECT_EQ(0, memcmp(self->map + 8 * PAGE + 5, self->data + 10, 2 * PAGE));
 	EXPECT_EQ(2 * PAGE, pwrite(self->fd, self->map + 10, 2 * PAGE,
 				   PLACE(0) + 12 * PAGE + 3));
-	EXPECT_EQ(0, memcmp(self->map + 12 * PAGE + 3, self->data + 10, 2 * PAGE));
+	EXPECT_EQ(0,
+		  memcmp(self->map + 12 * PAGE + 3, self->data + 10, 2 * PAGE));
 }
 
 TEST_F(io, splice_out_and_in)
@@ -291,7 +302,8 @@ TEST_F(io, splice_out_and_in)
 	}
 	EXPECT_EQ(PLACE(0) + 100 + 6 * PAGE, from);
 	EXPECT_EQ(PLACE(2) + 300 + 6 * PAGE, to);
-	ASSERT_EQ(6 * PAGE, pread(self->fd, self->back, 6 * PAGE, PLACE(2) + 300));
+	ASSERT_EQ(6 * PAGE,
+		  pread(self->fd, self->back, 6 * PAGE, PLACE(2) + 300));
 	EXPECT_EQ(0, memcmp(self->back, self->data + 100, 6 * PAGE));
 
 	/* At the end there is nothing to take and no room */
@@ -347,7 +359,7 @@ TEST_F(io, o_direct_of_another_file)
 TEST_F(io, fadvise_is_understood)
 {
 	static const int advice[] = {
-		POSIX_FADV_NORMAL, POSIX_FADV_RANDOM, POSIX_FADV_SEQUENTIAL,
+		POSIX_FADV_NORMAL,   POSIX_FADV_RANDOM,	  POSIX_FADV_SEQUENTIAL,
 		POSIX_FADV_WILLNEED, POSIX_FADV_DONTNEED, POSIX_FADV_NOREUSE,
 	};
 
@@ -366,7 +378,7 @@ TEST_F(io, never_written_is_zero)
 
 	ASSERT_NE(MAP_FAILED, p);
 	if (cached_pages(p, MIB))
-		SKIP(return, "the pages are cached already; load the module afresh");
+		SKIP(return, CACHED_ALREADY);
 	soil_free_memory();
 	/* The first half by fault, the second by read */
 	for (size_t at = 0; at < MIB / 2; at++)
@@ -405,11 +417,11 @@ TEST_F(io, random_transfers_agree)
 			ASSERT_EQ(len, pread(self->fd, self->back, len,
 					     PLACE(0) + at));
 			ASSERT_EQ(0, memcmp(self->back, model + at, len))
-				TH_LOG("step %d", step);
+			TH_LOG("step %d", step);
 			break;
 		case 3:
 			ASSERT_EQ(0, memcmp(self->map + at, model + at, len))
-				TH_LOG("step %d", step);
+			TH_LOG("step %d", step);
 			break;
 		case 4:
 			ASSERT_EQ(0, madvise(self->map, LEN, MADV_DONTNEED));

@@ -9,7 +9,8 @@
 #include "kselftest_harness.h"
 #include "vmademo_test.h"
 
-FIXTURE(life) {
+FIXTURE(life)
+{
 	const char *skip;
 };
 
@@ -62,7 +63,7 @@ TEST_F(life, open_file_holds_the_module)
 {
 	RUN_IF_READY();
 
-	static const char * const nodes[] = { NODE, WINDOW };
+	static const char *const nodes[] = { NODE, WINDOW };
 
 	for (int i = 0; i < 2; i++) {
 		int fd = open(nodes[i], O_RDWR);
@@ -78,15 +79,15 @@ TEST_F(life, mapping_holds_the_module)
 {
 	RUN_IF_READY();
 
-	static const char * const nodes[] = { NODE, WINDOW };
+	static const char *const nodes[] = { NODE, WINDOW };
 
 	for (int i = 0; i < 2; i++) {
 		int fd = open(nodes[i], O_RDWR);
 		unsigned char *p;
 
 		ASSERT_GE(fd, 0);
-		p = mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED,
-			 fd, 0);
+		p = mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+			 0);
 		ASSERT_NE(MAP_FAILED, p);
 		close(fd);
 		put(p, 1);
@@ -141,7 +142,8 @@ TEST_F(life, exit_without_munmap)
 		close(ready[0]);
 		close(ready[1]);
 		EXPECT_EQ(0, node_value("mappings"));
-		EXPECT_EQ(0, read_number("/sys/class/misc/vmademo-phys0/mappings"));
+		EXPECT_EQ(0,
+			  read_number("/sys/class/misc/vmademo-phys0/mappings"));
 	}
 	unloads(_metadata);
 }
@@ -213,7 +215,7 @@ TEST_F_TIMEOUT(life, load_and_unload_100_times, 120)
 	int64_t free_before = 0, inodes = 0;
 
 	for (int i = -5; i < 100; i++) {
-		if (i == 0) {	/* the first few rounds fill caches */
+		if (i == 0) { /* the first few rounds fill caches */
 			free_before = meminfo("MemFree");
 			inodes = read_number("/proc/sys/fs/inode-nr");
 		}

@@ -6,7 +6,8 @@
 #include "kselftest_harness.h"
 #include "vmademo_test.h"
 
-FIXTURE(params) {
+FIXTURE(params)
+{
 	const char *skip;
 	int kmsg;
 };
@@ -63,11 +64,16 @@ TEST_F(params, good_sizes)
 		const char *text;
 		int64_t bytes;
 	} good[] = {
-		{ "", 64 * MIB },		{ "size=4096", PAGE },
-		{ "size=4K", PAGE },		{ "size=12k", 3 * PAGE },
-		{ "size=1M", MIB },		{ "size=3m", 3 * MIB },
-		{ "size=1G", 1024 * MIB },	{ "size=0x2000", 2 * PAGE },
-		{ "size=0x10K", 4 * PAGE },	{ "size=0002M", 2 * MIB },
+		{ "", 64 * MIB },
+		{ "size=4096", PAGE },
+		{ "size=4K", PAGE },
+		{ "size=12k", 3 * PAGE },
+		{ "size=1M", MIB },
+		{ "size=3m", 3 * MIB },
+		{ "size=1G", 1024 * MIB },
+		{ "size=0x2000", 2 * PAGE },
+		{ "size=0x10K", 4 * PAGE },
+		{ "size=0002M", 2 * MIB },
 		{ "size=1048576G", 1LL << 50 },
 	};
 
@@ -76,7 +82,7 @@ TEST_F(params, good_sizes)
 		int fd;
 
 		ASSERT_EQ(0, load_module(good[i].text))
-			TH_LOG("%s: %s", good[i].text, strerror(errno));
+		TH_LOG("%s: %s", good[i].text, strerror(errno));
 		EXPECT_EQ(1, log_lines(self->kmsg, line, sizeof(line)));
 		EXPECT_EQ(good[i].bytes, node_value("size"));
 		fd = open(NODE, O_RDWR);
@@ -96,39 +102,50 @@ TEST_F(params, bad_sizes)
 {
 	RUN_IF_READY();
 
-	static const char * const number = "not a number of bytes";
-	static const char * const pages = "whole pages";
-	static const char * const large = "more than a file can have";
+	static const char *const number = "not a number of bytes";
+	static const char *const pages = "whole pages";
+	static const char *const large = "more than a file can have";
 	const struct {
 		const char *text, *why;
 	} bad[] = {
-		{ "size=", number },		{ "size=M", number },
-		{ "size=abc", number },		{ "size=-4096", number },
-		{ "size=+4096", number },	{ "size=4096x", number },
-		{ "size=4KK", number },		{ "size=4KiB", number },
-		{ "size=1.5M", number },	{ "size=0x", number },
-		{ "size=4T", number },		{ "size=4096,4096", number },
+		{ "size=", number },
+		{ "size=M", number },
+		{ "size=abc", number },
+		{ "size=-4096", number },
+		{ "size=+4096", number },
+		{ "size=4096x", number },
+		{ "size=4KK", number },
+		{ "size=4KiB", number },
+		{ "size=1.5M", number },
+		{ "size=0x", number },
+		{ "size=4T", number },
+		{ "size=4096,4096", number },
 		{ "size=11111111111111111111111111111111", number },
 		{ "size=18446744073709551616", number },
-		{ "size=0", pages },		{ "size=0K", pages },
-		{ "size=1", pages },		{ "size=4095", pages },
-		{ "size=4097", pages },		{ "size=5K", pages },
+		{ "size=0", pages },
+		{ "size=0K", pages },
+		{ "size=1", pages },
+		{ "size=4095", pages },
+		{ "size=4097", pages },
+		{ "size=5K", pages },
 		{ "size=9223372036854775808", large },
-		{ "size=17179869184G", large },	{ "size=8589934592G", large },
+		{ "size=17179869184G", large },
+		{ "size=8589934592G", large },
 		{ "size=18446744073709551615K", large },
 	};
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		char line[256];
 
-		EXPECT_EQ(-1, load_module(bad[i].text)) TH_LOG("%s", bad[i].text);
+		EXPECT_EQ(-1, load_module(bad[i].text))
+		TH_LOG("%s", bad[i].text);
 		EXPECT_EQ(EINVAL, errno);
 		EXPECT_EQ(1, log_lines(self->kmsg, line, sizeof(line)))
-			TH_LOG("%s", bad[i].text);
+		TH_LOG("%s", bad[i].text);
 		EXPECT_NE(NULL, strstr(line, bad[i].text))
-			TH_LOG("%s: %s", bad[i].text, line);
+		TH_LOG("%s: %s", bad[i].text, line);
 		EXPECT_NE(NULL, strstr(line, bad[i].why))
-			TH_LOG("%s: %s", bad[i].text, line);
+		TH_LOG("%s: %s", bad[i].text, line);
 		EXPECT_FALSE(module_is_loaded());
 		EXPECT_EQ(-1, access(NODE, F_OK));
 		EXPECT_EQ(-1, access("/sys/class/bdi/vmademo", F_OK));

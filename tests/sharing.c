@@ -5,7 +5,8 @@
 #include "kselftest_harness.h"
 #include "vmademo_test.h"
 
-FIXTURE(sharing) {
+FIXTURE(sharing)
+{
 	int fd;
 };
 
@@ -31,27 +32,28 @@ static unsigned char *map(struct __test_metadata *_metadata, int fd, int flags,
 }
 
 /* Runs the statement in a child of its own that opens the device anew. */
-#define OTHER_PROCESS(statement) do {					\
-	pid_t pid = fork();						\
-	int status;							\
-									\
-	ASSERT_LE(0, pid);						\
-	if (pid == 0) {							\
-		unsigned char *theirs;					\
-									\
-		close(self->fd);					\
-		self->fd = open(NODE, O_RDWR);				\
-		theirs = mmap(NULL, 8 * PAGE, PROT_READ | PROT_WRITE,	\
-			      MAP_SHARED, self->fd, place);		\
-		if (theirs == MAP_FAILED)				\
-			_exit(99);					\
-		statement;						\
-		_exit(0);						\
-	}								\
-	ASSERT_EQ(pid, waitpid(pid, &status, 0));			\
-	ASSERT_TRUE(WIFEXITED(status));					\
-	EXPECT_EQ(0, WEXITSTATUS(status));				\
-} while (0)
+#define OTHER_PROCESS(statement)                                              \
+	do {                                                                  \
+		pid_t pid = fork();                                           \
+		int status;                                                   \
+                                                                              \
+		ASSERT_LE(0, pid);                                            \
+		if (pid == 0) {                                               \
+			unsigned char *theirs;                                \
+                                                                              \
+			close(self->fd);                                      \
+			self->fd = open(NODE, O_RDWR);                        \
+			theirs = mmap(NULL, 8 * PAGE, PROT_READ | PROT_WRITE, \
+				      MAP_SHARED, self->fd, place);           \
+			if (theirs == MAP_FAILED)                             \
+				_exit(99);                                    \
+			statement;                                            \
+			_exit(0);                                             \
+		}                                                             \
+		ASSERT_EQ(pid, waitpid(pid, &status, 0));                     \
+		ASSERT_TRUE(WIFEXITED(status));                               \
+		EXPECT_EQ(0, WEXITSTATUS(status));                            \
+	} while (0)
 
 TEST_F(sharing, two_processes)
 {
@@ -116,9 +118,9 @@ TEST_F(sharing, private_write_is_private)
 	put(shared, 1);
 	put(shared + PAGE, 2);
 	before = account_now();
-	put(private, 100);			/* not mapped yet: .fault */
+	put(private, 100); /* not mapped yet: .fault */
 	EXPECT_EQ(2, touch(private + PAGE));
-	put(private + PAGE, 200);		/* mapped to read: no .fault */
+	put(private + PAGE, 200); /* mapped to read: no .fault */
 	d = account_since(&before);
 	EXPECT_EQ(1, d.cow_faults);
 	EXPECT_EQ(0, d.first_writes);

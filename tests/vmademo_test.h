@@ -21,34 +21,38 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-#define NODE	"/dev/vmademo"
-#define WINDOW	"/dev/vmademo-phys0"
-#define PAGE	4096UL
-#define MIB	(1024UL * 1024)
+#define NODE   "/dev/vmademo"
+#define WINDOW "/dev/vmademo-phys0"
+#define PAGE   4096UL
+#define MIB    (1024UL * 1024)
 
 /*
  * First line of a test whose set-up may find that it cannot be run here; it then
  * leaves the reason in self->skip.  (The harness of Linux 6.1 runs the test even
  * if the set-up calls SKIP.)
  */
-#define RUN_IF_READY() do {						\
-	if (self->skip)							\
-		SKIP(return, "%s", self->skip);				\
-} while (0)
+#define RUN_IF_READY()                                  \
+	do {                                            \
+		if (self->skip)                         \
+			SKIP(return, "%s", self->skip); \
+	} while (0)
+
+/* Why a test that needs new pages does not run a second time. */
+#define CACHED_ALREADY "the pages are cached already; load the module afresh"
 
 /* The offset in the buffer where test number n may do what it likes. */
-#define PLACE(n)	((off_t)(n) * MIB)
+#define PLACE(n) ((off_t)(n)*MIB)
 
 /* A 32-bit program can name offsets below 2^44 only: libc refuses others. */
-#define IS_32_BIT	(sizeof(long) < 8)
+#define IS_32_BIT (sizeof(long) < 8)
 
 #ifndef MAP_SYNC
-#define MAP_SHARED_VALIDATE	0x03
-#define MAP_SYNC		0x080000
+#define MAP_SHARED_VALIDATE 0x03
+#define MAP_SYNC	    0x080000
 #endif
 #ifndef MADV_POPULATE_READ
-#define MADV_POPULATE_READ	22
-#define MADV_POPULATE_WRITE	23
+#define MADV_POPULATE_READ  22
+#define MADV_POPULATE_WRITE 23
 #endif
 
 /* The first number in a file that holds one value; -1 if there is none. */

@@ -8,9 +8,10 @@
 #include "kselftest_harness.h"
 #include "vmademo_test.h"
 
-#define WINDOW_LEN	(2 * MIB)
+#define WINDOW_LEN (2 * MIB)
 
-FIXTURE(window) {
+FIXTURE(window)
+{
 	int fd;
 };
 
@@ -18,8 +19,7 @@ FIXTURE_SETUP(window)
 {
 	self->fd = open(WINDOW, O_RDWR);
 	ASSERT_GE(self->fd, 0) TH_LOG("%s: %s", WINDOW, strerror(errno));
-	ASSERT_EQ(WINDOW_LEN,
-		  read_number("/sys/class/misc/vmademo-phys0/size"));
+	ASSERT_EQ(WINDOW_LEN, read_number("/sys/class/misc/vmademo-phys0/size"));
 }
 
 FIXTURE_TEARDOWN(window)
@@ -27,8 +27,8 @@ FIXTURE_TEARDOWN(window)
 	close(self->fd);
 }
 
-static unsigned char *map(struct __test_metadata *_metadata, int fd,
-			  size_t len, off_t offset)
+static unsigned char *map(struct __test_metadata *_metadata, int fd, size_t len,
+			  off_t offset)
 {
 	unsigned char *p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED,
 				fd, offset);
@@ -93,10 +93,14 @@ TEST_F(window, dev_mem_answers_the_same)
 	const struct {
 		uint64_t len, offset;
 	} at[] = {
-		{ PAGE, 1ULL << bits },		{ 2 * PAGE, (1ULL << bits) - PAGE },
-		{ PAGE, -(uint64_t)PAGE },	{ 2 * PAGE, -(uint64_t)PAGE },
-		{ PAGE, 1ULL << 63 },		{ 4 * PAGE, -(uint64_t)(4 * PAGE) },
-		{ PAGE, (1ULL << 63) - PAGE },	{ 1ULL << bits, 1ULL << (bits - 1) },
+		{ PAGE, 1ULL << bits },
+		{ 2 * PAGE, (1ULL << bits) - PAGE },
+		{ PAGE, -(uint64_t)PAGE },
+		{ 2 * PAGE, -(uint64_t)PAGE },
+		{ PAGE, 1ULL << 63 },
+		{ 4 * PAGE, -(uint64_t)(4 * PAGE) },
+		{ PAGE, (1ULL << 63) - PAGE },
+		{ 1ULL << bits, 1ULL << (bits - 1) },
 	};
 	int mem = open("/dev/mem", O_RDWR);
 
@@ -111,8 +115,7 @@ TEST_F(window, dev_mem_answers_the_same)
 
 		EXPECT_NE(0, theirs);
 		EXPECT_EQ(theirs, map_error(self->fd, at[i].len, at[i].offset))
-			TH_LOG("%" PRIx64 " bytes at %" PRIx64, at[i].len,
-			       at[i].offset);
+		TH_LOG("%" PRIx64 " bytes at %" PRIx64, at[i].len, at[i].offset);
 	}
 	close(mem);
 }
@@ -239,8 +242,8 @@ TEST_F(window, what_it_has_not_is_refused)
 	int ro = open(WINDOW, O_RDONLY);
 
 	ASSERT_GE(ro, 0);
-	EXPECT_EQ(MAP_FAILED, mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
-				   MAP_SHARED, ro, 0));
+	EXPECT_EQ(MAP_FAILED,
+		  mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, ro, 0));
 	EXPECT_EQ(EACCES, errno);
 	close(ro);
 	EXPECT_EQ(MAP_FAILED, mmap(NULL, PAGE, PROT_READ,

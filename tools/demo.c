@@ -9,7 +9,7 @@
 
 #include "../tests/vmademo_test.h"
 
-#define PAGES	64
+#define PAGES 64
 
 static void die(const char *what)
 {
@@ -38,8 +38,8 @@ static void title(const char *text)
 	printf("\n%d. %s\n", ++number, text);
 }
 
-__attribute__((format(printf, 2, 3)))
-static void line(const char *what, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static void line(const char *what,
+						       const char *format, ...)
 {
 	va_list args;
 
@@ -77,9 +77,10 @@ static void picture(unsigned char *p)
 	for (int i = 0; i < PAGES; i++) {
 		uint64_t pfn = frame(p + i * PAGE);
 
-		if (pfn)	/* bit 4 of a page's flags: dirty */
-			states[i] = entry("/proc/kpageflags", pfn) >> 4 & 1 ?
-				    'W' : 'r';
+		if (pfn) /* bit 4 of a page's flags: dirty */
+			states[i] = entry("/proc/kpageflags", pfn) >> 4 & 1
+					    ? 'W'
+					    : 'r';
 		else
 			states[i] = cached_pages(p + i * PAGE, PAGE) ? 'c' : '.';
 	}
@@ -100,8 +101,8 @@ static void faults(void)
 	minor = minor_faults() - minor;
 	d = account_since(&a);
 	line("minor faults (kernel)", "%" PRId64, minor);
-	line("calls of .fault, pages made (module)",
-	     "%" PRId64 ", %" PRId64, d.read_faults, d.cached_bytes / (int64_t)PAGE);
+	line("calls of .fault, pages made (module)", "%" PRId64 ", %" PRId64,
+	     d.read_faults, d.cached_bytes / (int64_t)PAGE);
 	munmap(p, PAGES * PAGE);
 
 	title("Fault-around: the same pages in a new mapping; now they are cached");
@@ -113,8 +114,8 @@ static void faults(void)
 	minor = minor_faults() - minor;
 	d = account_since(&a);
 	line("minor faults (kernel)", "%" PRId64, minor);
-	line("calls of .fault, of .map_pages (module)",
-	     "%" PRId64 ", %" PRId64, d.read_faults, d.fault_around);
+	line("calls of .fault, of .map_pages (module)", "%" PRId64 ", %" PRId64,
+	     d.read_faults, d.fault_around);
 	munmap(p, PAGES * PAGE);
 }
 
@@ -187,7 +188,9 @@ static void dirtying(void)
 
 static const char *signal_name(int sig)
 {
-	return sig == SIGBUS ? "SIGBUS" : sig == SIGSEGV ? "SIGSEGV" : "no signal";
+	return sig == SIGBUS	? "SIGBUS"
+	       : sig == SIGSEGV ? "SIGSEGV"
+				: "no signal";
 }
 
 static void edges(void)
@@ -222,8 +225,8 @@ static void smaps_line(const void *p, const char *name, const char *what)
 		if (!ours || strncmp(text, name, strlen(name)))
 			continue;
 		text[strcspn(text, "\n")] = '\0';
-		line(what, "%s", text + strlen(name) +
-				 strspn(text + strlen(name), " "));
+		line(what, "%s",
+		     text + strlen(name) + strspn(text + strlen(name), " "));
 		break;
 	}
 	if (f)
@@ -241,8 +244,10 @@ static void window(void)
 	minor = minor_faults() - minor;
 	line("minor faults for writing all its 512 pages (kernel)", "%" PRId64,
 	     minor);
-	smaps_line(p, "Rss:", "of them counted as this process's memory (kernel)");
-	smaps_line(p, "VmFlags:", "flags: pf bare frame numbers, io, de no growth");
+	smaps_line(p,
+		   "Rss:", "of them counted as this process's memory (kernel)");
+	smaps_line(p,
+		   "VmFlags:", "flags: pf bare frame numbers, io, de no growth");
 	munmap(p, 2 * MIB);
 	if (mmap(NULL, PAGE, PROT_READ, MAP_SHARED, open(WINDOW, O_RDWR),
 		 2 * MIB) == MAP_FAILED)
