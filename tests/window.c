@@ -3,6 +3,7 @@
  * The physical window: mmap_mem's error codes in their order, and what a
  * mapping of bare page frame numbers can and cannot do.
  */
+#include <sys/sendfile.h>
 #include <linux/capability.h>
 
 #include "kselftest_harness.h"
@@ -239,7 +240,7 @@ TEST_F(window, what_needs_pages_is_refused)
 /* A device that only maps: what else a file can do is refused. */
 TEST_F(window, what_it_has_not_is_refused)
 {
-	int ro = open(WINDOW, O_RDONLY);
+	int ro = open(WINDOW, O_RDONLY), fds[2];
 
 	ASSERT_GE(ro, 0);
 	EXPECT_EQ(MAP_FAILED,
@@ -254,6 +255,11 @@ TEST_F(window, what_it_has_not_is_refused)
 	EXPECT_EQ(-1, write(self->fd, "x", 1));
 	EXPECT_EQ(EINVAL, errno);
 	EXPECT_EQ(-1, open(WINDOW, O_RDWR | O_DIRECT));
+	EXPECT_EQ(EINVAL, errno);
+	ASSERT_EQ(0, pipe(fds));
+	EXPECT_EQ(-1, splice(self->fd, NULL, fds[1], NULL, PAGE, 0));
+	EXPECT_EQ(EINVAL, errno);
+	EXPECT_EQ(-1, sendfile(fds[1], self->fd, NULL, PAGE));
 	EXPECT_EQ(EINVAL, errno);
 	/* Advice is taken, and means nothing */
 	EXPECT_EQ(0, posix_fadvise(self->fd, 0, PAGE, POSIX_FADV_DONTNEED));
