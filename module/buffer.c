@@ -129,7 +129,7 @@ struct vmademo_buffer *vmademo_buffer_create(loff_t size)
 		return ERR_PTR(-ENOMEM);
 	buf->stats = alloc_percpu(struct vmademo_stats);
 	if (!buf->stats)
-		goto free_buf;
+		goto free_buf;	/* too rare to test: taken from large chunks */
 	inode = new_inode(vmademo_mnt->mnt_sb);
 	if (!inode)
 		goto free_stats;

@@ -128,7 +128,10 @@ static vm_fault_t vmademo_page_mkwrite(struct vm_fault *vmf)
 	file_update_time(file);
 	folio_lock(folio);
 	if (folio->mapping != mapping) {
-		/* Removed while we waited for the lock: let it fault again */
+		/*
+		 * Removed while we waited for the lock: let it fault again.
+		 * (By truncation or migration; the tests cannot time it.)
+		 */
 		folio_unlock(folio);
 		ret = VM_FAULT_NOPAGE;
 	} else {

@@ -76,10 +76,11 @@ static void count_dirty(struct address_space *mapping, u64 *folios, u64 *bytes)
 	while (filemap_get_folios_tag(mapping, &index, ULONG_MAX,
 				      PAGECACHE_TAG_DIRTY, &batch)) {
 		for (i = 0; i < folio_batch_count(&batch); i++) {
-			if (!folio_test_dirty(batch.folios[i]))
-				continue;
-			*folios += 1;
-			*bytes += folio_size(batch.folios[i]);
+			/* Cleaned since it was found: no longer counts */
+			if (folio_test_dirty(batch.folios[i])) {
+				*folios += 1;
+				*bytes += folio_size(batch.folios[i]);
+			}
 		}
 		folio_batch_release(&batch);
 		cond_resched();

@@ -152,21 +152,51 @@ TEST_F(params, bad_sizes)
 	}
 }
 
-/* What was given can be read again. */
+static bool file_says(const char *path, const char *expected)
+{
+	char text[64] = "";
+	FILE *f = fopen(path, "r");
+
+	if (!f)
+		return false;
+	if (!fgets(text, sizeof(text), f))
+		text[0] = '\0';
+	fclose(f);
+	return !strcmp(text, expected);
+}
+
+/* What was given can be read again, and cannot be changed. */
 TEST_F(params, shown_in_sysfs)
 {
+	static const char size[] = "/sys/module/vmademo/parameters/size";
+
 	RUN_IF_READY();
-
-	char text[32] = "";
-	FILE *f;
-
 	ASSERT_EQ(0, load_module("size=8M"));
-	f = fopen("/sys/module/vmademo/parameters/size", "r");
-	ASSERT_NE(NULL, f);
-	ASSERT_NE(NULL, fgets(text, sizeof(text), f));
-	fclose(f);
-	EXPECT_EQ(0, strcmp(text, "8M\n"));
-	EXPECT_EQ(-1, write_text("/sys/module/vmademo/parameters/size", "4M"));
+	EXPECT_TRUE(file_says(size, "8M\n"));
+	EXPECT_EQ(-1, write_text(size, "4M"));
+	EXPECT_TRUE(file_says("/sys/class/misc/vmademo/size", "8388608\n"));
+	EXPECT_TRUE(file_says("/sys/class/misc/vmademo/store", "none\n"));
+}
+
+/* Which door the mapping goes through is a choice; a bad one is refused. */
+TEST_F(params, legacy_mmap)
+{
+	static const char legacy[] = "/sys/module/vmademo/parameters/legacy_mmap";
+	char line[256];
+
+	RUN_IF_READY();
+	ASSERT_EQ(0, load_module("legacy_mmap=1"));
+	EXPECT_TRUE(file_says(legacy, "Y\n"));
+	ASSERT_EQ(0, unload_module());
+	ASSERT_EQ(0, load_module("legacy_mmap=0"));
+	EXPECT_TRUE(file_says(legacy, "N\n"));
+	ASSERT_EQ(0, unload_module());
+	log_lines(self->kmsg, line, sizeof(line));
+	EXPECT_EQ(-1, load_module("legacy_mmap=perhaps"));
+	EXPECT_EQ(EINVAL, errno);
+	/* This one the kernel checks itself, and says so */
+	EXPECT_EQ(1, log_lines(self->kmsg, line, sizeof(line)));
+	EXPECT_NE(NULL, strstr(line, "legacy_mmap")) TH_LOG("%s", line);
 }
 
 TEST_HARNESS_MAIN
