@@ -87,28 +87,13 @@ static void picture(unsigned char *p)
 	printf("   [%s]\n", states);
 }
 
-static void faults(void)
+/* Reads the 64 pages by a new mapping and says what it took. */
+static void read_pages(void)
 {
 	unsigned char *p = map(NODE, PAGES * PAGE, MAP_SHARED, 0);
-	struct account a, d;
-	int64_t minor;
+	struct account a = account_now(), d;
+	int64_t minor = minor_faults();
 
-	title("Demand faults: 64 new pages are read, one after the other");
-	a = account_now();
-	minor = minor_faults();
-	for (int i = 0; i < PAGES; i++)
-		touch(p + i * PAGE);
-	minor = minor_faults() - minor;
-	d = account_since(&a);
-	line("minor faults (kernel)", "%" PRId64, minor);
-	line("calls of .fault, pages made (module)", "%" PRId64 ", %" PRId64,
-	     d.read_faults, d.cached_bytes / (int64_t)PAGE);
-	munmap(p, PAGES * PAGE);
-
-	title("Fault-around: the same pages in a new mapping; now they are cached");
-	p = map(NODE, PAGES * PAGE, MAP_SHARED, 0);
-	a = account_now();
-	minor = minor_faults();
 	for (int i = 0; i < PAGES; i++)
 		touch(p + i * PAGE);
 	minor = minor_faults() - minor;
@@ -116,7 +101,16 @@ static void faults(void)
 	line("minor faults (kernel)", "%" PRId64, minor);
 	line("calls of .fault, of .map_pages (module)", "%" PRId64 ", %" PRId64,
 	     d.read_faults, d.fault_around);
+	line("pages made (module)", "%" PRId64, d.cached_bytes / (int64_t)PAGE);
 	munmap(p, PAGES * PAGE);
+}
+
+static void faults(void)
+{
+	title("Demand faults: 64 new pages are read, one after the other");
+	read_pages();
+	title("Fault-around: the same by a new mapping; the pages are cached now");
+	read_pages();
 }
 
 static void sharing(void)
