@@ -251,6 +251,55 @@ TEST_F(faults, mappings_are_counted)
 	EXPECT_EQ(before, node_value("mappings"));
 }
 
+/* VMAs of this process that map the node, as /proc/self/maps has them. */
+static int vmas(void)
+{
+	FILE *f = fopen("/proc/self/maps", "r");
+	char line[512];
+	int n = 0;
+
+	while (f && fgets(line, sizeof(line), f))
+		n += strstr(line, NODE "\n") != NULL;
+	if (f)
+		fclose(f);
+	return n;
+}
+
+/*
+ * Whether the kernel joins neighbours to one VMA is its own affair, and differs;
+ * the count has to follow it.
+ */
+TEST_F(faults, neighbours_are_counted)
+{
+	int64_t before = node_value("mappings");
+	unsigned char *p = mmap(NULL, 64 * PAGE, PROT_NONE,
+				MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	ASSERT_NE(MAP_FAILED, p);
+	ASSERT_EQ(0, vmas());
+	/* From both sides, and the gap between them last */
+	for (int part = 0; part < 4; part++) {
+		static const int order[] = { 0, 1, 3, 2 };
+		size_t at = order[part] * 16 * PAGE;
+
+		ASSERT_EQ(p + at, mmap(p + at, 16 * PAGE, PROT_READ | PROT_WRITE,
+				       MAP_SHARED | MAP_FIXED, self->fd,
+				       PLACE(12) + at));
+		put(p + at, part);
+		EXPECT_EQ(before + vmas(), node_value("mappings"));
+	}
+	/* Part of it mapped over by the same file, then taken from the middle */
+	ASSERT_EQ(p + 8 * PAGE,
+		  mmap(p + 8 * PAGE, 16 * PAGE, PROT_READ | PROT_WRITE,
+		       MAP_SHARED | MAP_FIXED, self->fd, PLACE(13)));
+	EXPECT_EQ(before + vmas(), node_value("mappings"));
+	munmap(p + 30 * PAGE, 4 * PAGE);
+	EXPECT_EQ(before + vmas(), node_value("mappings"));
+	munmap(p, 64 * PAGE);
+	EXPECT_EQ(0, vmas());
+	EXPECT_EQ(before, node_value("mappings"));
+}
+
 /* Every minor fault is in the account, under exactly one name. */
 TEST_F(faults, accounts_agree)
 {
