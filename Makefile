@@ -28,7 +28,7 @@ check-debug:
 
 coverage:
 	@scripts/deps debug
-	@scripts/coverage
+	@scripts/coverage $(TEST)
 
 kernels:
 	@scripts/deps check
