@@ -208,7 +208,7 @@ static void use_once(struct __test_metadata *_metadata)
  * 100 times 1 MiB of buffer and 2 MiB of window would be 300 MiB, if they were
  * kept; 16 MiB are allowed for what else goes on in the machine.
  */
-TEST_F_TIMEOUT(life, load_and_unload_100_times, 120)
+TEST_F_TIMEOUT(life, load_and_unload_100_times, 900)
 {
 	RUN_IF_READY();
 

@@ -306,7 +306,7 @@ TEST_F_TIMEOUT(nomem, loading, 1200)
 		EXPECT_EQ(-1, access("/sys/class/bdi/vmademo", F_OK)));
 }
 
-TEST_F_TIMEOUT(nomem, unloading, 300)
+TEST_F(nomem, unloading)
 {
 	RUN_IF_READY();
 

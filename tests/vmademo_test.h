@@ -27,6 +27,15 @@
 #define MIB    (1024UL * 1024)
 
 /*
+ * Seconds that a test may take.  Under emulation, on a busy machine, on a kernel
+ * with all its checks on, only a hang takes this long.
+ */
+#ifdef TEST_TIMEOUT_DEFAULT
+#undef TEST_TIMEOUT_DEFAULT
+#define TEST_TIMEOUT_DEFAULT 300
+#endif
+
+/*
  * First line of a test whose set-up may find that it cannot be run here; it then
  * leaves the reason in self->skip.  (The harness of Linux 6.1 runs the test even
  * if the set-up calls SKIP.)
