@@ -259,7 +259,8 @@ static int vmas(void)
 	int n = 0;
 
 	while (f && fgets(line, sizeof(line), f))
-		n += strstr(line, NODE "\n") != NULL;
+		if (strstr(line, NODE "\n"))
+			n++;
 	if (f)
 		fclose(f);
 	return n;
