@@ -20,7 +20,7 @@ demo:
 
 check:
 	@scripts/deps check
-	@KERNELS="$(KERNELS)" scripts/check $(TEST)
+	@KERNELS="$(KERNELS)" SEED="$(SEED)" STEPS="$(STEPS)" scripts/check $(TEST)
 
 check-debug:
 	@scripts/deps debug
@@ -48,7 +48,7 @@ dkms-install:
 		dkms remove -m vmademo -v $(VERSION) --all
 	mkdir -p $(DKMS_SRC)/module
 	cp Kbuild dkms.conf LICENSE $(DKMS_SRC)/
-	cp module/Kbuild module/*.[ch] $(DKMS_SRC)/module/
+	cp -R module/Kbuild module/*.[ch] module/include $(DKMS_SRC)/module/
 	dkms add -m vmademo -v $(VERSION)
 	dkms build -m vmademo -v $(VERSION) -k $(KVER)
 	dkms install -m vmademo -v $(VERSION) -k $(KVER)
@@ -69,6 +69,7 @@ help:
 	@echo 'make check           pass the tests, in a virtual machine'
 	@echo 'make check TEST=io   one of them'
 	@echo 'make check KERNELS="6.1 6.12"   on these kernels'
+	@echo 'make check TEST=model SEED=7 STEPS=1000   random operations, replayed'
 	@echo 'make check-debug     on a kernel with everything on that finds faults'
 	@echo 'make coverage        which lines of the module the tests run'
 	@echo 'make kernels         the kernels that can be had'

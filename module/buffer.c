@@ -5,13 +5,20 @@
  * folios are page cache, so the kernel itself keeps the account of them: Dirty:
  * in /proc/meminfo, bdi/vmademo/stats in debugfs, the flusher, msync, mincore.
  *
- * Who holds a buffer: the node, from load to unload.  Open files and mappings
- * need no reference of their own, because each of them holds the module; and none
- * comes to be before the load has succeeded (vmademo_ready).
+ * Who holds a buffer: the node its own, from load to unload; and each regular file
+ * that shows it, by its dentry, which open files, mappings and O_PATH descriptors
+ * hold.  Open nodes and their mappings need no reference of their own, because
+ * they hold the module; none comes to be before the load has succeeded
+ * (vmademo_ready).
  *
- * Locks: none of its own.
+ * Locks: resize and punch are called with the inode's i_rwsem held and take the
+ * mapping's invalidate lock, then folio locks.
  */
 #include <linux/backing-dev.h>
+#include <linux/dcache.h>
+#include <linux/delay.h>
+#include <linux/file.h>
+#include <linux/module.h>
 #include <linux/mount.h>
 #include <linux/pagemap.h>
 #include <linux/pseudo_fs.h>
@@ -37,10 +44,42 @@ static void vmademo_evict_inode(struct inode *inode)
 	truncate_inode_pages_final(&inode->i_data);
 	clear_inode(inode);
 	if (!buf)
-		return;		/* the filesystem's root */
+		return;		/* the filesystem's root, or a window's */
 	free_percpu(buf->stats);
 	kfree(buf);
 }
+
+/*
+ * The module must stay as long as there is a way to one of its inodes.  An open
+ * file's f_op->owner is not enough: it is given back before the file's dentry, and
+ * a descriptor opened with O_PATH has none.  So each dentry holds the module.
+ */
+static int vmademo_d_init(struct dentry *dentry)
+{
+	__module_get(THIS_MODULE);	/* the caller of ioctl() holds it too */
+	return 0;
+}
+
+static void vmademo_d_release(struct dentry *dentry)
+{
+	module_put(THIS_MODULE);
+}
+
+/* What /proc/PID/maps and readlink of /proc/PID/fd/N show, as for a memfd. */
+static char *vmademo_d_dname(struct dentry *dentry, char *buffer, int buflen)
+{
+	static const char name[] = "/vmademo (deleted)";
+
+	if (buflen < sizeof(name))
+		return ERR_PTR(-ENAMETOOLONG);
+	return memcpy(buffer + buflen - sizeof(name), name, sizeof(name));
+}
+
+static const struct dentry_operations vmademo_dentry_ops = {
+	.d_init		= vmademo_d_init,
+	.d_release	= vmademo_d_release,
+	.d_dname	= vmademo_d_dname,
+};
 
 static const struct super_operations vmademo_super_ops = {
 	.statfs		= simple_statfs,
@@ -55,6 +94,7 @@ static int vmademo_init_fs_context(struct fs_context *fc)
 	if (!ctx)
 		return -ENOMEM;
 	ctx->ops = &vmademo_super_ops;
+	ctx->dops = &vmademo_dentry_ops;
 	return 0;
 }
 
@@ -95,24 +135,49 @@ int vmademo_buffers_init(void)
 	 * for, and pages would be allocated that nobody touches.
 	 */
 	vmademo_mnt->mnt_sb->s_bdi->ra_pages = 0;
+	/* Newer kernels refuse to map a pseudo file to run; a memfd may be, so may this */
+	vmademo_mnt->mnt_sb->s_iflags &= ~SB_I_NOEXEC;
 	return 0;
 }
 
 /**
  * vmademo_buffers_exit() - take the filesystem away
  *
- * Every buffer must be gone.
+ * Nobody may hold a buffer any more.  A close() may still be on its way from the
+ * dentry, which held the module, to the mount; wait until it has let go of that,
+ * so that the unmount is complete when this returns.
  *
  * Context: May sleep.
  */
 void vmademo_buffers_exit(void)
 {
+	mntget(vmademo_mnt);		/* may_umount() expects two holders */
+	while (!may_umount(vmademo_mnt))
+		msleep(20);
+	mntput(vmademo_mnt);
 	kern_unmount(vmademo_mnt);
 }
 
 /**
+ * vmademo_inode_create() - a new inode of the filesystem, with nothing behind it
+ *
+ * Context: May sleep.
+ * Return: the inode, to be given back with iput(), or NULL.
+ */
+struct inode *vmademo_inode_create(void)
+{
+	struct inode *inode = new_inode(vmademo_mnt->mnt_sb);
+
+	if (inode) {
+		inode->i_ino = get_next_ino();
+		inode->i_mode = S_IFREG | 0600;
+	}
+	return inode;
+}
+
+/**
  * vmademo_buffer_create() - make a buffer that reads as zeroes
- * @size: bytes, a multiple of the page size
+ * @size: bytes, 0 to MAX_LFS_FILESIZE
  *
  * No page is allocated until somebody touches it.
  *
@@ -124,20 +189,21 @@ struct vmademo_buffer *vmademo_buffer_create(loff_t size)
 	struct vmademo_buffer *buf;
 	struct inode *inode;
 
-	buf = kzalloc(sizeof(*buf), GFP_KERNEL);
+	buf = kzalloc(sizeof(*buf), GFP_KERNEL_ACCOUNT);
 	if (!buf)
 		return ERR_PTR(-ENOMEM);
-	buf->stats = alloc_percpu(struct vmademo_stats);
+	buf->stats = alloc_percpu_gfp(struct vmademo_stats, GFP_KERNEL_ACCOUNT);
 	if (!buf->stats)
 		goto free_buf;	/* too rare to test: taken from large chunks */
-	inode = new_inode(vmademo_mnt->mnt_sb);
+	inode = vmademo_inode_create();
 	if (!inode)
 		goto free_stats;
 
 	buf->inode = inode;
 	inode->i_private = buf;
-	inode->i_ino = get_next_ino();
-	inode->i_mode = S_IFREG | 0600;
+	inode->i_op = &vmademo_file_iops;
+	inode->i_fop = &vmademo_file_fops;	/* for who opens it by /proc */
+	vmademo_inode_created(inode);
 	i_size_write(inode, size);
 
 	inode->i_mapping->a_ops = &vmademo_aops;
@@ -171,4 +237,88 @@ free_buf:
 void vmademo_buffer_put(struct vmademo_buffer *buf)
 {
 	iput(buf->inode);
+}
+
+/**
+ * vmademo_buffer_get() - hold a buffer that somebody else holds already
+ * @buf: the buffer; give it back with vmademo_buffer_put()
+ *
+ * Context: Any.
+ */
+void vmademo_buffer_get(struct vmademo_buffer *buf)
+{
+	ihold(buf->inode);
+}
+
+/**
+ * vmademo_buffer_alloc_file() - an open regular file that shows a buffer
+ * @buf: the buffer; the file takes over the caller's hold on it
+ * @flags: O_RDONLY, O_WRONLY or O_RDWR
+ *
+ * Context: May sleep.  The caller holds the module.
+ * Return: the open file, or an ERR_PTR; then the caller still holds the buffer.
+ */
+struct file *vmademo_buffer_alloc_file(struct vmademo_buffer *buf, int flags)
+{
+	struct file *file;
+
+	file = alloc_file_pseudo(buf->inode, vmademo_mnt, "vmademo",
+				 flags | O_LARGEFILE, &vmademo_file_fops);
+	if (!IS_ERR(file))
+		file->f_mode |= FMODE_LSEEK | FMODE_PREAD | FMODE_PWRITE;
+	return file;
+}
+
+/**
+ * vmademo_buffer_resize() - set the size of a buffer
+ * @buf: the buffer
+ * @size: bytes, 0 to MAX_LFS_FILESIZE
+ *
+ * What was beyond the new end is gone, from mappings too, private copies
+ * included.  What is new reads as zeroes.
+ *
+ * Context: May sleep.  The caller holds i_rwsem for writing.
+ */
+void vmademo_buffer_resize(struct vmademo_buffer *buf, loff_t size)
+{
+	struct inode *inode = buf->inode;
+
+	/* No page may come between the change of the size and its consequences */
+	filemap_invalidate_lock(inode->i_mapping);
+	if (size > i_size_read(inode))
+		vmademo_zero_tail(inode);
+	truncate_setsize(inode, size);
+	filemap_invalidate_unlock(inode->i_mapping);
+}
+
+/**
+ * vmademo_buffer_punch() - make a range zero and free its pages
+ * @buf: the buffer
+ * @start: the first byte
+ * @end: the byte after the last, more than @start
+ *
+ * Private copies stay.  Pages of which only a part is in the range stay, and that
+ * part is written to with zeroes.
+ *
+ * Context: May sleep.  The caller holds i_rwsem for writing.
+ */
+void vmademo_buffer_punch(struct vmademo_buffer *buf, loff_t start, loff_t end)
+{
+	struct address_space *mapping = buf->inode->i_mapping;
+	loff_t size = i_size_read(buf->inode);
+
+	filemap_invalidate_lock(mapping);
+	/* What is beyond the end is no data: nothing to write zeroes to */
+	if (start >= size) {
+		;
+	} else if (start >> PAGE_SHIFT == end >> PAGE_SHIFT) {
+		vmademo_zero_part(mapping, start, end);
+	} else {
+		vmademo_zero_part(mapping, start, round_up(start, PAGE_SIZE));
+		if (end < size)
+			vmademo_zero_part(mapping, round_down(end, PAGE_SIZE),
+					  end);
+	}
+	truncate_pagecache_range(buf->inode, start, end - 1);
+	filemap_invalidate_unlock(mapping);
 }

@@ -10,13 +10,19 @@
  *
  *   since  what changed                                   hidden by
  *   -----  ---------------------------------------------  ---------------------
+ *   6.3    .setattr takes a mnt_idmap                     VMADEMO_IDMAP
  *   6.4    __filemap_get_folio(): NULL became ERR_PTR     vmademo_get_folio()
  *   6.5    generic_file_splice_read() went                vmademo_splice_read
+ *   6.6    i_ctime, 6.7 i_atime and i_mtime: only by      vmademo_inode_created()
+ *          functions
+ *   6.3    vm_flags of a VMA only by functions            vmademo_vm_flags_set()
  *   6.10   write_cache_pages() is replaced by             vmademo_write_dirty()
  *          writeback_iter(), and gone since 6.18
  *   6.10   pagevec.h comes with writeback.h (and goes)     included here before
  *   6.12   .write_begin/.write_end take a folio           VMADEMO_WRITE_BEGIN...
  *   6.12   FMODE_UNSIGNED_OFFSET became FOP_...           VMADEMO_UNSIGNED_OFFSET
+ *   6.12   entries of 2 MiB for bare page frames          VMADEMO_HAS_HUGE_PFN
+ *   6.17   ... whose number is no pfn_t any more          vmademo_insert_huge_pfn()
  *   6.17   ... and a kiocb instead of the file            VMADEMO_WRITE_BEGIN...
  *   6.19   filemap_alloc_folio() takes a mempolicy        vmademo_alloc_folio()
  *   7.2    .mmap_prepare has its lasting form             VMADEMO_HAS_MMAP_PREPARE
@@ -42,6 +48,9 @@
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 10, 0)
 #include <linux/pagevec.h>
 #endif
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 17, 0)
+#include <linux/pfn_t.h>
+#endif
 
 /* Returns the locked folio at index, made if it was not cached, or ERR_PTR. */
 static inline struct folio *vmademo_get_folio(struct address_space *mapping,
@@ -54,6 +63,15 @@ static inline struct folio *vmademo_get_folio(struct address_space *mapping,
 	return folio ?: ERR_PTR(-ENOMEM);
 }
 
+/* Returns the locked folio at index if it is cached, or NULL. */
+static inline struct folio *vmademo_lock_folio(struct address_space *mapping,
+					       pgoff_t index)
+{
+	struct folio *folio = filemap_lock_folio(mapping, index);
+
+	return IS_ERR(folio) ? NULL : folio;
+}
+
 /* Returns a new folio of 2^order pages, in no mapping yet, or NULL. */
 static inline struct folio *vmademo_alloc_folio(gfp_t gfp, unsigned int order)
 {
@@ -64,10 +82,63 @@ static inline struct folio *vmademo_alloc_folio(gfp_t gfp, unsigned int order)
 #endif
 }
 
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
+#define VMADEMO_IDMAP	struct mnt_idmap
+#else
+#define VMADEMO_IDMAP	struct user_namespace
+#endif
+
+/* A new inode was accessed, modified and changed now. */
+static inline void vmademo_inode_created(struct inode *inode)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 7, 0)
+	simple_inode_init_ts(inode);
+#elif LINUX_VERSION_CODE >= KERNEL_VERSION(6, 6, 0)
+	inode->i_atime = inode->i_mtime = inode_set_ctime_current(inode);
+#else
+	inode->i_atime = inode->i_mtime = inode->i_ctime = current_time(inode);
+#endif
+}
+
+/* An inode's data was modified now. */
+static inline void vmademo_inode_modified(struct inode *inode)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 7, 0)
+	inode_set_mtime_to_ts(inode, inode_set_ctime_current(inode));
+#elif LINUX_VERSION_CODE >= KERNEL_VERSION(6, 6, 0)
+	inode->i_mtime = inode_set_ctime_current(inode);
+#else
+	inode->i_mtime = inode->i_ctime = current_time(inode);
+#endif
+}
+
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)
 #define vmademo_splice_read	filemap_splice_read
 #else
 #define vmademo_splice_read	generic_file_splice_read
+#endif
+
+static inline void vmademo_vm_flags_set(struct vm_area_struct *vma,
+					unsigned long flags)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
+	vm_flags_set(vma, flags);
+#else
+	vma->vm_flags |= flags;
+#endif
+}
+
+#ifdef CONFIG_ARCH_SUPPORTS_PMD_PFNMAP
+#define VMADEMO_HAS_HUGE_PFN
+static inline vm_fault_t vmademo_insert_huge_pfn(struct vm_fault *vmf,
+						 unsigned long pfn, bool write)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 17, 0)
+	return vmf_insert_pfn_pmd(vmf, pfn, write);
+#else
+	return vmf_insert_pfn_pmd(vmf, __pfn_to_pfn_t(pfn, PFN_DEV), write);
+#endif
+}
 #endif
 
 /*

@@ -26,40 +26,6 @@
 #include "compat.h"
 #include "vmademo.h"
 
-/*
- * Makes sure that page @index is cached.  filemap_fault() could do it by way of
- * .read_folio, but it would drop the mmap lock as if for a disk, take the fault
- * a second time and count a major one.  There is no disk: allocate, zero, add.
- */
-static int vmademo_populate(struct address_space *mapping, pgoff_t index,
-			    gfp_t gfp)
-{
-	struct folio *folio;
-	int err = 0;
-
-	if (xa_load(&mapping->i_pages, index))
-		return 0;
-	folio = vmademo_alloc_folio(gfp, 0);
-	if (!folio)
-		return -ENOMEM;
-	folio_zero_range(folio, 0, folio_size(folio));
-
-	/* The lock keeps the size still until the folio is in */
-	filemap_invalidate_lock_shared(mapping);
-	if (index < DIV_ROUND_UP(i_size_read(mapping->host), PAGE_SIZE)) {
-		err = filemap_add_folio(mapping, folio, index, gfp);
-		if (!err) {
-			folio_mark_uptodate(folio);
-			folio_unlock(folio);
-		} else if (err == -EEXIST) {
-			err = 0;	/* another fault was faster */
-		}
-	}
-	filemap_invalidate_unlock_shared(mapping);
-	folio_put(folio);
-	return err;
-}
-
 static enum vmademo_stat fault_kind(const struct vm_fault *vmf)
 {
 	if (!(vmf->flags & FAULT_FLAG_WRITE))

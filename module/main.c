@@ -100,6 +100,7 @@ static int __init vmademo_init(void)
 	err = vmademo_buffers_init();
 	if (err)
 		goto fail;
+	vmademo_file_init(legacy_mmap);
 	err = vmademo_node_register(bytes, legacy_mmap);
 	if (err)
 		goto exit_buffers;

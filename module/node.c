@@ -6,7 +6,8 @@
  * they meet in one page cache and always agree.
  *
  * What the kernel asks of the node's own inode instead does not see the buffer:
- * fstat's size is 0, ftruncate and fallocate fail.
+ * fstat's size is 0, ftruncate and fallocate fail.  For those there is the
+ * regular-file view, file.c.
  *
  * Locks: write(2) takes the buffer's i_rwsem, then folio locks.
  */
@@ -55,7 +56,7 @@ static ssize_t vmademo_write_iter(struct kiocb *iocb, struct iov_iter *from)
 	ret = generic_write_checks(iocb, from);
 	if (ret <= 0)
 		goto unlock;
-	/* The size is fixed: what fits is written, at the end nothing does */
+	/* As on a disk, what fits is written, and at the end nothing does */
 	size = i_size_read(inode);
 	if (iocb->ki_pos >= size) {
 		ret = -ENOSPC;
@@ -63,6 +64,8 @@ static ssize_t vmademo_write_iter(struct kiocb *iocb, struct iov_iter *from)
 	}
 	iov_iter_truncate(from, size - iocb->ki_pos);
 	ret = __generic_file_write_iter(iocb, from);
+	if (ret > 0)
+		vmademo_inode_modified(inode);	/* seen by the view's fstat */
 unlock:
 	inode_unlock(inode);
 	if (ret > 0)
@@ -80,6 +83,9 @@ static struct file_operations vmademo_fops __ro_after_init = {
 	.splice_read	= vmademo_splice_read,
 	.splice_write	= iter_file_splice_write,
 	.fsync		= vmademo_fsync,
+	.unlocked_ioctl	= vmademo_node_ioctl,
+	.compat_ioctl	= compat_ptr_ioctl,
+	.show_fdinfo	= vmademo_show_fdinfo,
 	.mmap		= vmademo_mmap,
 	/* Address and offset agree modulo 2 MiB: room for huge page tables */
 	.get_unmapped_area = thp_get_unmapped_area,

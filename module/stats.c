@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The account of a buffer, and how it is shown: one value a file, under
- * /sys/class/misc/NODE/.  Counting is in vmademo.h, inline: one per-CPU
- * addition.  The sums are made here, when somebody reads.
+ * The account of a buffer, and how it is shown: the node's as one value a file
+ * under /sys/class/misc/NODE/; that of any buffer in /proc/PID/fdinfo/N, under the
+ * same names.  Counting is in vmademo.h, inline: one per-CPU addition.  The sums
+ * are made here, when somebody reads.
  *
  * What is dirty or cached now is not counted but looked up in the page cache,
  * so that the counters can be checked against it:
  *
- *   dirtied - written = dirty,  in folios and in bytes, when nothing runs.
+ *   dirtied = written + discarded + dirty,  in folios and in bytes, at rest.
  *
  * Locks: none of its own; the page cache is walked under RCU.
  */
 #include <linux/device.h>
 #include <linux/pagemap.h>
+#include <linux/seq_file.h>
 #include <linux/sysfs.h>
 
 #include "compat.h"
@@ -26,46 +28,48 @@ static struct vmademo_buffer *buffer_of_device(struct device *dev)
 	return container_of(misc, struct vmademo_node, misc)->buf;
 }
 
-struct stat_attribute {
-	struct device_attribute attr;
-	enum vmademo_stat stat;
+static u64 stat_sum(const struct vmademo_buffer *buf, enum vmademo_stat stat)
+{
+	u64 sum = 0;
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		sum += per_cpu_ptr(buf->stats, cpu)->count[stat];
+	return sum;
+}
+
+static ssize_t stat_show(struct device *dev, struct device_attribute *attr,
+			 char *page);
+
+#define STAT_ATTR(_name)	__ATTR(_name, 0444, stat_show, NULL)
+
+static struct device_attribute stat_attrs[VMADEMO_NR_STATS] = {
+	[VMADEMO_READ_FAULTS]		= STAT_ATTR(read_faults),
+	[VMADEMO_WRITE_FAULTS]		= STAT_ATTR(write_faults),
+	[VMADEMO_COW_FAULTS]		= STAT_ATTR(cow_faults),
+	[VMADEMO_FAULT_AROUND]		= STAT_ATTR(fault_around),
+	[VMADEMO_FAULT_AROUND_HITS]	= STAT_ATTR(fault_around_hits),
+	[VMADEMO_FIRST_WRITES]		= STAT_ATTR(first_writes),
+	[VMADEMO_DIRTIED_FOLIOS]	= STAT_ATTR(dirtied_folios),
+	[VMADEMO_DIRTIED_BYTES]		= STAT_ATTR(dirtied_bytes),
+	[VMADEMO_WRITTEN_FOLIOS]	= STAT_ATTR(written_folios),
+	[VMADEMO_WRITTEN_BYTES]		= STAT_ATTR(written_bytes),
+	[VMADEMO_DISCARDED_FOLIOS]	= STAT_ATTR(discarded_folios),
+	[VMADEMO_DISCARDED_BYTES]	= STAT_ATTR(discarded_bytes),
+	[VMADEMO_SIGBUS]		= STAT_ATTR(sigbus),
 };
 
 static ssize_t stat_show(struct device *dev, struct device_attribute *attr,
 			 char *page)
 {
-	struct vmademo_buffer *buf = buffer_of_device(dev);
-	struct stat_attribute *sa =
-		container_of(attr, struct stat_attribute, attr);
-	u64 sum = 0;
-	int cpu;
-
-	for_each_possible_cpu(cpu)
-		sum += per_cpu_ptr(buf->stats, cpu)->count[sa->stat];
-	return sysfs_emit(page, "%llu\n", sum);
+	return sysfs_emit(page, "%llu\n",
+			  stat_sum(buffer_of_device(dev), attr - stat_attrs));
 }
 
-#define STAT_ATTR(_name, _stat)						\
-	static struct stat_attribute stat_attr_##_name = {		\
-		.attr = __ATTR(_name, 0444, stat_show, NULL),		\
-		.stat = _stat,						\
-	}
-
-STAT_ATTR(read_faults, VMADEMO_READ_FAULTS);
-STAT_ATTR(write_faults, VMADEMO_WRITE_FAULTS);
-STAT_ATTR(cow_faults, VMADEMO_COW_FAULTS);
-STAT_ATTR(fault_around, VMADEMO_FAULT_AROUND);
-STAT_ATTR(fault_around_hits, VMADEMO_FAULT_AROUND_HITS);
-STAT_ATTR(first_writes, VMADEMO_FIRST_WRITES);
-STAT_ATTR(dirtied_folios, VMADEMO_DIRTIED_FOLIOS);
-STAT_ATTR(dirtied_bytes, VMADEMO_DIRTIED_BYTES);
-STAT_ATTR(written_folios, VMADEMO_WRITTEN_FOLIOS);
-STAT_ATTR(written_bytes, VMADEMO_WRITTEN_BYTES);
-STAT_ATTR(sigbus, VMADEMO_SIGBUS);
-
 /* Walks the folios that the page cache holds as dirty at this moment. */
-static void count_dirty(struct address_space *mapping, u64 *folios, u64 *bytes)
+static void count_dirty(const struct vmademo_buffer *buf, u64 *folios, u64 *bytes)
 {
+	struct address_space *mapping = buf->inode->i_mapping;
 	struct folio_batch batch;
 	pgoff_t index = 0;
 	unsigned int i;
@@ -92,27 +96,51 @@ static ssize_t dirty_folios_show(struct device *dev,
 {
 	u64 folios, bytes;
 
-	count_dirty(buffer_of_device(dev)->inode->i_mapping, &folios, &bytes);
+	count_dirty(buffer_of_device(dev), &folios, &bytes);
 	return sysfs_emit(page, "%llu\n", folios);
 }
 static DEVICE_ATTR_RO(dirty_folios);
 
-static ssize_t dirty_bytes_show(struct device *dev,
-				struct device_attribute *attr, char *page)
+/**
+ * vmademo_dirty_bytes() - what is dirty in a buffer at this moment
+ * @buf: the buffer
+ *
+ * Context: May sleep.
+ * Return: bytes; whole folios.
+ */
+u64 vmademo_dirty_bytes(const struct vmademo_buffer *buf)
 {
 	u64 folios, bytes;
 
-	count_dirty(buffer_of_device(dev)->inode->i_mapping, &folios, &bytes);
-	return sysfs_emit(page, "%llu\n", bytes);
+	count_dirty(buf, &folios, &bytes);
+	return bytes;
+}
+
+static ssize_t dirty_bytes_show(struct device *dev,
+				struct device_attribute *attr, char *page)
+{
+	return sysfs_emit(page, "%llu\n",
+			  vmademo_dirty_bytes(buffer_of_device(dev)));
 }
 static DEVICE_ATTR_RO(dirty_bytes);
+
+/**
+ * vmademo_cached_bytes() - what of a buffer is in the page cache at this moment
+ * @buf: the buffer
+ *
+ * Context: Any.
+ * Return: bytes; whole pages.
+ */
+u64 vmademo_cached_bytes(const struct vmademo_buffer *buf)
+{
+	return (u64)buf->inode->i_mapping->nrpages << PAGE_SHIFT;
+}
 
 static ssize_t cached_bytes_show(struct device *dev,
 				 struct device_attribute *attr, char *page)
 {
-	u64 pages = buffer_of_device(dev)->inode->i_mapping->nrpages;
-
-	return sysfs_emit(page, "%llu\n", pages << PAGE_SHIFT);
+	return sysfs_emit(page, "%llu\n",
+			  vmademo_cached_bytes(buffer_of_device(dev)));
 }
 static DEVICE_ATTR_RO(cached_bytes);
 
@@ -143,17 +171,19 @@ static struct attribute *vmademo_stats_attrs[] = {
 	&dev_attr_size.attr,
 	&dev_attr_store.attr,
 	&dev_attr_mappings.attr,
-	&stat_attr_read_faults.attr.attr,
-	&stat_attr_write_faults.attr.attr,
-	&stat_attr_cow_faults.attr.attr,
-	&stat_attr_fault_around.attr.attr,
-	&stat_attr_fault_around_hits.attr.attr,
-	&stat_attr_first_writes.attr.attr,
-	&stat_attr_dirtied_folios.attr.attr,
-	&stat_attr_dirtied_bytes.attr.attr,
-	&stat_attr_written_folios.attr.attr,
-	&stat_attr_written_bytes.attr.attr,
-	&stat_attr_sigbus.attr.attr,
+	&stat_attrs[VMADEMO_READ_FAULTS].attr,
+	&stat_attrs[VMADEMO_WRITE_FAULTS].attr,
+	&stat_attrs[VMADEMO_COW_FAULTS].attr,
+	&stat_attrs[VMADEMO_FAULT_AROUND].attr,
+	&stat_attrs[VMADEMO_FAULT_AROUND_HITS].attr,
+	&stat_attrs[VMADEMO_FIRST_WRITES].attr,
+	&stat_attrs[VMADEMO_DIRTIED_FOLIOS].attr,
+	&stat_attrs[VMADEMO_DIRTIED_BYTES].attr,
+	&stat_attrs[VMADEMO_WRITTEN_FOLIOS].attr,
+	&stat_attrs[VMADEMO_WRITTEN_BYTES].attr,
+	&stat_attrs[VMADEMO_DISCARDED_FOLIOS].attr,
+	&stat_attrs[VMADEMO_DISCARDED_BYTES].attr,
+	&stat_attrs[VMADEMO_SIGBUS].attr,
 	&dev_attr_dirty_folios.attr,
 	&dev_attr_dirty_bytes.attr,
 	&dev_attr_cached_bytes.attr,
@@ -169,3 +199,28 @@ const struct attribute_group *vmademo_stats_groups[] = {
 	&vmademo_stats_group,
 	NULL
 };
+
+/**
+ * vmademo_show_fdinfo() - .show_fdinfo: the account of the buffer behind a file
+ * @m: where to print
+ * @file: any file whose f_mapping is a buffer's
+ *
+ * Context: May sleep.
+ */
+void vmademo_show_fdinfo(struct seq_file *m, struct file *file)
+{
+	struct vmademo_buffer *buf = vmademo_buffer_of(file->f_mapping);
+	u64 folios, bytes;
+	int i;
+
+	seq_printf(m, "size:\t%lld\n", i_size_read(buf->inode));
+	seq_puts(m, "store:\tnone\n");
+	seq_printf(m, "mappings:\t%ld\n", atomic_long_read(&buf->mappings));
+	for (i = 0; i < VMADEMO_NR_STATS; i++)
+		seq_printf(m, "%s:\t%llu\n", stat_attrs[i].attr.name,
+			   stat_sum(buf, i));
+	count_dirty(buf, &folios, &bytes);
+	seq_printf(m, "dirty_folios:\t%llu\n", folios);
+	seq_printf(m, "dirty_bytes:\t%llu\n", bytes);
+	seq_printf(m, "cached_bytes:\t%llu\n", vmademo_cached_bytes(buf));
+}

@@ -1,17 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What the files of the module share: the buffer, its account, and the
- * functions one file calls of another.  Calls run one way:
+ * functions one file calls of another.  Calls run one way, but for tables of
+ * operations, which are named where they are installed:
  *
- *   main -> node, phys -> fault, writeback -> buffer;  all of them -> stats
+ *   main -> phys
+ *   main -> node -> ioctl -> file -> fault, buffer -> writeback
+ *   all of them -> stats
  *
  * Lock order, over all files (a lock is taken before those below it):
  *
- *   inode->i_rwsem                    write(2)
+ *   inode->i_rwsem                    write(2), and what changes the size
  *     mm->mmap_lock or the VMA lock   held by the kernel around vm_operations
  *       sb_start_pagefault()          .page_mkwrite
- *       mapping->invalidate_lock      adding a folio to the page cache
+ *       mapping->invalidate_lock      shared: adding a folio to the page cache;
+ *                                     exclusive: resize and punch
  *         folio lock
+ *           mapping->i_mmap_rwsem     unmapping and cleaning, by the kernel; resize
+ *                                     and punch take it without a folio lock too
  *           page table lock           held by the kernel around .dirty_folio
  */
 #ifndef VMADEMO_H
@@ -34,6 +40,8 @@ enum vmademo_stat {
 	VMADEMO_DIRTIED_BYTES,
 	VMADEMO_WRITTEN_FOLIOS,		/* dirty to written back */
 	VMADEMO_WRITTEN_BYTES,
+	VMADEMO_DISCARDED_FOLIOS,	/* gone by truncation while dirty */
+	VMADEMO_DISCARDED_BYTES,
 	VMADEMO_SIGBUS,			/* .fault that ended in SIGBUS */
 	VMADEMO_NR_STATS
 };
@@ -43,7 +51,7 @@ struct vmademo_stats {
 };
 
 /**
- * struct vmademo_buffer - the memory behind a device node
+ * struct vmademo_buffer - the memory behind the node, or behind regular files
  * @inode: owns the buffer: its i_mapping holds the folios, its i_size the
  *         size in bytes, its i_private points here
  * @stats: the account, one copy a CPU so that counting shares no cache line
@@ -73,7 +81,11 @@ vmademo_buffer_of(const struct address_space *mapping)
 }
 
 /* stats.c */
+struct seq_file;
 extern const struct attribute_group *vmademo_stats_groups[];
+u64 vmademo_cached_bytes(const struct vmademo_buffer *buf);
+u64 vmademo_dirty_bytes(const struct vmademo_buffer *buf);
+void vmademo_show_fdinfo(struct seq_file *m, struct file *file);
 
 static inline void vmademo_count(struct vmademo_buffer *buf,
 				 enum vmademo_stat stat)
@@ -93,17 +105,35 @@ extern bool vmademo_ready;
 /* buffer.c */
 int vmademo_buffers_init(void);
 void vmademo_buffers_exit(void);
+struct inode *vmademo_inode_create(void);
 struct vmademo_buffer *vmademo_buffer_create(loff_t size);
+void vmademo_buffer_get(struct vmademo_buffer *buf);
 void vmademo_buffer_put(struct vmademo_buffer *buf);
+struct file *vmademo_buffer_alloc_file(struct vmademo_buffer *buf, int flags);
+void vmademo_buffer_resize(struct vmademo_buffer *buf, loff_t size);
+void vmademo_buffer_punch(struct vmademo_buffer *buf, loff_t start, loff_t end);
 
 /* writeback.c */
 extern const struct address_space_operations vmademo_aops;
+int vmademo_populate(struct address_space *mapping, pgoff_t index, gfp_t gfp);
+void vmademo_zero_part(struct address_space *mapping, loff_t start, loff_t end);
+void vmademo_zero_tail(struct inode *inode);
 int vmademo_fsync(struct file *file, loff_t start, loff_t end, int datasync);
 
 /* fault.c */
 struct vm_area_desc;
 int vmademo_mmap(struct file *file, struct vm_area_struct *vma);
 int vmademo_mmap_prepare(struct vm_area_desc *desc);
+
+/* file.c */
+extern const struct inode_operations vmademo_file_iops;
+extern struct file_operations vmademo_file_fops;
+void vmademo_file_init(bool legacy_mmap);
+int vmademo_file_open(struct vmademo_buffer *buf, int flags);
+
+/* ioctl.c */
+long vmademo_file_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
+long vmademo_node_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
 
 /* node.c */
 int vmademo_node_register(loff_t size, bool legacy_mmap);

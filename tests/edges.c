@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Where a mapping ends and what is refused: SIGBUS, SIGSEGV, and each errno of
- * mmap on the node.
+ * Where a mapping ends and what is refused: SIGBUS outside the file, SIGSEGV
+ * outside the mapping, the rest of the last page, and each errno of mmap.
  */
 #include <limits.h>
 
@@ -14,9 +14,11 @@ FIXTURE(edges)
 	off_t size;
 };
 
+FIXTURE_VIEWS(edges);
+
 FIXTURE_SETUP(edges)
 {
-	self->fd = open(NODE, O_RDWR);
+	self->fd = open_view(variant->view);
 	ASSERT_GE(self->fd, 0) TH_LOG("%s: %s", NODE, strerror(errno));
 	self->size = lseek(self->fd, 0, SEEK_END);
 	ASSERT_EQ(node_value("size"), self->size);
@@ -44,7 +46,7 @@ TEST_F(edges, sigbus_beyond_the_end)
 	struct account before, d;
 
 	ASSERT_NE(MAP_FAILED, p);
-	before = account_now();
+	before = account_of(self->fd);
 	EXPECT_EQ(0, touch_signal(p, 0));
 	EXPECT_EQ(0, touch_signal(p + 2 * PAGE - 1, 1));
 	EXPECT_EQ(SIGBUS, touch_signal(p + 2 * PAGE, 0));
@@ -52,7 +54,7 @@ TEST_F(edges, sigbus_beyond_the_end)
 	EXPECT_EQ(p + 2 * PAGE, touch_info.si_addr);
 	EXPECT_EQ(SIGBUS, touch_signal(p + 4 * PAGE - 1, 1));
 	EXPECT_EQ(p + 4 * PAGE - 1, touch_info.si_addr);
-	d = account_since(&before);
+	d = account_of_since(self->fd, &before);
 	EXPECT_EQ(2, d.sigbus);
 	EXPECT_GE(2 * PAGE, d.cached_bytes);
 	/* Nothing was left behind beyond the end */
@@ -111,14 +113,14 @@ TEST_F(edges, writing_to_a_read_only_mapping)
 	struct account before;
 
 	ASSERT_NE(MAP_FAILED, p);
-	before = account_now();
+	before = account_of(self->fd);
 	EXPECT_EQ(SIGSEGV, touch_signal(p, 1));
 	EXPECT_EQ(SEGV_ACCERR, touch_info.si_code);
-	EXPECT_EQ(0, account_since(&before).first_writes);
+	EXPECT_EQ(0, account_of_since(self->fd, &before).first_writes);
 	/* With leave, it can be written to */
 	ASSERT_EQ(0, mprotect(p, PAGE, PROT_READ | PROT_WRITE));
 	EXPECT_EQ(0, touch_signal(p, 1));
-	EXPECT_EQ(1, account_since(&before).first_writes);
+	EXPECT_EQ(1, account_of_since(self->fd, &before).first_writes);
 	munmap(p, PAGE);
 }
 
@@ -148,7 +150,7 @@ TEST_F(edges, offset_past_the_end)
 TEST_F(edges, offset_overflow)
 {
 	const off_t last = LLONG_MAX - PAGE + 1; /* the last whole page */
-	int64_t mappings = node_value("mappings");
+	int64_t mappings = fd_value(self->fd, "mappings");
 	unsigned char *p;
 
 	if (IS_32_BIT)
@@ -168,12 +170,12 @@ TEST_F(edges, offset_overflow)
 		-(off_t)PAGE);
 	REFUSED(EOVERFLOW, NULL, 2 * PAGE, PROT_READ, MAP_SHARED, self->fd,
 		-(off_t)PAGE);
-	EXPECT_EQ(mappings, node_value("mappings"));
+	EXPECT_EQ(mappings, fd_value(self->fd, "mappings"));
 }
 
 TEST_F(edges, refused_by_the_way_it_was_opened)
 {
-	int ro = open(NODE, O_RDONLY), wo = open(NODE, O_WRONLY);
+	int ro = reopen(self->fd, O_RDONLY), wo = reopen(self->fd, O_WRONLY);
 	unsigned char *p;
 
 	ASSERT_GE(ro, 0);
@@ -202,17 +204,125 @@ TEST_F(edges, map_sync_is_not_offered)
 		MAP_SHARED_VALIDATE | MAP_SYNC, self->fd, 0);
 }
 
-/* What the kernel asks of the node's own inode does not know the buffer. */
-TEST_F(edges, a_node_is_no_file)
+TEST_F(edges, o_direct_is_not_offered)
 {
-	EXPECT_EQ(-1, ftruncate(self->fd, PAGE));
+	EXPECT_EQ(-1, reopen(self->fd, O_RDWR | O_DIRECT));
 	EXPECT_EQ(EINVAL, errno);
-	EXPECT_EQ(-1, fallocate(self->fd, 0, 0, PAGE));
+}
+
+/* What the kernel asks of the node's own inode does not know the buffer. */
+TEST(a_node_is_no_file)
+{
+	int fd = open(NODE, O_RDWR);
+
+	ASSERT_GE(fd, 0);
+	EXPECT_EQ(-1, ftruncate(fd, PAGE));
+	EXPECT_EQ(EINVAL, errno);
+	EXPECT_EQ(-1, fallocate(fd, 0, 0, PAGE));
 	EXPECT_EQ(ENODEV, errno);
-	EXPECT_EQ(-1, open(NODE, O_RDWR | O_DIRECT));
-	EXPECT_EQ(EINVAL, errno);
-	EXPECT_EQ(-1, syscall(SYS_ioctl, self->fd, 0x1234, 0));
+	EXPECT_EQ(-1, syscall(SYS_ioctl, fd, 0x1234, 0));
 	EXPECT_EQ(ENOTTY, errno);
+	close(fd);
+}
+
+/* ---- a file whose end is inside a page ----------------------------------- */
+
+#define TAIL (PAGE + 100) /* its size */
+
+FIXTURE(tail)
+{
+	int fd;
+	unsigned char *p; /* three pages: one more than the file has */
+};
+
+FIXTURE_SETUP(tail)
+{
+	self->fd = create_buffer(TAIL);
+	ASSERT_GE(self->fd, 0);
+	self->p = mmap(NULL, 3 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED,
+		       self->fd, 0);
+	ASSERT_NE(MAP_FAILED, self->p);
+}
+
+FIXTURE_TEARDOWN(tail)
+{
+	munmap(self->p, 3 * PAGE);
+	close(self->fd);
+}
+
+/* The first byte that is not 0 of the rest of the last page; PAGE if none. */
+static size_t rest_is_zero(const unsigned char *p)
+{
+	size_t i = TAIL % PAGE;
+
+	while (i < PAGE && touch(p + PAGE + i) == 0)
+		i++;
+	return i;
+}
+
+/* The page is there to its end, and reads as zeroes; the next page is not. */
+TEST_F(tail, rest_of_the_last_page)
+{
+	soil_free_memory();
+	memset(self->p, 7, TAIL);
+	EXPECT_EQ(PAGE, rest_is_zero(self->p));
+	EXPECT_EQ(0, touch_signal(self->p + 2 * PAGE - 1, 0));
+	EXPECT_EQ(SIGBUS, touch_signal(self->p + 2 * PAGE, 0));
+}
+
+/* What is written there is not in the file, by whatever way one looks. */
+TEST_F(tail, written_there_is_no_data)
+{
+	unsigned char back[2 * PAGE];
+
+	memset(self->p, 7, 2 * PAGE);
+	EXPECT_EQ(TAIL, lseek(self->fd, 0, SEEK_END));
+	EXPECT_EQ(TAIL, pread(self->fd, back, sizeof(back), 0));
+	/* The page is shared all the same: others see it as long as it lasts */
+	EXPECT_EQ(7, touch(self->p + 2 * PAGE - 1));
+}
+
+/* Writing back clears it. */
+TEST_F(tail, not_written_back)
+{
+	memset(self->p, 7, 2 * PAGE);
+	ASSERT_EQ(0, msync(self->p, 2 * PAGE, MS_SYNC));
+	EXPECT_EQ(PAGE, rest_is_zero(self->p));
+	for (size_t i = 0; i < TAIL; i++)
+		ASSERT_EQ(7, self->p[i]);
+}
+
+/* However the file grows over it, it is not there. */
+#define NOT_THERE_AFTER(name, grow)                                            \
+	TEST_F(tail, name)                                                     \
+	{                                                                      \
+		for (int written_back = 0; written_back < 2; written_back++) { \
+			ASSERT_EQ(0, ftruncate(self->fd, TAIL));               \
+			memset(self->p, 7, 2 * PAGE);                          \
+			if (written_back)                                      \
+				ASSERT_EQ(0, fsync(self->fd));                 \
+			grow;                                                  \
+			EXPECT_EQ(PAGE, rest_is_zero(self->p));                \
+			EXPECT_EQ(7, touch(self->p + TAIL - 1));               \
+		}                                                              \
+	}
+
+NOT_THERE_AFTER(ftruncate_uncovers_zeroes,
+		ASSERT_EQ(0, ftruncate(self->fd, 3 * PAGE)))
+NOT_THERE_AFTER(write_uncovers_zeroes,
+		ASSERT_EQ(1, pwrite(self->fd, "x", 1, 2 * PAGE + 50)))
+NOT_THERE_AFTER(fallocate_uncovers_zeroes,
+		ASSERT_EQ(0, fallocate(self->fd, 0, 2 * PAGE, PAGE)))
+
+/* Cut and grown again: no byte of before comes back. */
+TEST_F(tail, cut_and_grown)
+{
+	memset(self->p, 7, TAIL);
+	ASSERT_EQ(0, ftruncate(self->fd, PAGE + 10));
+	ASSERT_EQ(0, ftruncate(self->fd, TAIL));
+	EXPECT_EQ(7, touch(self->p + PAGE + 9));
+	for (size_t i = PAGE + 10; i < 2 * PAGE; i++)
+		ASSERT_EQ(0, self->p[i]);
 }
 
 TEST_HARNESS_MAIN

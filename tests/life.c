@@ -224,7 +224,8 @@ TEST_F_TIMEOUT(life, load_and_unload_100_times, 900)
 		ASSERT_EQ(0, load_module(""));
 		use_once(_metadata);
 	}
-	EXPECT_GT((int64_t)(16 * MIB), free_before - meminfo("MemFree"));
+	/* A debug kernel keeps some for itself; a window each time is 200 MiB */
+	EXPECT_GT((int64_t)(32 * MIB), free_before - meminfo("MemFree"));
 	EXPECT_GT(inodes + 50, read_number("/proc/sys/fs/inode-nr"));
 	unloads(_metadata);
 }

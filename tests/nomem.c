@@ -17,6 +17,15 @@ FIXTURE(nomem)
 	int fail_nth;
 };
 
+/* A stack that cannot grow for want of memory is SIGSEGV: have it grown before. */
+static void grow_the_stack(void)
+{
+	volatile char deep[256 * 1024];
+
+	for (size_t i = 0; i < sizeof(deep); i += PAGE)
+		deep[i] = 1;
+}
+
 FIXTURE_SETUP(nomem)
 {
 	static const struct {
@@ -47,6 +56,7 @@ FIXTURE_SETUP(nomem)
 	}
 	if (!module_is_loaded())
 		ASSERT_EQ(0, load_module(""));
+	grow_the_stack();
 	/* The faults to come shall be those of the mappings under test */
 	ASSERT_EQ(0, mlockall(MCL_CURRENT));
 }
@@ -261,8 +271,63 @@ TEST_F(nomem, writing_back)
 	}
 	EXPECT_EQ(0, count);
 	now = account_now();
-	EXPECT_EQ(now.dirtied_folios, now.written_folios);
+	EXPECT_EQ(now.dirtied_folios, now.written_folios + now.discarded_folios);
 	munmap(p, MIB);
+	close(fd);
+}
+
+TEST_F(nomem, regular_files)
+{
+	RUN_IF_READY();
+
+	struct vmademo_create c = { .size = MIB };
+	struct vmademo_open_file o = { 0 };
+	int node = open(NODE, O_RDWR), fd;
+
+	ASSERT_GE(node, 0);
+	EACH_FAILURE(, (fd = ioctl(node, VMADEMO_IOC_CREATE, &c)) >= 0,
+		     if (ok) close(fd));
+	EACH_FAILURE(, (fd = ioctl(node, VMADEMO_IOC_OPEN_FILE, &o)) >= 0,
+		     if (ok) close(fd));
+	close(node);
+
+	/* Refused, it has left the size as it was, and no page beyond it */
+	fd = create_buffer(PAGE);
+	ASSERT_GE(fd, 0);
+	EACH_FAILURE(
+		, fallocate(fd, 0, 0, 8 * PAGE) == 0,
+		if (!ok) {
+			EXPECT_EQ(PAGE, fd_value(fd, "size"));
+			EXPECT_GE(PAGE, fd_value(fd, "cached_bytes"));
+		} ASSERT_EQ(0, ftruncate(fd, 0));
+		ASSERT_EQ(0, ftruncate(fd, PAGE)));
+	close(fd);
+}
+
+/* To cut off and to punch takes no memory: it cannot fail for want of it. */
+TEST_F(nomem, resizing_and_discarding)
+{
+	RUN_IF_READY();
+
+	struct vmademo_discard d = { .offset = 10, .length = 3 * PAGE };
+	struct vmademo_resize r = { 0 };
+	int fd = create_buffer(8 * PAGE), count = 0;
+	char data[8 * PAGE];
+
+	ASSERT_GE(fd, 0);
+	memset(data, 7, sizeof(data));
+	for (int nth = 1; nth <= 20; nth++) {
+		ASSERT_EQ(sizeof(data), pwrite(fd, data, sizeof(data), 0));
+		/* The first thing that may fail is to copy the request */
+		fail_from_now(self->fail_nth, nth + 1);
+		EXPECT_EQ(0, ioctl(fd, VMADEMO_IOC_DISCARD, &d));
+		count += failed(self->fail_nth);
+		fail_from_now(self->fail_nth, nth + 1);
+		r.size = nth % 8;
+		EXPECT_EQ(0, ioctl(fd, VMADEMO_IOC_RESIZE, &r));
+		count += failed(self->fail_nth);
+	}
+	EXPECT_EQ(0, count);
 	close(fd);
 }
 

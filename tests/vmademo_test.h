@@ -16,10 +16,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+
+#include <linux/vmademo.h>
 
 #define NODE   "/dev/vmademo"
 #define WINDOW "/dev/vmademo-phys0"
@@ -100,18 +103,40 @@ static inline int64_t node_value(const char *name)
 	return read_number(path);
 }
 
+/* The counters of one buffer; the fields have the names of the module's. */
 struct account {
 	int64_t read_faults, write_faults, cow_faults;
 	int64_t fault_around, fault_around_hits, first_writes;
 	int64_t dirtied_folios, dirtied_bytes, written_folios, written_bytes;
+	int64_t discarded_folios, discarded_bytes;
 	int64_t sigbus, dirty_folios, dirty_bytes, cached_bytes;
 };
 
-static inline struct account account_now(void)
+/* One value of the buffer behind fd, by its name; -1 if there is none. */
+static inline int64_t fd_value(int fd, const char *name)
+{
+	size_t len = strlen(name);
+	int64_t value = -1;
+	char path[64], line[128];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	f = fopen(path, "r");
+	if (!f)
+		return -1;
+	while (value < 0 && fgets(line, sizeof(line), f))
+		if (!strncmp(line, name, len) && line[len] == ':')
+			value = strtoll(line + len + 1, NULL, 10);
+	fclose(f);
+	return value;
+}
+
+/* The account of the buffer behind fd; of the node's by sysfs if fd is -1. */
+static inline struct account account_of(int fd)
 {
 	struct account a;
 
-#define READ(field) a.field = node_value(#field)
+#define READ(field) a.field = fd < 0 ? node_value(#field) : fd_value(fd, #field)
 	READ(read_faults);
 	READ(write_faults);
 	READ(cow_faults);
@@ -122,6 +147,8 @@ static inline struct account account_now(void)
 	READ(dirtied_bytes);
 	READ(written_folios);
 	READ(written_bytes);
+	READ(discarded_folios);
+	READ(discarded_bytes);
 	READ(sigbus);
 	READ(dirty_folios);
 	READ(dirty_bytes);
@@ -130,10 +157,14 @@ static inline struct account account_now(void)
 	return a;
 }
 
-/* What has changed since; dirty_... and cached_... may be negative. */
-static inline struct account account_since(const struct account *before)
+static inline struct account account_now(void)
 {
-	struct account now = account_now();
+	return account_of(-1);
+}
+
+static inline struct account account_minus(struct account now,
+					   const struct account *before)
+{
 	int64_t *n = (int64_t *)&now;
 	const int64_t *b = (const int64_t *)before;
 
@@ -141,6 +172,77 @@ static inline struct account account_since(const struct account *before)
 		n[i] -= b[i];
 	return now;
 }
+
+/* What has changed since; dirty_... and cached_... may be negative. */
+static inline struct account account_since(const struct account *before)
+{
+	return account_minus(account_now(), before);
+}
+
+static inline struct account account_of_since(int fd, const struct account *before)
+{
+	return account_minus(account_of(fd), before);
+}
+
+/* ---- the two kinds of file ----------------------------------------------- */
+
+/* A new buffer, as a regular file; -1 and errno. */
+static inline int create_buffer(uint64_t size)
+{
+	struct vmademo_create c = { .size = size, .flags = VMADEMO_FD_CLOEXEC };
+	int node = open(NODE, O_RDONLY | O_CLOEXEC), fd, err;
+
+	if (node < 0)
+		return -1;
+	fd = ioctl(node, VMADEMO_IOC_CREATE, &c);
+	err = errno;
+	close(node);
+	errno = err;
+	return fd;
+}
+
+/* The regular-file view of the buffer behind an open node; -1 and errno. */
+static inline int open_file_view(int node)
+{
+	struct vmademo_open_file o = { .flags = VMADEMO_FD_CLOEXEC };
+
+	return ioctl(node, VMADEMO_IOC_OPEN_FILE, &o);
+}
+
+/*
+ * For tests that run on both kinds: the node, or a new buffer of the node's size
+ * as a regular file.
+ */
+enum view { NODE_VIEW, FILE_VIEW };
+
+static inline int open_view(enum view view)
+{
+	return view == NODE_VIEW ? open(NODE, O_RDWR | O_CLOEXEC)
+				 : create_buffer(node_value("size"));
+}
+
+/* Opens the file behind fd once more, node or regular file; -1 and errno. */
+static inline int reopen(int fd, int flags)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return open(path, flags | O_CLOEXEC);
+}
+
+/* Runs every test of a fixture on both: FIXTURE_VIEWS(name) after FIXTURE(). */
+#define FIXTURE_VIEWS(fixture)              \
+	FIXTURE_VARIANT(fixture)            \
+	{                                   \
+		enum view view;             \
+	};                                  \
+	FIXTURE_VARIANT_ADD(fixture, node){ \
+		.view = NODE_VIEW,          \
+	};                                  \
+	FIXTURE_VARIANT_ADD(fixture, file)  \
+	{                                   \
+		.view = FILE_VIEW,          \
+	}
 
 /* ---- the kernel's account ------------------------------------------------ */
 
@@ -200,6 +302,86 @@ static inline int64_t major_faults(void)
 
 	getrusage(RUSAGE_SELF, &ru);
 	return ru.ru_majflt;
+}
+
+/* ---- what /proc tells about a mapping ------------------------------------ */
+
+/* VMAs that start in [p, p + len), as /proc/self/maps has them. */
+static inline int vmas_in(const void *p, size_t len)
+{
+	FILE *f = fopen("/proc/self/maps", "r");
+	unsigned long start;
+	char line[512];
+	int n = 0;
+
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "%lx-", &start) == 1 &&
+		    start - (uintptr_t)p < len)
+			n++;
+	if (f)
+		fclose(f);
+	return n;
+}
+
+/*
+ * Whether what is mapped of fd right behind a mapping, in memory and in the file,
+ * makes that one longer, and is no VMA of its own.  Linux 6.1 does not if the device
+ * has .close; 6.12 does.
+ */
+static inline int mappings_are_extended(int fd)
+{
+	unsigned char *p = mmap(NULL, 2 * PAGE, PROT_NONE,
+				MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int vmas;
+
+	if (p == MAP_FAILED)
+		return -1;
+	for (int i = 0; i < 2; i++)
+		mmap(p + i * PAGE, PAGE, PROT_READ, MAP_SHARED | MAP_FIXED, fd,
+		     i * PAGE);
+	vmas = vmas_in(p, 2 * PAGE);
+	munmap(p, 2 * PAGE);
+	return vmas == 1;
+}
+
+/* A line of /proc/self/smaps on the VMA at p, in bytes; -1 if there is none. */
+static inline int64_t smaps_value(const void *p, const char *name)
+{
+	FILE *f = fopen("/proc/self/smaps", "r");
+	unsigned long start, end;
+	size_t len = strlen(name);
+	int64_t value = -1;
+	char line[512];
+	int here = 0;
+
+	while (f && value < 0 && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%lx-%lx ", &start, &end) == 2)
+			here = start <= (uintptr_t)p && (uintptr_t)p < end;
+		else if (here && !strncmp(line, name, len) && line[len] == ':')
+			value = strtoll(line + len + 1, NULL, 10) * 1024;
+	}
+	if (f)
+		fclose(f);
+	return value;
+}
+
+/* Whether VmFlags: of the VMA at p has the flag, two letters; see proc(5). */
+static inline int vm_flag(const void *p, const char *flag)
+{
+	FILE *f = fopen("/proc/self/smaps", "r");
+	unsigned long start, end;
+	char line[512];
+	int here = 0, has = 0;
+
+	while (f && !has && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%lx-%lx ", &start, &end) == 2)
+			here = start <= (uintptr_t)p && (uintptr_t)p < end;
+		else if (here && !strncmp(line, "VmFlags:", 8))
+			has = !!strstr(line + 8, flag);
+	}
+	if (f)
+		fclose(f);
+	return has;
 }
 
 /* ---- touching ------------------------------------------------------------ */

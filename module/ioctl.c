@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The requests of include/uapi/linux/vmademo.h: checks what programs pass, then
+ * calls who does it.  Nothing is done before everything is checked.
+ *
+ * Locks: the buffer's i_rwsem around what changes its size or content.
+ */
+#include <linux/cred.h>
+#include <linux/fs.h>
+#include <linux/pagemap.h>
+#include <linux/uaccess.h>
+#include <linux/vmademo.h>
+
+#include "compat.h"
+#include "vmademo.h"
+
+/* Whether all of an array of reserved fields is 0. */
+#define RESERVED_OK(array)	(!memchr_inv(array, 0, sizeof(array)))
+
+static struct vmademo_buffer *buffer_of(const struct file *file)
+{
+	return vmademo_buffer_of(file->f_mapping);
+}
+
+static long ioctl_create(void __user *arg)
+{
+	struct vmademo_create c;
+	struct vmademo_buffer *buf;
+
+	if (copy_from_user(&c, arg, sizeof(c)))
+		return -EFAULT;
+	if (c.flags & ~VMADEMO_FD_CLOEXEC || c.store != VMADEMO_STORE_NONE ||
+	    !RESERVED_OK(c.reserved) || c.size > MAX_LFS_FILESIZE)
+		return -EINVAL;
+
+	buf = vmademo_buffer_create(c.size);
+	if (IS_ERR(buf))
+		return PTR_ERR(buf);
+	/* Nobody can find it by a name: gone when it is closed, as a memfd */
+	clear_nlink(buf->inode);
+	/* Who made it may open it again, by /proc/self/fd */
+	buf->inode->i_uid = current_fsuid();
+	buf->inode->i_gid = current_fsgid();
+	return vmademo_file_open(buf, O_RDWR | (c.flags & VMADEMO_FD_CLOEXEC ?
+						O_CLOEXEC : 0));
+}
+
+static long ioctl_open_file(struct file *file, void __user *arg)
+{
+	struct vmademo_buffer *buf = buffer_of(file);
+	struct vmademo_open_file o;
+
+	if (copy_from_user(&o, arg, sizeof(o)))
+		return -EFAULT;
+	if (o.flags & ~VMADEMO_FD_CLOEXEC || !RESERVED_OK(o.reserved))
+		return -EINVAL;
+
+	vmademo_buffer_get(buf);
+	return vmademo_file_open(buf, (file->f_flags & O_ACCMODE) |
+				 (o.flags & VMADEMO_FD_CLOEXEC ? O_CLOEXEC : 0));
+}
+
+/* The content was changed by way of this file.  Called with i_rwsem held. */
+static int modified(struct file *file)
+{
+	struct inode *inode = file->f_mapping->host;
+
+	if (file_inode(file) == inode)
+		return file_modified(file);
+	vmademo_inode_modified(inode);	/* by the node: nobody else does it */
+	return 0;
+}
+
+static long ioctl_resize(struct file *file, void __user *arg)
+{
+	struct inode *inode = file->f_mapping->host;
+	struct vmademo_resize r;
+	int err;
+
+	if (copy_from_user(&r, arg, sizeof(r)))
+		return -EFAULT;
+	if (r.reserved || r.size > MAX_LFS_FILESIZE)
+		return -EINVAL;
+	if (!(file->f_mode & FMODE_WRITE))
+		return -EBADF;
+
+	inode_lock(inode);
+	err = inode_newsize_ok(inode, r.size);	/* RLIMIT_FSIZE */
+	if (!err)
+		err = modified(file);
+	if (!err)
+		vmademo_buffer_resize(buffer_of(file), r.size);
+	inode_unlock(inode);
+	return err;
+}
+
+static long ioctl_discard(struct file *file, void __user *arg)
+{
+	struct inode *inode = file->f_mapping->host;
+	struct vmademo_discard d;
+	loff_t size;
+	int err;
+
+	if (copy_from_user(&d, arg, sizeof(d)))
+		return -EFAULT;
+	if (!RESERVED_OK(d.reserved) || !d.length)
+		return -EINVAL;
+	if (!(file->f_mode & FMODE_WRITE))
+		return -EBADF;
+
+	inode_lock(inode);
+	size = i_size_read(inode);
+	if (d.offset > size || d.length > size - d.offset)
+		err = -EINVAL;
+	else
+		err = modified(file);
+	if (!err)
+		vmademo_buffer_punch(buffer_of(file), d.offset,
+				     d.offset + d.length);
+	inode_unlock(inode);
+	return err;
+}
+
+static long ioctl_info(struct file *file, void __user *arg)
+{
+	struct vmademo_buffer *buf = buffer_of(file);
+	struct vmademo_info info = {
+		.size		= i_size_read(buf->inode),
+		.cached_bytes	= vmademo_cached_bytes(buf),
+		.dirty_bytes	= vmademo_dirty_bytes(buf),
+		.mappings	= atomic_long_read(&buf->mappings),
+		.ino		= buf->inode->i_ino,
+		.store		= VMADEMO_STORE_NONE,
+	};
+
+	return copy_to_user(arg, &info, sizeof(info)) ? -EFAULT : 0;
+}
+
+/**
+ * vmademo_file_ioctl() - .unlocked_ioctl of the regular-file view
+ * @file: any file whose f_mapping is a buffer's
+ * @cmd: the request
+ * @arg: its argument, an address of the caller
+ *
+ * Context: May sleep.
+ * Return: 0 or more, as the request says, or a negative errno.
+ */
+long vmademo_file_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	void __user *p = (void __user *)arg;
+
+	switch (cmd) {
+	case VMADEMO_IOC_RESIZE:
+		return ioctl_resize(file, p);
+	case VMADEMO_IOC_DISCARD:
+		return ioctl_discard(file, p);
+	case VMADEMO_IOC_INFO:
+		return ioctl_info(file, p);
+	default:
+		return -ENOTTY;
+	}
+}
+
+/**
+ * vmademo_node_ioctl() - .unlocked_ioctl of the node
+ * @file: an open node
+ * @cmd: the request: what the view has, and those that return new descriptors
+ * @arg: its argument, an address of the caller
+ *
+ * Context: May sleep.
+ * Return: 0 or more, as the request says, or a negative errno.
+ */
+long vmademo_node_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	void __user *p = (void __user *)arg;
+
+	switch (cmd) {
+	case VMADEMO_IOC_CREATE:
+		return ioctl_create(p);
+	case VMADEMO_IOC_OPEN_FILE:
+		return ioctl_open_file(file, p);
+	default:
+		return vmademo_file_ioctl(file, cmd, arg);
+	}
+}
