@@ -2,18 +2,16 @@
 /*
  * vmademo: a device of known behaviour to map.  Load, unload, parameters.
  *
- * Parameters are checked here, before anything is made.  A bad one refuses the
- * load with one line in the log that says what was wrong.
+ * Parameters are checked before any node is made.  A bad one refuses the load with
+ * one line in the log that says what was wrong.
  *
  * Locks: none.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
-#include <linux/ctype.h>
 #include <linux/kernel.h>
 #include <linux/module.h>
 #include <linux/moduleparam.h>
-#include <linux/overflow.h>
 #include <linux/pagemap.h>
 #include <linux/rcupdate.h>
 
@@ -34,41 +32,22 @@ static bool legacy_mmap;
 module_param(legacy_mmap, bool, 0444);
 MODULE_PARM_DESC(legacy_mmap, "use .mmap where the kernel has .mmap_prepare too (default 0)");
 
-/*
- * Bytes, decimal, or hexadecimal after 0x, then K, M or G.  memparse() is not
- * used because it takes what overflows or ends in rubbish without a word.
- */
-static int parse_bytes(const char *text, u64 *bytes)
-{
-	char digits[24];	/* 2^64 has 20 */
-	unsigned int shift = 0;
-	ssize_t len = strscpy(digits, text, sizeof(digits));
-	u64 value;
+static char *phys = "2M";
+module_param(phys, charp, 0400);	/* physical addresses */
+MODULE_PARM_DESC(phys, "physical windows, SIZE@BASE,...; SIZE alone: memory of the module's own; none (default 2M)");
 
-	if (len < 1 || !isdigit(digits[0]))
-		return -EINVAL;
-	switch (toupper(digits[len - 1])) {
-	case 'G':
-		shift += 10;
-		fallthrough;
-	case 'M':
-		shift += 10;
-		fallthrough;
-	case 'K':
-		shift += 10;
-		digits[len - 1] = '\0';
-	}
-	if (kstrtou64(digits, strncasecmp(digits, "0x", 2) ? 10 : 16, &value))
-		return -EINVAL;
-	if (check_shl_overflow(value, shift, bytes))
-		return -EOVERFLOW;
-	return 0;
-}
+static char *phys_memtype = "";
+module_param(phys_memtype, charp, 0444);
+MODULE_PARM_DESC(phys_memtype, "wb, wc or uc,... for each window (default wb)");
+
+static char *phys_map = "eager";
+module_param(phys_map, charp, 0444);
+MODULE_PARM_DESC(phys_map, "eager: windows are mapped at once; lazy: when touched (default eager)");
 
 static int parse_size(loff_t *result)
 {
 	u64 bytes;
-	int err = parse_bytes(size, &bytes);
+	int err = vmademo_parse_bytes(size, &bytes);
 
 	if (err == -EINVAL) {
 		pr_err("size=%s: not a number of bytes, with K, M, G or nothing behind it\n",
@@ -98,12 +77,20 @@ static int __init vmademo_init(void)
 	if (err)
 		return err;
 	err = vmademo_buffers_init();
-	if (err)
-		goto fail;
-	vmademo_file_init(legacy_mmap);
-	err = vmademo_node_register(bytes, legacy_mmap);
+	if (err) {
+		pr_err("no file system for buffers: error %d\n", err);
+		return err;
+	}
+	/* Says itself what was wrong */
+	err = vmademo_phys_prepare(phys, phys_memtype, phys_map);
 	if (err)
 		goto exit_buffers;
+	vmademo_file_init(legacy_mmap);
+	err = vmademo_node_register(bytes, legacy_mmap);
+	if (err) {
+		pr_err("/dev/vmademo: not made: error %d\n", err);
+		goto free_windows;
+	}
 	err = vmademo_phys_register(legacy_mmap);
 	if (err)
 		goto unregister_node;
@@ -113,10 +100,10 @@ static int __init vmademo_init(void)
 
 unregister_node:
 	vmademo_node_unregister();
+free_windows:
+	vmademo_phys_unregister();
 exit_buffers:
 	vmademo_buffers_exit();
-fail:
-	pr_err("not loaded: error %d\n", err);
 	return err;
 }
 

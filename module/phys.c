@@ -1,219 +1,353 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * /dev/vmademo-phys0: a window of physical memory, mapped as
- * drivers/char/mem.c maps /dev/mem: the same checks, in the same order, with
- * the same error codes, then remap_pfn_range() over the whole mapping.  It sets
- * all page table entries at mmap time, so there is no fault to handle.  The
- * entries are bare page frame numbers: no page is referenced or counted through
- * them, and so none of these mappings can be used for O_DIRECT.
+ * The nodes of physical windows, /dev/vmademo-physN.  Offset 0 of a node is its
+ * window's first byte.  read, write and lseek are those of drivers/char/mem.c,
+ * bounded by the window.
  *
- * The window is memory that the module allocates.  Offset 0 of the node is the
- * window's first byte.
+ * Where a window's memory comes from is in phys_claim.c, how it is mapped in
+ * phys_map.c.
  *
- * Lifetime: the pages are freed after the node is gone.  Each mapping holds its
- * file and each file the module, so no mapping is left then.
+ * Lifetime: the memory is given back after the node is gone.  Each mapping holds
+ * its file and each file the module, so no mapping is left then.
  *
- * Locks: none.
+ * Locks: none of its own; vmademo_window_copy() takes the window's.
  */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
 #include <linux/capability.h>
 #include <linux/gfp.h>
-#include <linux/io.h>
-#include <linux/miscdevice.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/security.h>
-#include <linux/sizes.h>
+#include <linux/slab.h>
+#include <linux/string.h>
 #include <linux/sysfs.h>
+#include <linux/uaccess.h>
+#include <linux/vmademo.h>
 
 #include "compat.h"
+#include "phys.h"
 #include "vmademo.h"
 
-#define WINDOW_BYTES	SZ_2M
+#define MAX_WINDOWS	16
 
-static struct {
-	struct page *pages;	/* the first of WINDOW_BYTES / PAGE_SIZE */
-	phys_addr_t base;
-	atomic_long_t mappings;	/* VMAs that map the window now */
-} window;
+static struct vmademo_window *windows[MAX_WINDOWS];
+
+/* ---- the node ------------------------------------------------------------ */
 
 static int phys_open(struct inode *inode, struct file *file)
 {
+	struct vmademo_window *w = vmademo_window_of(file);
+
 	if (!READ_ONCE(vmademo_ready))
 		return -ENXIO;
 	if (!capable(CAP_SYS_RAWIO))
 		return -EPERM;
-	/* Leave it to phys_mmap_check() to judge the offset, all of it */
+	if (READ_ONCE(w->revoked))
+		return -ENODEV;
+	/* Leave it to the checks of mmap to judge the offset, all of it */
 	vmademo_allow_unsigned_offset(file);
+	/* One place that knows all mappings, by whatever node in whatever /dev */
+	file->f_mapping = w->inode->i_mapping;
 	return security_locked_down(LOCKDOWN_DEV_MEM);
 }
 
+/* As on /dev/mem there is no end to seek from. */
+static loff_t phys_llseek(struct file *file, loff_t offset, int whence)
+{
+	u64 pos = offset;	/* offsets are unsigned here */
+
+	switch (whence) {
+	case SEEK_SET:
+		break;
+	case SEEK_CUR:
+		pos += file->f_pos;
+		break;
+	default:
+		return -EINVAL;
+	}
+	/* The last 4095 offsets would be taken for error codes */
+	if (pos >= (u64)-MAX_ERRNO)
+		return -EOVERFLOW;
+	file->f_pos = pos;
+	return pos;
+}
+
 /*
- * vm_private_data marks a VMA that is counted.  If remapping fails, a VMA made by
- * .mmap_prepare is closed without ever having been counted.
+ * Copies by way of a page of our own, because copying from or to the user may
+ * sleep and fault, and the window's lock is not held over that.
  */
-static void phys_vma_open(struct vm_area_struct *vma)
+static ssize_t phys_copy(struct file *file, char __user *user, size_t count,
+			 loff_t *ppos, bool write)
 {
-	atomic_long_inc(&window.mappings);
-	vma->vm_private_data = &window;
+	struct vmademo_window *w = vmademo_window_of(file);
+	u64 pos = *ppos;
+	ssize_t done = 0;
+	void *bounce;
+	int err;
+
+	if (READ_ONCE(w->revoked))
+		return -ENODEV;
+	if (pos >= w->bytes)
+		return write && count ? -EFBIG : 0;
+	count = min_t(u64, count, w->bytes - pos);
+	bounce = (void *)__get_free_page(GFP_KERNEL);
+	if (!bounce)
+		return -ENOMEM;
+
+	while (count && !fatal_signal_pending(current)) {
+		size_t len = min_t(size_t, count, PAGE_SIZE - offset_in_page(pos));
+		size_t good = len;
+
+		if (write)
+			good -= copy_from_user(bounce, user, len);
+		err = vmademo_window_copy(w, pos, bounce, good, write);
+		/* As mem.c: then nothing was read, whatever came before */
+		if (!err && !write && copy_to_user(user, bounce, len))
+			err = -EFAULT;
+		if (err) {
+			done = err;
+			break;
+		}
+		user += good;
+		pos += good;
+		count -= good;
+		done += good;
+		/* As mem.c: what came before a bad address is written */
+		if (good < len) {
+			if (!done)
+				done = -EFAULT;
+			break;
+		}
+		cond_resched();
+	}
+	free_page((unsigned long)bounce);
+	if (done > 0)
+		*ppos += done;
+	return done;
 }
 
-static void phys_vma_close(struct vm_area_struct *vma)
+static ssize_t phys_read(struct file *file, char __user *to, size_t count,
+			 loff_t *ppos)
 {
-	if (vma->vm_private_data)
-		atomic_long_dec(&window.mappings);
+	return phys_copy(file, to, count, ppos, false);
 }
 
-#ifdef VMADEMO_HAS_MMAP_PREPARE
-static int phys_vma_mapped(unsigned long start, unsigned long end,
-			   pgoff_t pgoff, const struct file *file,
-			   void **private_data)
+static ssize_t phys_write(struct file *file, const char __user *from,
+			  size_t count, loff_t *ppos)
 {
-	atomic_long_inc(&window.mappings);
-	*private_data = &window;
-	return 0;
-}
-#endif
-
-static const struct vm_operations_struct phys_vm_ops = {
-#ifdef VMADEMO_HAS_MMAP_PREPARE
-	.mapped	= phys_vma_mapped,
-#endif
-	.open	= phys_vma_open,
-	.close	= phys_vma_close,
-};
-
-/* Can the processor address @last at all?  (Not exported by the kernel.) */
-static bool phys_addr_ok(phys_addr_t last)
-{
-#ifdef CONFIG_X86
-	return !(last >> boot_cpu_data.x86_phys_bits);
-#else
-	return true;
-#endif
+	return phys_copy(file, (char __user *)from, count, ppos, true);
 }
 
-/* The checks of mmap_mem(), for a window at @base. */
-static int phys_mmap_check(phys_addr_t base, unsigned long pgoff, size_t size)
+static long phys_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
-	phys_addr_t offset = (phys_addr_t)pgoff << PAGE_SHIFT;
-	phys_addr_t first = base + offset;
-
-	/* The offset must fit, or a high page would be mapped as a low one */
-	if (offset >> PAGE_SHIFT != pgoff)
-		return -EINVAL;
-	/* No wrap: the end would seem to lie below the limit */
-	if (first < offset || first + size - 1 < first)
-		return -EINVAL;
-	/* An address that is too wide would set reserved page table bits */
-	if (!phys_addr_ok(first + size - 1))
-		return -EINVAL;
-	/* Not our memory */
-	if (offset + size > WINDOW_BYTES)
-		return -EPERM;
-	return 0;
+	if (cmd != VMADEMO_IOC_REVOKE)
+		return -ENOTTY;
+	if (!(file->f_mode & FMODE_WRITE))
+		return -EBADF;
+	return vmademo_phys_revoke(vmademo_window_of(file));
 }
 
-static int phys_mmap(struct file *file, struct vm_area_struct *vma)
+/* Virtual and physical address agree modulo 2 MiB: room for huge entries. */
+static unsigned long phys_get_unmapped_area(struct file *file,
+					    unsigned long addr,
+					    unsigned long len,
+					    unsigned long pgoff,
+					    unsigned long flags)
 {
-	size_t size = vma->vm_end - vma->vm_start;
-	int err = phys_mmap_check(window.base, vma->vm_pgoff, size);
+	unsigned long pfn = PHYS_PFN(vmademo_window_of(file)->base);
 
-	if (err)
-		return err;
-	vma->vm_ops = &phys_vm_ops;
-	/*
-	 * Sets VM_IO, VM_PFNMAP, VM_DONTEXPAND and VM_DONTDUMP.  One call for
-	 * the whole VMA: a private mapping is refused in pieces, and on x86
-	 * each piece would look its memory type up page by page.
-	 */
-	if (remap_pfn_range(vma, vma->vm_start,
-			    PHYS_PFN(window.base) + vma->vm_pgoff, size,
-			    vma->vm_page_prot))
-		return -EAGAIN;
-	phys_vma_open(vma);	/* .open is not called for the first one */
-	return 0;
+	return thp_get_unmapped_area(file, addr, len,
+				     pgoff + pfn % PHYS_PFN(PMD_SIZE), flags);
 }
-
-/* The same by the other door; fault.c says what the difference is. */
-#ifdef VMADEMO_HAS_MMAP_PREPARE
-static int phys_mmap_prepare(struct vm_area_desc *desc)
-{
-	int err = phys_mmap_check(window.base, desc->pgoff,
-				  vma_desc_size(desc));
-
-	if (err)
-		return err;
-	desc->vm_ops = &phys_vm_ops;
-	mmap_action_remap_full(desc, PHYS_PFN(window.base) + desc->pgoff);
-	desc->action.error_override = -EAGAIN;
-	return 0;
-}
-#endif
 
 /* Not const, because which .mmap it has is chosen when the module is loaded */
 static struct file_operations phys_fops __ro_after_init = {
 	.owner		= THIS_MODULE,
 	.open		= phys_open,
-	.mmap		= phys_mmap,
+	.llseek		= phys_llseek,
+	.read		= phys_read,
+	.write		= phys_write,
+	.unlocked_ioctl	= phys_ioctl,
+	.compat_ioctl	= compat_ptr_ioctl,
+	.mmap		= vmademo_phys_mmap,
 	VMADEMO_UNSIGNED_OFFSET
-	.get_unmapped_area = thp_get_unmapped_area,
+	.get_unmapped_area = phys_get_unmapped_area,
 };
 
-static ssize_t size_show(struct device *dev, struct device_attribute *attr,
-			 char *page)
-{
-	return sysfs_emit(page, "%u\n", WINDOW_BYTES);
-}
-static DEVICE_ATTR_RO(size);
+/* ---- sysfs --------------------------------------------------------------- */
 
-static ssize_t mappings_show(struct device *dev, struct device_attribute *attr,
-			     char *page)
+static struct vmademo_window *window_of_device(struct device *dev)
 {
-	return sysfs_emit(page, "%ld\n", atomic_long_read(&window.mappings));
+	/* misc_register() makes the miscdevice the device's driver data */
+	return container_of(dev_get_drvdata(dev), struct vmademo_window, misc);
 }
-static DEVICE_ATTR_RO(mappings);
+
+#define WINDOW_ATTR(_name, _mode, _format, _value)			\
+static ssize_t _name##_show(struct device *dev,				\
+			    struct device_attribute *attr, char *page)	\
+{									\
+	struct vmademo_window *w = window_of_device(dev);		\
+									\
+	return sysfs_emit(page, _format "\n", _value);			\
+}									\
+static DEVICE_ATTR(_name, _mode, _name##_show, NULL)
+
+/* Physical addresses are for root only, as in /proc/iomem */
+WINDOW_ATTR(base, 0400, "0x%llx", (unsigned long long)w->base);
+WINDOW_ATTR(size, 0444, "%llu", w->bytes);
+WINDOW_ATTR(memtype, 0444, "%s", vmademo_memtype_names[w->memtype]);
+WINDOW_ATTR(map, 0444, "%s", w->lazy ? "lazy" : "eager");
+WINDOW_ATTR(revoked, 0444, "%d", READ_ONCE(w->revoked));
+WINDOW_ATTR(mappings, 0444, "%ld", atomic_long_read(&w->mappings));
+WINDOW_ATTR(faults, 0444, "%lld", (long long)atomic64_read(&w->faults));
+WINDOW_ATTR(huge_faults, 0444, "%lld", (long long)atomic64_read(&w->huge_faults));
+WINDOW_ATTR(first_writes, 0444, "%lld",
+	    (long long)atomic64_read(&w->first_writes));
 
 static struct attribute *phys_attrs[] = {
+	&dev_attr_base.attr,
 	&dev_attr_size.attr,
+	&dev_attr_memtype.attr,
+	&dev_attr_map.attr,
+	&dev_attr_revoked.attr,
 	&dev_attr_mappings.attr,
+	&dev_attr_faults.attr,
+	&dev_attr_huge_faults.attr,
+	&dev_attr_first_writes.attr,
 	NULL
 };
 ATTRIBUTE_GROUPS(phys);
 
-static struct miscdevice phys_misc = {
-	.minor	= MISC_DYNAMIC_MINOR,
-	.name	= "vmademo-phys0",
-	.fops	= &phys_fops,
-	.mode	= 0600,
-	.groups	= phys_groups,
-};
+/* ---- making and ending them ---------------------------------------------- */
 
-/**
- * vmademo_phys_register() - allocate the window and make its node
- * @legacy_mmap: .mmap, even if the kernel has .mmap_prepare
- *
- * Context: May sleep.
- * Return: 0, or a negative errno.
- */
-int __init vmademo_phys_register(bool legacy_mmap)
+static void window_free(struct vmademo_window *w)
 {
-	int err;
+	vmademo_window_give_back(w);
+	iput(w->inode);		/* or NULL */
+	kfree(w);
+}
 
-	if (!legacy_mmap)
-		vmademo_use_mmap_prepare(&phys_fops, phys_mmap_prepare);
-	window.pages = alloc_pages(GFP_KERNEL | __GFP_ZERO,
-				   get_order(WINDOW_BYTES));
-	if (!window.pages)
-		return -ENOMEM;
-	window.base = page_to_phys(window.pages);
-	err = misc_register(&phys_misc);
+/* Makes window n, and takes its memory; it has no node yet. */
+static int window_make(unsigned int n, char *text, const char *memtype, bool lazy)
+{
+	struct vmademo_window *w = kzalloc(sizeof(*w), GFP_KERNEL);
+	int err = -ENOMEM;
+
+	if (!w) {
+		pr_err("phys=: no memory\n");
+		return err;
+	}
+	init_rwsem(&w->lock);
+	w->lazy = lazy;
+	snprintf(w->name, sizeof(w->name), "vmademo-phys%u", n);
+	w->misc.minor = MISC_DYNAMIC_MINOR;
+	w->misc.name = w->name;
+	w->misc.fops = &phys_fops;
+	w->misc.mode = 0600;
+	w->misc.groups = phys_groups;
+	err = vmademo_window_take(w, text, memtype);
 	if (err)
-		__free_pages(window.pages, get_order(WINDOW_BYTES));
+		goto free;
+	w->inode = vmademo_inode_create();
+	if (!w->inode) {
+		pr_err("phys=: no memory\n");
+		err = -ENOMEM;
+		goto free;
+	}
+	windows[n] = w;
+	return 0;
+free:
+	window_free(w);
 	return err;
 }
 
 /**
- * vmademo_phys_unregister() - take the node away and free the window
+ * vmademo_phys_prepare() - check what windows are asked for, and take their memory
+ * @list: "SIZE[@BASE],...", or "none"
+ * @memtypes: "wb", "wc" or "uc" for each, separated by commas; or fewer
+ * @way: "eager" or "lazy"
+ *
+ * Says in the log what was wrong; then nothing is kept.
+ *
+ * Context: May sleep.
+ * Return: 0, or a negative errno.
+ */
+int __init vmademo_phys_prepare(const char *list, const char *memtypes,
+				const char *way)
+{
+	char *copy, *types, *text, *rest, *rest_types;
+	bool lazy = !strcmp(way, "lazy");
+	unsigned int n = 0;
+	int err = 0;
+
+	if (!lazy && strcmp(way, "eager")) {
+		pr_err("phys_map=%s: must be eager or lazy\n", way);
+		return -EINVAL;
+	}
+	if (!strcmp(list, "none"))
+		list = NULL;
+
+	copy = kstrdup(list ?: "", GFP_KERNEL);
+	types = kstrdup(memtypes, GFP_KERNEL);
+	if (!copy || !types) {
+		pr_err("phys=: no memory\n");
+		err = -ENOMEM;
+	}
+	rest = list ? copy : NULL;
+	rest_types = types;
+	while (!err && (text = strsep(&rest, ","))) {
+		const char *type = rest_types ? strsep(&rest_types, ",") : "";
+
+		if (n == MAX_WINDOWS) {
+			pr_err("phys=: more than %d windows\n", MAX_WINDOWS);
+			err = -EINVAL;
+			break;
+		}
+		err = window_make(n, text, type, lazy);
+		if (!err)
+			n++;
+	}
+	if (!err && rest_types && (*rest_types || rest_types != types)) {
+		pr_err("phys_memtype=: more types than windows: %s\n", rest_types);
+		err = -EINVAL;
+	}
+	kfree(types);
+	kfree(copy);
+	if (err)
+		vmademo_phys_unregister();
+	return err;
+}
+
+/**
+ * vmademo_phys_register() - make the nodes of the windows
+ * @legacy_mmap: .mmap, even if the kernel has .mmap_prepare
+ *
+ * Says in the log what was wrong.
+ *
+ * Context: May sleep.
+ * Return: 0, or a negative errno; then vmademo_phys_unregister() is due all the same.
+ */
+int __init vmademo_phys_register(bool legacy_mmap)
+{
+	unsigned int n;
+	int err;
+
+	if (!legacy_mmap)
+		vmademo_use_mmap_prepare(&phys_fops, vmademo_phys_mmap_prepare);
+	for (n = 0; n < MAX_WINDOWS && windows[n]; n++) {
+		err = misc_register(&windows[n]->misc);
+		if (err) {
+			pr_err("%s: not made: error %d\n", windows[n]->name, err);
+			return err;
+		}
+		windows[n]->registered = true;
+	}
+	return 0;
+}
+
+/**
+ * vmademo_phys_unregister() - take the nodes away and give the memory back
  *
  * No file may be open; module references see to that.
  *
@@ -221,6 +355,12 @@ int __init vmademo_phys_register(bool legacy_mmap)
  */
 void vmademo_phys_unregister(void)
 {
-	misc_deregister(&phys_misc);
-	__free_pages(window.pages, get_order(WINDOW_BYTES));
+	unsigned int n;
+
+	for (n = 0; n < MAX_WINDOWS && windows[n]; n++) {
+		if (windows[n]->registered)
+			misc_deregister(&windows[n]->misc);
+		window_free(windows[n]);
+		windows[n] = NULL;
+	}
 }

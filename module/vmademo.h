@@ -4,7 +4,7 @@
  * functions one file calls of another.  Calls run one way, but for tables of
  * operations, which are named where they are installed:
  *
- *   main -> phys
+ *   main -> phys -> phys_map, phys_claim, buffer
  *   main -> node -> ioctl -> file -> fault, buffer -> writeback
  *   all of them -> stats
  *
@@ -102,6 +102,9 @@ static inline void vmademo_count_by(struct vmademo_buffer *buf,
 /* main.c */
 extern bool vmademo_ready;
 
+/* parse.c */
+int vmademo_parse_bytes(const char *text, u64 *bytes);
+
 /* buffer.c */
 int vmademo_buffers_init(void);
 void vmademo_buffers_exit(void);
@@ -140,6 +143,8 @@ int vmademo_node_register(loff_t size, bool legacy_mmap);
 void vmademo_node_unregister(void);
 
 /* phys.c */
+int vmademo_phys_prepare(const char *list, const char *memtypes,
+			 const char *way);
 int vmademo_phys_register(bool legacy_mmap);
 void vmademo_phys_unregister(void);
 

@@ -5,6 +5,7 @@
  */
 #include "kselftest_harness.h"
 #include "vmademo_test.h"
+#include "windows.h"
 
 FIXTURE(params)
 {
@@ -176,6 +177,155 @@ TEST_F(params, shown_in_sysfs)
 	EXPECT_EQ(-1, write_text(size, "4M"));
 	EXPECT_TRUE(file_says("/sys/class/misc/vmademo/size", "8388608\n"));
 	EXPECT_TRUE(file_says("/sys/class/misc/vmademo/store", "none\n"));
+}
+
+TEST_F(params, good_windows)
+{
+	RUN_IF_READY();
+
+	char parameters[256], path[128];
+
+	ASSERT_EQ(0, load_module("phys=none"));
+	EXPECT_EQ(-1, access(WINDOW, F_OK));
+	EXPECT_EQ(0, access(NODE, F_OK));
+	ASSERT_EQ(0, unload_module());
+	ASSERT_EQ(0, load_module("phys=8K,3M,0x2000 phys_map=lazy"));
+	for (int i = 0; i < 3; i++) {
+		static const int64_t sizes[] = { 2 * PAGE, 3 * MIB, 2 * PAGE };
+
+		snprintf(path, sizeof(path),
+			 "/sys/class/misc/vmademo-phys%d/size", i);
+		EXPECT_EQ(sizes[i], read_number(path));
+		snprintf(path, sizeof(path),
+			 "/sys/class/misc/vmademo-phys%d/memtype", i);
+		EXPECT_TRUE(file_says(path, "wb\n"));
+		snprintf(path, sizeof(path),
+			 "/sys/class/misc/vmademo-phys%d/map", i);
+		EXPECT_TRUE(file_says(path, "lazy\n"));
+	}
+	EXPECT_EQ(-1, access("/dev/vmademo-phys3", F_OK));
+	ASSERT_EQ(0, unload_module());
+
+	/* A window that is aligned can have entries of 2 MiB */
+	ASSERT_EQ(0, load_module("phys=2M"));
+	EXPECT_EQ(0, window_base() % (2 * MIB));
+	ASSERT_EQ(0, unload_module());
+
+	if (!reserved_memory())
+		SKIP(return, "no memory is reserved by memmap=");
+	snprintf(parameters, sizeof(parameters),
+		 "phys=1M@0x%" PRIx64 ",4K,1M@%" PRIu64 " phys_memtype=uc,wb,wc",
+		 reserved_memory() + 8 * MIB, reserved_memory() + 10 * MIB);
+	ASSERT_EQ(0, load_module(parameters));
+	EXPECT_TRUE(file_says("/sys/class/misc/vmademo-phys0/memtype", "uc\n"));
+	EXPECT_TRUE(file_says("/sys/class/misc/vmademo-phys1/memtype", "wb\n"));
+	EXPECT_TRUE(file_says("/sys/class/misc/vmademo-phys2/memtype", "wc\n"));
+	EXPECT_EQ(reserved_memory() + 8 * MIB, window_base());
+}
+
+/* Each is refused with one line, and nothing stays claimed. */
+TEST_F(params, bad_windows)
+{
+	RUN_IF_READY();
+
+	static const char *const pages = "must be one or more whole pages";
+	static const char *const address = "not the address of a page";
+	static const char *const ram = "is the system's RAM";
+	static const char *const piece = "in one piece";
+	static const char *const type = "must be wb, wc or uc";
+	static const char *const own = "which is wb";
+	const struct {
+		const char *text, *why;
+		int error;
+	} bad[] = {
+		{ "phys=", pages, EINVAL },
+		{ "phys=0", pages, EINVAL },
+		{ "phys=1", pages, EINVAL },
+		{ "phys=4097", pages, EINVAL },
+		{ "phys=all", pages, EINVAL },
+		{ "phys=2M,", pages, EINVAL },
+		{ "phys=-4K", pages, EINVAL },
+		{ "phys=@1G", pages, EINVAL },
+		{ "phys=99999999999G", pages, EINVAL },
+		{ "phys=4K@", address, EINVAL },
+		{ "phys=4K@1", address, EINVAL },
+		{ "phys=4K@here", address, EINVAL },
+		{ "phys=4K@0x10000000000000000", address, EINVAL },
+		{ "phys=4K@4K@4K", address, EINVAL },
+		{ "phys=1M@1M", ram, EINVAL },
+		{ "phys=1G@1M", ram, EINVAL },
+		{ "phys=4K@0x4000000000000000", "a physical address has", EINVAL },
+		{ "phys=8K@0xfffffffffffff000", "a physical address has", EINVAL },
+		{ "phys=8M", piece, ENOMEM },
+		{ "phys=1G", piece, ENOMEM },
+		{ "phys=1,2M phys_map=eager", pages, EINVAL },
+		{ "phys=2M,4K,5", pages, EINVAL },
+		{ "phys=4K,4K,4K,4K,4K,4K,4K,4K,4K,4K,4K,4K,4K,4K,4K,4K,4K",
+		  "more than 16", EINVAL },
+		{ "phys_map=", "must be eager or lazy", EINVAL },
+		{ "phys_map=never", "must be eager or lazy", EINVAL },
+		{ "phys_memtype=wt", type, EINVAL },
+		{ "phys_memtype=wc", own, EINVAL },
+		{ "phys_memtype=uc", own, EINVAL },
+		{ "phys_memtype=wb,wb", "more types than windows", EINVAL },
+		{ "phys=none phys_memtype=wb", "more types than windows", EINVAL },
+	};
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		char line[256];
+
+		EXPECT_EQ(-1, load_module(bad[i].text))
+		TH_LOG("%s", bad[i].text);
+		EXPECT_EQ(bad[i].error, errno) TH_LOG("%s", bad[i].text);
+		EXPECT_EQ(1, log_lines(self->kmsg, line, sizeof(line)))
+		TH_LOG("%s: %s", bad[i].text, line);
+		EXPECT_NE(NULL, strstr(line, bad[i].why))
+		TH_LOG("%s: %s", bad[i].text, line);
+		EXPECT_FALSE(module_is_loaded());
+		EXPECT_EQ(-1, access(NODE, F_OK));
+		EXPECT_EQ(-1, access(WINDOW, F_OK));
+	}
+}
+
+/* Whoever has the range is named. */
+TEST_F(params, windows_that_others_have)
+{
+	RUN_IF_READY();
+
+	const uint64_t base = reserved_memory();
+	char parameters[256], line[256];
+
+	if (!base)
+		SKIP(return, "no memory is reserved by memmap=");
+	/* The module itself, across a border, and inside */
+	for (int offset = -1; offset <= 1; offset++) {
+		snprintf(parameters, sizeof(parameters),
+			 "phys=2M@%" PRIu64 ",2M@%" PRIu64, base + 4 * MIB,
+			 base + 4 * MIB + offset * (int64_t)PAGE);
+		EXPECT_EQ(-1, load_module(parameters));
+		EXPECT_EQ(EBUSY, errno);
+		EXPECT_EQ(1, log_lines(self->kmsg, line, sizeof(line)));
+		EXPECT_NE(NULL, strstr(line, "in use by vmademo-phys0"))
+		TH_LOG("%s", line);
+	}
+	/* It was given back */
+	snprintf(parameters, sizeof(parameters), "phys=2M@%" PRIu64,
+		 base + 4 * MIB);
+	EXPECT_EQ(0, load_module(parameters));
+	EXPECT_EQ(0, unload_module());
+
+	/* A persistent memory, while its driver has it */
+	if (system("modprobe nfit && modprobe nd_pmem") ||
+	    access("/dev/pmem0", F_OK))
+		SKIP(return, "the machine has no persistent memory");
+	snprintf(parameters, sizeof(parameters), "phys=1M@0x%" PRIx64,
+		 named_memory("Persistent Memory"));
+	log_lines(self->kmsg, line, sizeof(line));
+	EXPECT_EQ(-1, load_module(parameters));
+	EXPECT_EQ(EBUSY, errno);
+	EXPECT_EQ(1, log_lines(self->kmsg, line, sizeof(line)));
+	EXPECT_NE(NULL, strstr(line, "in use by namespace0.0"))
+	TH_LOG("%s: %s", parameters, line);
 }
 
 /* Which door the mapping goes through is a choice; a bad one is refused. */

@@ -2,9 +2,10 @@
 /*
  * What programs ask of vmademo by ioctl.
  *
- * There are two kinds of file, which "both" below means: the node, /dev/vmademo, and
- * the regular files that VMADEMO_IOC_CREATE and VMADEMO_IOC_OPEN_FILE return.  A
- * regular file shows a buffer in the way in which a file of a file system shows its data: fstat,
+ * There are three kinds of file: the node, /dev/vmademo; the regular files that
+ * VMADEMO_IOC_CREATE and VMADEMO_IOC_OPEN_FILE return; and the nodes of physical
+ * windows, /dev/vmademo-physN.  "Both" below means the first two.  A regular file shows a
+ * buffer in the way in which a file of a file system shows its data: fstat,
  * ftruncate, fallocate and whatever else asks for a regular file work on it.
  *
  * Rules for all requests.  Sizes, offsets and lengths are in bytes.  All fields
@@ -144,5 +145,16 @@ struct vmademo_info {
 
 /* On both: tells about the buffer. */
 #define VMADEMO_IOC_INFO	_IOR(0xBE, 0x04, struct vmademo_info)
+
+/*
+ * On a window: takes it away from everybody, until the module is loaded anew.  All
+ * mappings lose their pages, to touch them is SIGBUS.  To open, map, read or write
+ * the node is ENODEV.  Takes no argument.
+ *
+ *   EBADF    the file is not open for writing
+ *   EOPNOTSUPP   the window is mapped eagerly by .mmap (kernels before 7.2, or
+ *            legacy_mmap=1), which cannot be undone safely; load with phys_map=lazy
+ */
+#define VMADEMO_IOC_REVOKE	_IO(0xBE, 0x05)
 
 #endif /* _UAPI_LINUX_VMADEMO_H */

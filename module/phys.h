@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the files of physical windows share: phys.c makes them and their nodes,
+ * phys_claim.c takes their memory, phys_map.c maps them.
+ */
+#ifndef VMADEMO_PHYS_H
+#define VMADEMO_PHYS_H
+
+#include <linux/atomic.h>
+#include <linux/fs.h>
+#include <linux/miscdevice.h>
+#include <linux/mm.h>
+#include <linux/rwsem.h>
+
+/* How the processor caches a window. */
+enum vmademo_memtype { VMADEMO_WB, VMADEMO_WC, VMADEMO_UC };
+
+/**
+ * struct vmademo_window - a range of physical memory, and its node
+ * @misc: the node, /dev/vmademo-physN
+ * @name: its name
+ * @base: the first byte, a physical address
+ * @bytes: the length, whole pages
+ * @own: the kernel's address of memory that the module allocated, or NULL
+ * @io: the kernel's mapping of what is not the module's own, or NULL
+ * @memtype: how it is cached, in @io and in every mapping
+ * @registered: the node was made
+ * @claimed: the range is taken from others with request_mem_region()
+ * @inode: its i_mapping knows all mappings of the window, by whatever node
+ * @lock: held for reading while page table entries are made; for writing by
+ *        revocation
+ * @revoked: no entry may be made any more
+ * @mappings: VMAs that map the window now
+ * @faults: calls of .fault and .huge_fault
+ * @huge_faults: of those, calls of .huge_fault that made an entry of 2 MiB
+ * @first_writes: calls of .pfn_mkwrite, and entries of 2 MiB made writable
+ * @lazy: how it is mapped; the same for all windows
+ */
+struct vmademo_window {
+	struct miscdevice misc;
+	char name[24];
+	phys_addr_t base;
+	u64 bytes;
+	void *own;
+	void __iomem *io;
+	enum vmademo_memtype memtype;
+	bool registered;
+	bool claimed;
+	bool lazy;
+	struct inode *inode;
+	struct rw_semaphore lock;
+	bool revoked;
+	atomic_long_t mappings;
+	atomic64_t faults;
+	atomic64_t huge_faults;
+	atomic64_t first_writes;
+};
+
+static inline struct vmademo_window *vmademo_window_of(const struct file *file)
+{
+	/* misc_open() left the miscdevice here */
+	return container_of(file->private_data, struct vmademo_window, misc);
+}
+
+/* phys_claim.c */
+extern const char * const vmademo_memtype_names[3];
+int vmademo_window_take(struct vmademo_window *w, char *text, const char *memtype);
+void vmademo_window_give_back(struct vmademo_window *w);
+
+/* phys_map.c */
+struct vm_area_desc;
+unsigned int vmademo_phys_bits(void);
+int vmademo_phys_mmap(struct file *file, struct vm_area_struct *vma);
+int vmademo_phys_mmap_prepare(struct vm_area_desc *desc);
+int vmademo_phys_revoke(struct vmademo_window *w);
+int vmademo_window_copy(struct vmademo_window *w, u64 offset, void *buf,
+			size_t len, bool write);
+
+#endif /* VMADEMO_PHYS_H */

@@ -1,0 +1,391 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Mapping a physical window, in two ways.
+ *
+ * Eager, as drivers/char/mem.c maps /dev/mem: the checks of mmap_mem(), then
+ * remap_pfn_range() makes all page table entries at mmap time.  There is no fault
+ * to handle.
+ *
+ * Lazy: mmap only marks the VMA; .fault and .huge_fault make an entry when it is
+ * touched, of 2 MiB where address and window allow it and the kernel can (6.12
+ * and newer, x86).  What must be revocable or is large is mapped like this.
+ *
+ * Either way the entries are bare page frame numbers (VM_PFNMAP): no page is
+ * referenced or counted through them.  So O_DIRECT, which wants to hold pages, is
+ * refused, and the mapping must be gone before the memory is.
+ *
+ * Locks: mmap lock or VMA lock (held by the kernel), then the window's lock, then
+ * page table locks.
+ */
+#include <linux/fs.h>
+#include <linux/io.h>
+#include <linux/mm.h>
+
+#include "compat.h"
+#include "phys.h"
+#include "phys_check.h"
+#include "vmademo.h"
+
+/**
+ * vmademo_phys_bits() - how many bits a physical address has
+ *
+ * (The kernel's own check, valid_mmap_phys_addr_range(), is not exported.)
+ *
+ * Context: Any.
+ * Return: bits.
+ */
+unsigned int vmademo_phys_bits(void)
+{
+#ifdef CONFIG_X86
+	return boot_cpu_data.x86_phys_bits;
+#else
+	return 8 * sizeof(phys_addr_t);
+#endif
+}
+
+/*
+ * The window's kernel mapping has set the memory type; x86 gives every other
+ * mapping the same, whatever is asked.  Ask for it all the same: elsewhere the
+ * entry is what counts, and two types for one memory corrupt it.
+ */
+static pgprot_t window_prot(const struct vmademo_window *w, pgprot_t prot)
+{
+	/* A device sees plain bytes, also where memory is encrypted */
+	if (!w->own)
+		prot = pgprot_decrypted(prot);
+	switch (w->memtype) {
+	case VMADEMO_UC:
+		return pgprot_noncached(prot);
+	case VMADEMO_WC:
+		return pgprot_writecombine(prot);
+	default:
+		return prot;
+	}
+}
+
+/* Private, and not just because it was opened to be read only. */
+static bool makes_copies(const struct vm_area_struct *vma)
+{
+	return (vma->vm_flags & (VM_SHARED | VM_MAYWRITE)) == VM_MAYWRITE;
+}
+
+/*
+ * The checks of mmap_mem() in their order; and one before them, because a window
+ * can go away.  @private: a mapping whose writes go to copies.
+ */
+static int phys_mmap_check(const struct file *file, unsigned long pgoff,
+			   unsigned long size, bool private)
+{
+	struct vmademo_window *w = vmademo_window_of(file);
+	/*
+	 * vmf_insert_pfn() is a BUG in a VMA where writes make copies: the kernel
+	 * could not tell a copy from a bare page frame.  remap_pfn_range() over
+	 * the whole VMA leaves the first frame number in vm_pgoff, which tells.
+	 */
+	bool private_ok = !private || !w->lazy;
+	int err;
+
+	if (READ_ONCE(w->revoked))
+		return -ENODEV;
+	err = vmademo_phys_check(w->base, w->bytes, vmademo_phys_bits(),
+				 PAGE_SHIFT, pgoff, size, private_ok);
+	if (err)
+		return err;
+	/*
+	 * O_DSYNC asks for uncached access, as on /dev/mem, where x86 answers by
+	 * the kind of memory: another type, a warning, EAGAIN.  Memory has one
+	 * type, to map it with two loses writes: so it is refused here.
+	 */
+	if (file->f_flags & O_DSYNC && w->memtype != VMADEMO_UC)
+		return -EINVAL;
+	return 0;
+}
+
+/*
+ * vm_private_data marks a VMA that is counted.  If remapping fails, a VMA made by
+ * .mmap_prepare is closed without ever having been counted.
+ */
+static void phys_vma_open(struct vm_area_struct *vma)
+{
+	struct vmademo_window *w = vmademo_window_of(vma->vm_file);
+
+	atomic_long_inc(&w->mappings);
+	vma->vm_private_data = w;
+}
+
+static void phys_vma_close(struct vm_area_struct *vma)
+{
+	struct vmademo_window *w = vma->vm_private_data;
+
+	if (w)
+		atomic_long_dec(&w->mappings);
+}
+
+#ifdef VMADEMO_HAS_MMAP_PREPARE
+/* The entries are made.  A revocation that came in between did not see them. */
+static int phys_vma_mapped(unsigned long start, unsigned long end,
+			   pgoff_t pgoff, const struct file *file,
+			   void **private_data)
+{
+	struct vmademo_window *w = vmademo_window_of(file);
+
+	if (READ_ONCE(w->revoked))
+		return -ENODEV;
+	atomic_long_inc(&w->mappings);
+	*private_data = w;
+	return 0;
+}
+#endif
+
+/* Where in the window an address of a mapping is, in bytes. */
+static u64 window_offset(const struct vm_area_struct *vma, unsigned long addr)
+{
+	return ((u64)vma->vm_pgoff << PAGE_SHIFT) + (addr - vma->vm_start);
+}
+
+/*
+ * For ptrace and /proc/PID/mem, which cannot get at a page.  What is not RAM is left
+ * to generic_access_phys(), which follows the page table; but on RAM that would
+ * warn and fail, and a page that was not touched yet it cannot see.  A private
+ * mapping may have copies, which only the page table knows, and if it followed that,
+ * generic_access_phys() would take a copy for the device's memory and warn.
+ */
+static int phys_access(struct vm_area_struct *vma, unsigned long addr, void *buf,
+		       int len, int write)
+{
+	struct vmademo_window *w = vmademo_window_of(vma->vm_file);
+
+	if (makes_copies(vma))
+		return -EINVAL;
+	if (write && !(vma->vm_flags & VM_WRITE))
+		return -EINVAL;
+	/* More may be asked for than the VMA has: the caller comes again */
+	len = min_t(int, len, PAGE_SIZE - offset_in_page(addr));
+	if (w->own || w->lazy)
+		return vmademo_window_copy(w, window_offset(vma, addr), buf, len,
+					   write) ?: len;
+	down_read(&w->lock);
+	len = w->revoked ? -ENODEV :
+			   generic_access_phys(vma, addr, buf, len, write);
+	up_read(&w->lock);
+	return len;
+}
+
+static const struct vm_operations_struct phys_eager_ops = {
+#ifdef VMADEMO_HAS_MMAP_PREPARE
+	.mapped	= phys_vma_mapped,
+#endif
+	.open	= phys_vma_open,
+	.close	= phys_vma_close,
+	.access	= phys_access,
+	/* No .fault: where there is no entry any more, the kernel says SIGBUS */
+};
+
+/* Makes the entry for one page. */
+static vm_fault_t phys_fault(struct vm_fault *vmf)
+{
+	struct vmademo_window *w = vmademo_window_of(vmf->vma->vm_file);
+	vm_fault_t ret = VM_FAULT_SIGBUS;
+
+	atomic64_inc(&w->faults);
+	down_read(&w->lock);
+	if (!w->revoked)
+		ret = vmf_insert_pfn(vmf->vma, vmf->address,
+				     PHYS_PFN(w->base) + vmf->pgoff);
+	up_read(&w->lock);
+	return ret;
+}
+
+#ifdef VMADEMO_HAS_HUGE_PFN
+/*
+ * Makes an entry for 2 MiB, if both ends of the mapping and the window allow it;
+ * VM_FAULT_FALLBACK asks the kernel to call .fault instead.  Called again when an
+ * entry that may only be read is written to.
+ */
+static vm_fault_t phys_huge_fault(struct vm_fault *vmf, unsigned int order)
+{
+	struct vm_area_struct *vma = vmf->vma;
+	struct vmademo_window *w = vmademo_window_of(vma->vm_file);
+	unsigned long addr = vmf->address & PMD_MASK;
+	bool write = vmf->flags & FAULT_FLAG_WRITE;
+	vm_fault_t ret = VM_FAULT_SIGBUS;
+	unsigned long pfn;
+
+	if (order != PMD_SHIFT - PAGE_SHIFT || addr < vma->vm_start ||
+	    addr + PMD_SIZE > vma->vm_end)
+		return VM_FAULT_FALLBACK;
+	pfn = PHYS_PFN(w->base + window_offset(vma, addr));
+	if (pfn & (PHYS_PFN(PMD_SIZE) - 1))
+		return VM_FAULT_FALLBACK;
+
+	atomic64_inc(&w->faults);
+	down_read(&w->lock);
+	if (!w->revoked)
+		ret = vmademo_insert_huge_pfn(vmf, pfn, write);
+	up_read(&w->lock);
+	if (ret == VM_FAULT_NOPAGE) {
+		atomic64_inc(&w->huge_faults);
+		if (write)
+			atomic64_inc(&w->first_writes);
+	}
+	return ret;
+}
+#endif
+
+/* The first write to a page whose entry allows reading only. */
+static vm_fault_t phys_pfn_mkwrite(struct vm_fault *vmf)
+{
+	struct vmademo_window *w = vmademo_window_of(vmf->vma->vm_file);
+
+	if (READ_ONCE(w->revoked))
+		return VM_FAULT_SIGBUS;
+	atomic64_inc(&w->first_writes);
+	return 0;	/* go on: make it writable */
+}
+
+static const struct vm_operations_struct phys_lazy_ops = {
+#ifdef VMADEMO_HAS_MMAP_PREPARE
+	.mapped		= phys_vma_mapped,
+#endif
+	.open		= phys_vma_open,
+	.close		= phys_vma_close,
+	.fault		= phys_fault,
+#ifdef VMADEMO_HAS_HUGE_PFN
+	.huge_fault	= phys_huge_fault,
+#endif
+	.pfn_mkwrite	= phys_pfn_mkwrite,
+	.access		= phys_access,
+};
+
+/**
+ * vmademo_phys_mmap() - map a part of a window
+ * @file: an open node
+ * @vma: the new mapping
+ *
+ * A mapping made by this door while the window is being revoked would escape, if it
+ * is eager: its entries are there before the kernel lists the VMA.  What must be
+ * revocable is mapped lazily.
+ *
+ * Context: Called with the mmap lock held for writing.
+ * Return: 0; -EINVAL, -EPERM, -EAGAIN as mmap_mem(); -ENODEV if it was revoked
+ *         (-EAGAIN by the other door, if that happens meanwhile).
+ */
+int vmademo_phys_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	struct vmademo_window *w = vmademo_window_of(file);
+	size_t size = vma->vm_end - vma->vm_start;
+	int err = phys_mmap_check(file, vma->vm_pgoff, size, makes_copies(vma));
+
+	if (err)
+		return err;
+	/*
+	 * The window's lock would keep nothing off here: .fault asks again.  And
+	 * it must not be held, for to set flags locks the VMA.
+	 */
+	vma->vm_page_prot = window_prot(w, vma->vm_page_prot);
+	if (w->lazy) {
+		vmademo_vm_flags_set(vma, VM_IO | VM_PFNMAP | VM_DONTEXPAND |
+				     VM_DONTDUMP);
+		vma->vm_ops = &phys_lazy_ops;
+	} else {
+		vma->vm_ops = &phys_eager_ops;
+		/*
+		 * Sets the same flags.  One call for the whole VMA: a private
+		 * mapping is refused in pieces, and on x86 each piece would
+		 * look its memory type up page by page.
+		 */
+		if (remap_pfn_range(vma, vma->vm_start,
+				    PHYS_PFN(w->base) + vma->vm_pgoff, size,
+				    vma->vm_page_prot))
+			return -EAGAIN;
+	}
+	phys_vma_open(vma);	/* .open is not called for the first one */
+	return 0;
+}
+
+#ifdef VMADEMO_HAS_MMAP_PREPARE
+/**
+ * vmademo_phys_mmap_prepare() - the same by the other door; see fault.c
+ * @desc: the mapping to be
+ *
+ * Context: Called with the mmap lock held for writing.
+ * Return: as vmademo_phys_mmap().
+ */
+int vmademo_phys_mmap_prepare(struct vm_area_desc *desc)
+{
+	struct vmademo_window *w = vmademo_window_of(desc->file);
+	int err = phys_mmap_check(desc->file, desc->pgoff, vma_desc_size(desc),
+				  !vma_desc_test(desc, VMA_SHARED_BIT) &&
+				  vma_desc_test(desc, VMA_MAYWRITE_BIT));
+
+	if (err)
+		return err;
+	desc->page_prot = window_prot(w, desc->page_prot);
+	if (w->lazy) {
+		vma_desc_set_flags(desc, VMA_IO_BIT, VMA_PFNMAP_BIT,
+				   VMA_DONTEXPAND_BIT, VMA_DONTDUMP_BIT);
+		desc->vm_ops = &phys_lazy_ops;
+	} else {
+		desc->vm_ops = &phys_eager_ops;
+		mmap_action_remap_full(desc, PHYS_PFN(w->base) + desc->pgoff);
+		desc->action.error_override = -EAGAIN;
+	}
+	return 0;
+}
+#endif
+
+/**
+ * vmademo_phys_revoke() - take a window away from everybody who has it mapped
+ * @w: the window
+ *
+ * From now on, to touch a mapping is SIGBUS.
+ *
+ * Not for eager mappings made by .mmap: one that is being made would escape; and
+ * where x86 marks them with VM_PAT (6.1, 6.12; no more in 7.3), unmapping them here
+ * and by the program at the same time frees the range's memory type twice.
+ *
+ * Context: May sleep.  Takes the window's lock, so no entry is being made.
+ * Return: 0, or -EOPNOTSUPP.
+ */
+int vmademo_phys_revoke(struct vmademo_window *w)
+{
+	if (!w->lazy && w->misc.fops->mmap)
+		return -EOPNOTSUPP;
+	down_write(&w->lock);
+	WRITE_ONCE(w->revoked, true);
+	up_write(&w->lock);
+	/* Private copies too */
+	unmap_mapping_range(w->inode->i_mapping, 0, 0, 1);
+	return 0;
+}
+
+/**
+ * vmademo_window_copy() - read or write a window from inside the kernel
+ * @w: the window
+ * @offset: where, in bytes; @len bytes from there are in the window
+ * @buf: what is copied from or to
+ * @len: bytes
+ * @write: from @buf to the window
+ *
+ * Context: May sleep.  Takes the window's lock for reading.
+ * Return: 0, or -ENODEV if the window was revoked.
+ */
+int vmademo_window_copy(struct vmademo_window *w, u64 offset, void *buf,
+			size_t len, bool write)
+{
+	int err = 0;
+
+	down_read(&w->lock);
+	if (w->revoked)
+		err = -ENODEV;
+	else if (w->own && write)
+		memcpy(w->own + offset, buf, len);
+	else if (w->own)
+		memcpy(buf, w->own + offset, len);
+	else if (write)
+		memcpy_toio(w->io + offset, buf, len);
+	else
+		memcpy_fromio(buf, w->io + offset, len);
+	up_read(&w->lock);
+	return err;
+}

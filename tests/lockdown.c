@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Kernel lockdown shuts the window, as it shuts /dev/mem: root may then do nothing
+ * that changes the kernel.  There is no way back but to boot, and no module can be
+ * loaded any more: it runs last, and only where VMADEMO_KO says that the machine is
+ * there for tests.
+ */
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+#include "kselftest_harness.h"
+#include "vmademo_test.h"
+
+#define SECURITYFS "/tmp/vmademo-securityfs"
+
+TEST(shuts_the_window)
+{
+	int before = open(WINDOW, O_RDWR), node;
+	unsigned char *p;
+
+	if (!getenv("VMADEMO_KO"))
+		SKIP(return,
+			   "VMADEMO_KO is not set: a machine of its own is needed");
+	ASSERT_GE(before, 0);
+	mkdir(SECURITYFS, 0700);
+	if (mount("securityfs", SECURITYFS, "securityfs", 0, NULL) ||
+	    access(SECURITYFS "/lockdown", W_OK))
+		SKIP(return, "this kernel has no lockdown");
+	p = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, before, 0);
+	ASSERT_NE(MAP_FAILED, p);
+
+	ASSERT_EQ(0, write_text(SECURITYFS "/lockdown", "integrity"));
+	EXPECT_EQ(-1, open("/dev/mem", O_RDONLY));
+	EXPECT_EQ(EPERM, errno);
+	EXPECT_EQ(-1, open(WINDOW, O_RDONLY));
+	EXPECT_EQ(EPERM, errno);
+	/* What was open stays so */
+	put(p, 1);
+	EXPECT_EQ(1, touch(p));
+	/* A buffer is no way into the kernel */
+	node = open(NODE, O_RDWR);
+	EXPECT_LE(0, node);
+	umount(SECURITYFS);
+}
+
+TEST_HARNESS_MAIN

@@ -1,0 +1,343 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Physical windows by other ways than mapping them: who may open them, read and
+ * write, a debugger's access; and taking them away from everybody.
+ */
+#include <sys/ptrace.h>
+#include <sys/stat.h>
+#include <linux/capability.h>
+
+#include "window_fixture.h"
+
+/* One page, with nothing mapped behind it. */
+static unsigned char *map_before_a_hole(struct __test_metadata *_metadata,
+					int fd, off_t offset)
+{
+	unsigned char *room = mmap(NULL, 2 * PAGE, PROT_NONE,
+				   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	unsigned char *p = mmap(room, PAGE, PROT_READ | PROT_WRITE,
+				MAP_SHARED | MAP_FIXED, fd, offset);
+
+	ASSERT_NE(MAP_FAILED, p);
+	ASSERT_EQ(0, munmap(room + PAGE, PAGE));
+	return p;
+}
+
+/* What a debugger does: it sees and changes what is mapped, touched or not. */
+TEST_F(window, peek_and_poke)
+{
+	RUN_IF_READY();
+
+	unsigned char *p = map(_metadata, self->fd, 4 * PAGE, PAGE);
+	unsigned char *ro = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, self->fd, 0);
+	static unsigned char page[PAGE];
+	unsigned char *last;
+	int mem = open("/proc/self/mem", O_RDWR), status;
+	uint64_t number = 0x1122334455667788;
+	pid_t child;
+
+	ASSERT_NE(MAP_FAILED, ro);
+	ASSERT_EQ(8, pwrite(self->fd, &number, 8, 2 * PAGE + 16));
+	number = 0;
+	ASSERT_EQ(8, pread(mem, &number, 8, (off_t)(uintptr_t)(p + PAGE + 16)));
+	EXPECT_EQ(0x1122334455667788, number);
+	number = 0x99;
+	ASSERT_EQ(8, pwrite(mem, &number, 8,
+			    (off_t)(uintptr_t)(p + 3 * PAGE + 24)));
+	EXPECT_EQ(0x99, number_at(p + 3 * PAGE + 24));
+	/* Across a page border */
+	put_number(p + 2 * PAGE - 8, 1);
+	put_number(p + 2 * PAGE, 2);
+	ASSERT_EQ(8,
+		  pread(mem, &number, 8, (off_t)(uintptr_t)(p + 2 * PAGE - 4)));
+	EXPECT_EQ(2ULL << 32, number);
+	/* Where the mapping ends, so does what is read; and so at the window's end */
+	last = map_before_a_hole(_metadata, self->fd, LEN - PAGE);
+	put(last + PAGE - 1, 9);
+	ASSERT_EQ(100,
+		  pread(mem, page, PAGE, (off_t)(uintptr_t)(last + PAGE - 100)));
+	EXPECT_EQ(9, page[99]);
+	munmap(last, PAGE);
+	ASSERT_EQ(8, pwrite(self->fd, &number, 8, 5 * PAGE));
+	last = map_before_a_hole(_metadata, self->fd, 4 * PAGE);
+	memset(page, 3, PAGE);
+	ASSERT_EQ(100, pwrite(mem, page, PAGE,
+			      (off_t)(uintptr_t)(last + PAGE - 100)));
+	EXPECT_EQ(3, touch(last + PAGE - 1));
+	ASSERT_EQ(8, pread(self->fd, page, 8, 5 * PAGE));
+	EXPECT_EQ(0, memcmp(page, &number, 8));
+	munmap(last, PAGE);
+	/* What the program may not write, /proc/self/mem may not either */
+	EXPECT_EQ(-1, pwrite(mem, &number, 8, (off_t)(uintptr_t)ro));
+	EXPECT_EQ(EIO, errno);
+
+	child = fork();
+	ASSERT_LE(0, child);
+	if (child == 0) {
+		ptrace(PTRACE_TRACEME, 0, 0, 0);
+		raise(SIGSTOP);
+		_exit(touch(p) != 77);
+	}
+	ASSERT_EQ(child, waitpid(child, &status, 0));
+	ASSERT_TRUE(WIFSTOPPED(status));
+	put(p + 8, 55);
+	EXPECT_EQ(55, ptrace(PTRACE_PEEKDATA, child, p + 8, 0) & 0xff);
+	EXPECT_EQ(0, ptrace(PTRACE_POKEDATA, child, p, (void *)77L));
+	EXPECT_EQ(77, touch(p));
+	ptrace(PTRACE_CONT, child, 0, 0);
+	ASSERT_EQ(child, waitpid(child, &status, 0));
+	EXPECT_EQ(0, status);
+	close(mem);
+	munmap(p, 4 * PAGE);
+	munmap(ro, PAGE);
+}
+
+/* read, write and lseek, as /dev/mem has them, within the window. */
+TEST_F(window, read_and_write)
+{
+	RUN_IF_READY();
+
+	unsigned char *p = map(_metadata, self->fd, LEN, 0);
+	static unsigned char data[3 * PAGE], back[3 * PAGE];
+	unsigned char *edge = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE,
+				   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	ASSERT_EQ(0, munmap(edge + PAGE, PAGE));
+	for (size_t i = 0; i < sizeof(data); i++)
+		data[i] = i * 7 / 3;
+	ASSERT_EQ(2 * PAGE, pwrite(self->fd, data, 2 * PAGE, PAGE + 5));
+	for (size_t i = 0; i < 2 * PAGE; i++)
+		ASSERT_EQ(data[i], touch(p + PAGE + 5 + i));
+	ASSERT_EQ(2 * PAGE, pread(self->fd, back, 2 * PAGE, PAGE + 5));
+	EXPECT_EQ(0, memcmp(data, back, 2 * PAGE));
+
+	/* The position moves; it can be anywhere, but not counted from the end */
+	ASSERT_EQ(100, lseek(self->fd, 100, SEEK_SET));
+	ASSERT_EQ(10, write(self->fd, data, 10));
+	EXPECT_EQ(110, lseek(self->fd, 0, SEEK_CUR));
+	EXPECT_EQ(2 * LEN, lseek(self->fd, 2 * LEN, SEEK_SET));
+	EXPECT_EQ(-1, lseek(self->fd, 0, SEEK_END));
+	EXPECT_EQ(EINVAL, errno);
+	EXPECT_EQ(-1, lseek(self->fd, -1, SEEK_SET));
+	EXPECT_EQ(EOVERFLOW, errno);
+
+	/* At the end: reads are short, then 0; writes are short, then EFBIG */
+	EXPECT_EQ(10, pwrite(self->fd, data, 100, LEN - 10));
+	EXPECT_EQ(10, pread(self->fd, back, 100, LEN - 10));
+	EXPECT_EQ(0, pread(self->fd, back, 1, LEN));
+	EXPECT_EQ(0, pread(self->fd, back, 1, LEN + PAGE));
+	EXPECT_EQ(-1, pwrite(self->fd, data, 1, LEN));
+	EXPECT_EQ(EFBIG, errno);
+	EXPECT_EQ(0, pwrite(self->fd, data, 0, LEN));
+
+	/* Bad addresses: what came before is written, but nothing is read */
+	memset(edge, 7, PAGE);
+	put(p + PAGE / 2, 1);
+	EXPECT_EQ(-1, pwrite(self->fd, edge + PAGE, 10, 0));
+	EXPECT_EQ(EFAULT, errno);
+	EXPECT_EQ(PAGE / 2, pwrite(self->fd, edge + PAGE / 2, PAGE, 0));
+	EXPECT_EQ(7, touch(p + PAGE / 2 - 1));
+	EXPECT_EQ(1, touch(p + PAGE / 2));
+	EXPECT_EQ(-1, pread(self->fd, edge + PAGE / 2, PAGE, 0));
+	EXPECT_EQ(EFAULT, errno);
+	munmap(edge, PAGE);
+	munmap(p, LEN);
+}
+
+/* A device that maps: what else a file can do is refused. */
+TEST_F(window, what_it_has_not_is_refused)
+{
+	RUN_IF_READY();
+
+	int fds[2];
+
+	EXPECT_EQ(MAP_FAILED, mmap(NULL, PAGE, PROT_READ,
+				   MAP_SHARED_VALIDATE | MAP_SYNC, self->fd, 0));
+	EXPECT_EQ(EOPNOTSUPP, errno);
+	EXPECT_EQ(-1, open(WINDOW, O_RDWR | O_DIRECT));
+	EXPECT_EQ(EINVAL, errno);
+	ASSERT_EQ(0, pipe(fds));
+	EXPECT_EQ(-1, splice(self->fd, NULL, fds[1], NULL, PAGE, 0));
+	EXPECT_EQ(EINVAL, errno);
+	EXPECT_EQ(-1, ftruncate(self->fd, PAGE));
+	EXPECT_EQ(EINVAL, errno);
+	EXPECT_EQ(-1, fallocate(self->fd, 0, 0, PAGE));
+	EXPECT_EQ(ENODEV, errno);
+	EXPECT_EQ(-1, ioctl(self->fd, VMADEMO_IOC_INFO, NULL));
+	EXPECT_EQ(ENOTTY, errno);
+}
+
+/* Root without CAP_SYS_RAWIO may not open it; another user neither. */
+TEST_F(window, who_may_open_it)
+{
+	RUN_IF_READY();
+
+	struct __user_cap_header_struct header = {
+		.version = _LINUX_CAPABILITY_VERSION_3,
+	};
+	struct __user_cap_data_struct caps[2];
+
+	ASSERT_EQ(0, syscall(SYS_capget, &header, caps));
+	caps[0].effective &= ~(1U << CAP_SYS_RAWIO);
+	ASSERT_EQ(0, syscall(SYS_capset, &header, caps));
+	EXPECT_EQ(-1, open(WINDOW, O_RDONLY));
+	EXPECT_EQ(EPERM, errno);
+	/* The buffer's node does not ask for it */
+	EXPECT_LE(0, open(NODE, O_RDONLY));
+	caps[0].effective |= 1U << CAP_SYS_RAWIO;
+	ASSERT_EQ(0, syscall(SYS_capset, &header, caps));
+	EXPECT_LE(0, open(WINDOW, O_RDONLY));
+
+	/* Not even where the mode of the node would let everybody in */
+	ASSERT_EQ(0, chmod(WINDOW, 0666));
+	ASSERT_EQ(0, setuid(65534));
+	EXPECT_EQ(-1, open(WINDOW, O_RDONLY));
+	EXPECT_EQ(EPERM, errno);
+	EXPECT_EQ(-1, open(NODE, O_RDONLY));
+	EXPECT_EQ(EACCES, errno);
+}
+
+static void load_anew(struct __test_metadata *_metadata,
+		      FIXTURE_DATA(window) * self)
+{
+	ASSERT_EQ(0, unload_module());
+	ASSERT_TRUE(use_window(self->phys, self->lazy));
+	self->fd = open(WINDOW, O_RDWR);
+	ASSERT_GE(self->fd, 0);
+}
+
+/* Taken away while others touch it, over and over: each ends by SIGBUS. */
+TEST_F(window, revocation_under_use)
+{
+	RUN_IF_READY();
+
+	unsigned char *p = map(_metadata, self->fd, LEN, 0);
+	int started[2], status;
+	char byte;
+	pid_t pid[4];
+
+	ASSERT_EQ(0, pipe(started));
+	for (int i = 0; i < 4; i++) {
+		pid[i] = fork();
+		ASSERT_LE(0, pid[i]);
+		if (pid[i])
+			continue;
+		if (write(started[1], "x", 1) != 1)
+			_exit(1);
+		for (;;) {
+			unsigned char *q = mmap(NULL, LEN, PROT_READ | PROT_WRITE,
+						MAP_SHARED, self->fd, 0);
+
+			/* Entries are made and gone all the time */
+			for (size_t at = 0; at < LEN; at += PAGE)
+				put(p + at, i);
+			if (q == MAP_FAILED)
+				continue;
+			for (size_t at = 0; at < LEN; at += 7 * PAGE)
+				put(q + at, i);
+			munmap(q, LEN);
+		}
+	}
+	for (int i = 0; i < 4; i++)
+		ASSERT_EQ(1, read(started[0], &byte, 1));
+	if (ioctl(self->fd, VMADEMO_IOC_REVOKE)) {
+		EXPECT_EQ(EOPNOTSUPP, errno);
+		EXPECT_FALSE(self->lazy);
+		for (int i = 0; i < 4; i++)
+			kill(pid[i], SIGBUS);
+	}
+	for (int i = 0; i < 4; i++) {
+		ASSERT_EQ(pid[i], waitpid(pid[i], &status, 0));
+		EXPECT_TRUE(WIFSIGNALED(status));
+		EXPECT_EQ(SIGBUS, WTERMSIG(status));
+	}
+	munmap(p, LEN);
+	close(self->fd);
+	self->fd = -1;
+	ASSERT_EQ(0, unload_module());
+}
+
+/* Revoked: whoever has it mapped gets SIGBUS, and nobody gets it any more. */
+TEST_F(window, revocation)
+{
+	RUN_IF_READY();
+
+	unsigned char *p = map(_metadata, self->fd, LEN, 0);
+	unsigned char *untouched = map(_metadata, self->fd, PAGE, 0);
+	int to_child[2], from_child[2], status;
+	int ro = open(WINDOW, O_RDONLY);
+	char byte = 0;
+	pid_t pid;
+
+	put(p, 1);
+	put(p + LEN - 1, 1);
+	EXPECT_EQ(-1, ioctl(ro, VMADEMO_IOC_REVOKE));
+	EXPECT_EQ(EBADF, errno);
+	EXPECT_EQ(1, touch(p));
+	if (ioctl(self->fd, VMADEMO_IOC_REVOKE) && errno == EOPNOTSUPP) {
+		/* Eager, on a kernel where that cannot be undone: all stays */
+		EXPECT_FALSE(self->lazy);
+		EXPECT_EQ(1, touch(p));
+		EXPECT_EQ(0, window_value("revoked"));
+		EXPECT_EQ(0, map_error(self->fd, PAGE, 0));
+		munmap(p, LEN);
+		munmap(untouched, PAGE);
+		return;
+	}
+	/* It was only to see whether it can be: once more, with a witness */
+	munmap(p, LEN);
+	munmap(untouched, PAGE);
+	close(self->fd);
+	close(ro);
+	load_anew(_metadata, self);
+	ro = open(WINDOW, O_RDONLY);
+	p = map(_metadata, self->fd, LEN, 0);
+	untouched = map(_metadata, self->fd, PAGE, 0);
+	put(p, 1);
+	put(p + LEN - 1, 1);
+	ASSERT_EQ(0, pipe(to_child));
+	ASSERT_EQ(0, pipe(from_child));
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (pid == 0) {
+		put(p + PAGE, 2);
+		if (write(from_child[1], "x", 1) != 1 ||
+		    read(to_child[0], &byte, 1) != 1)
+			_exit(1);
+		_exit(touch_signal(p, 0) != SIGBUS ||
+		      touch_signal(p + PAGE, 1) != SIGBUS);
+	}
+	ASSERT_EQ(1, read(from_child[0], &byte, 1));
+	ASSERT_EQ(0, ioctl(self->fd, VMADEMO_IOC_REVOKE));
+	EXPECT_EQ(1, window_value("revoked"));
+	ASSERT_EQ(1, write(to_child[1], "x", 1));
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(0, status);
+
+	EXPECT_EQ(SIGBUS, touch_signal(p, 0));
+	EXPECT_EQ(SIGBUS, touch_signal(p, 1));
+	EXPECT_EQ(SIGBUS, touch_signal(p + LEN - 1, 0));
+	EXPECT_EQ(SIGBUS, touch_signal(untouched, 0));
+	/* The kernel's own access to it fails too */
+	EXPECT_EQ(-1, write(to_child[1], p, 1));
+	EXPECT_EQ(EFAULT, errno);
+	EXPECT_EQ(ENODEV, map_error(self->fd, PAGE, 0));
+	EXPECT_EQ(-1, pread(self->fd, &byte, 1, 0));
+	EXPECT_EQ(ENODEV, errno);
+	EXPECT_EQ(-1, pread(self->fd, &byte, 1, LEN));
+	EXPECT_EQ(ENODEV, errno);
+	EXPECT_EQ(-1, pwrite(self->fd, &byte, 1, 0));
+	EXPECT_EQ(ENODEV, errno);
+	EXPECT_EQ(-1, open(WINDOW, O_RDWR));
+	EXPECT_EQ(ENODEV, errno);
+	munmap(p, LEN);
+	munmap(untouched, PAGE);
+	EXPECT_EQ(0, window_value("mappings"));
+	close(ro);
+	close(self->fd);
+	self->fd = -1;
+	/* Until it is loaded anew */
+	ASSERT_EQ(0, unload_module());
+}
+
+TEST_HARNESS_MAIN

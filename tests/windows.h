@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the tests of physical windows share: where in this machine there is
+ * something to map, and loading the module with it.
+ */
+#ifndef VMADEMO_WINDOWS_H
+#define VMADEMO_WINDOWS_H
+
+#include <dirent.h>
+
+#include "vmademo_test.h"
+
+/* A BAR of the first PCI device of this kind: its address, or 0. */
+static inline uint64_t pci_bar(unsigned int vendor, unsigned int device, int bar)
+{
+	static const char root[] = "/sys/bus/pci/devices";
+	DIR *dir = opendir(root);
+	struct dirent *entry;
+	uint64_t found = 0;
+
+	while (dir && !found && (entry = readdir(dir))) {
+		unsigned long long start = 0;
+		unsigned int v = 0, d = 0;
+		char path[512];
+		FILE *f;
+
+		snprintf(path, sizeof(path), "%s/%s/uevent", root, entry->d_name);
+		f = fopen(path, "r");
+		while (f && fgets(path, sizeof(path), f))
+			if (sscanf(path, "PCI_ID=%x:%x", &v, &d) == 2)
+				break;
+		if (f)
+			fclose(f);
+		if (v != vendor || d != device)
+			continue;
+		snprintf(path, sizeof(path), "%s/%s/enable", root, entry->d_name);
+		write_text(path, "1");
+		snprintf(path, sizeof(path), "%s/%s/resource", root,
+			 entry->d_name);
+		f = fopen(path, "r");
+		for (int i = 0; f && i <= bar; i++)
+			if (fscanf(f, "%llx %*x %*x", &start) != 1)
+				start = 0;
+		if (f)
+			fclose(f);
+		found = start;
+	}
+	if (dir)
+		closedir(dir);
+	return found;
+}
+
+/* QEMU's ivshmem-plain: 64 MiB that are a file outside the machine. */
+static inline uint64_t ivshmem_bar(void)
+{
+	return pci_bar(0x1af4, 0x1110, 2);
+}
+
+/* QEMU's edu device: registers. */
+static inline uint64_t edu_bar(void)
+{
+	return pci_bar(0x1234, 0x11e8, 0);
+}
+
+/* What memmap=16M$256M on the kernel's command line leaves alone; 0 if nothing. */
+static inline uint64_t reserved_memory(void)
+{
+	char line[4096] = "";
+	FILE *f = fopen("/proc/cmdline", "r");
+
+	if (f && !fgets(line, sizeof(line), f))
+		line[0] = '\0';
+	if (f)
+		fclose(f);
+	return strstr(line, "memmap=16M$256M") ? 256 * MIB : 0;
+}
+
+/* Where a range of this name begins, by /proc/iomem; 0 if there is none. */
+static inline uint64_t named_memory(const char *name)
+{
+	unsigned long long start = 0;
+	char line[256];
+	FILE *f = fopen("/proc/iomem", "r");
+
+	while (f && fgets(line, sizeof(line), f)) {
+		if (strstr(line, name) && sscanf(line, " %llx-", &start) == 1)
+			break;
+		start = 0;
+	}
+	if (f)
+		fclose(f);
+	return start;
+}
+
+/* The width of a physical address, in bits. */
+static inline int physical_bits(void)
+{
+	char line[4096];
+	int bits = 0;
+	FILE *f = fopen("/proc/cpuinfo", "r");
+
+	while (f && !bits && fgets(line, sizeof(line), f))
+		sscanf(line, "address sizes : %d bits physical", &bits);
+	if (f)
+		fclose(f);
+	return bits;
+}
+
+static inline int64_t window_value(const char *name)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "/sys/class/misc/vmademo-phys0/%s", name);
+	return read_number(path);
+}
+
+static inline uint64_t window_base(void)
+{
+	unsigned long long base = 0;
+	FILE *f = fopen("/sys/class/misc/vmademo-phys0/base", "r");
+
+	if (f && fscanf(f, "%llx", &base) != 1)
+		base = 0;
+	if (f)
+		fclose(f);
+	return base;
+}
+
+static inline int parameter_is(const char *name, const char *value)
+{
+	char path[128], text[128] = "";
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/sys/module/vmademo/parameters/%s", name);
+	f = fopen(path, "r");
+	if (f && !fgets(text, sizeof(text), f))
+		text[0] = '\0';
+	if (f)
+		fclose(f);
+	text[strcspn(text, "\n")] = '\0';
+	return !strcmp(text, value);
+}
+
+/* Loads the module with these windows, if it is not so loaded; whether it is. */
+static inline int use_window(const char *phys, int lazy)
+{
+	const char *map = lazy ? "lazy" : "eager";
+	char parameters[256];
+
+	if (parameter_is("phys", phys) && parameter_is("phys_map", map))
+		return 1;
+	snprintf(parameters, sizeof(parameters), "phys=%s phys_map=%s", phys,
+		 map);
+	if (module_is_loaded() && unload_module())
+		return 0;
+	return load_module(parameters) == 0;
+}
+
+/*
+ * Whether this kernel makes entries of 2 MiB for bare page frames.  That came with
+ * Linux 6.12, together with this function.
+ */
+static inline int huge_entries(void)
+{
+	FILE *f = fopen("/proc/kallsyms", "r");
+	char line[256];
+	int can = 0;
+
+	while (f && !can && fgets(line, sizeof(line), f))
+		can = !!strstr(line, " follow_pfnmap_start\n");
+	if (f)
+		fclose(f);
+	return can;
+}
+
+#endif /* VMADEMO_WINDOWS_H */
