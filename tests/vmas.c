@@ -260,7 +260,10 @@ TEST_F(vmas, not_inherited)
 	EXPECT_EQ(0, status);
 	EXPECT_VMAS(2);
 
-	/* What exec left is gone when the pipe, closed by exec, says so */
+	/*
+	 * When the pipe says that it was closed by exec, what exec left is gone, or
+	 * will be as soon as whoever else looked at it in the kernel lets go.
+	 */
 	ASSERT_EQ(0, pipe2(ready, O_CLOEXEC));
 	pid = fork();
 	ASSERT_LE(0, pid);
@@ -270,6 +273,8 @@ TEST_F(vmas, not_inherited)
 	}
 	close(ready[1]);
 	ASSERT_EQ(0, read(ready[0], &byte, 1));
+	for (int i = 0; i < 1000 && fd_value(self->fd, "mappings") != 2; i++)
+		usleep(10000);
 	EXPECT_VMAS(2);
 	kill(pid, SIGKILL);
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
