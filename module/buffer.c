@@ -314,10 +314,12 @@ void vmademo_buffer_punch(struct vmademo_buffer *buf, loff_t start, loff_t end)
 	} else if (start >> PAGE_SHIFT == end >> PAGE_SHIFT) {
 		vmademo_zero_part(mapping, start, end);
 	} else {
+		loff_t tail = round_down(end, PAGE_SIZE);
+
 		vmademo_zero_part(mapping, start, round_up(start, PAGE_SIZE));
-		if (end < size)
-			vmademo_zero_part(mapping, round_down(end, PAGE_SIZE),
-					  end);
+		/* It has data up to the end, or up to the buffer's, if that is in it */
+		if (tail < size)
+			vmademo_zero_part(mapping, tail, end);
 	}
 	truncate_pagecache_range(buf->inode, start, end - 1);
 	filemap_invalidate_unlock(mapping);

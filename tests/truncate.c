@@ -178,6 +178,22 @@ TEST_F(file, punched_parts_are_dirty)
 	EXPECT_EQ(0, fd_value(self->fd, "discarded_folios"));
 }
 
+/* So is the last page, if it stays: up to the end of the file, or further. */
+TEST_F(file, punched_to_the_end)
+{
+	for (size_t beyond = 0; beyond < 3; beyond++) {
+		memset(self->map, 7, SIZE);
+		ASSERT_EQ(0, fsync(self->fd));
+		punch(_metadata, self, 0, 14 * PAGE, SIZE + beyond - 14 * PAGE);
+		EXPECT_EQ(15 * PAGE, fd_value(self->fd, "cached_bytes"));
+		EXPECT_EQ(1, fd_value(self->fd, "dirty_folios"))
+		TH_LOG("%zu bytes beyond", beyond);
+		EXPECT_EQ(7, touch(self->map + 14 * PAGE - 1));
+		for (size_t i = 14 * PAGE; i < SIZE; i++)
+			ASSERT_EQ(0, self->map[i]);
+	}
+}
+
 TEST_F(file, zero_range)
 {
 	memset(self->map, 7, 16 * PAGE);
