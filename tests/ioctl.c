@@ -67,6 +67,7 @@ TEST_F(ioctl, numbers)
 	EXPECT_EQ(0x4010be02, VMADEMO_IOC_RESIZE);
 	EXPECT_EQ(0x4020be03, VMADEMO_IOC_DISCARD);
 	EXPECT_EQ(0x8070be04, VMADEMO_IOC_INFO);
+	EXPECT_EQ(0xbe05, VMADEMO_IOC_REVOKE);
 }
 
 TEST_F(ioctl, create)
@@ -312,7 +313,9 @@ TEST_F(ioctl, bad_addresses_and_unknown_requests)
 		REFUSED(ENOTTY, self->node, requests[i] ^ 0xc0000000, argument);
 		REFUSED(ENOTTY, self->node, requests[i] + 0x10000, argument);
 	}
-	REFUSED(ENOTTY, self->node, _IO(0xBE, 0x05), argument);
+	/* A buffer cannot be revoked */
+	REFUSED(ENOTTY, self->node, VMADEMO_IOC_REVOKE, argument);
+	REFUSED(ENOTTY, self->file, VMADEMO_IOC_REVOKE, argument);
 	REFUSED(ENOTTY, self->node, 0x1234, argument);
 	/* A file makes no descriptors */
 	REFUSED(ENOTTY, self->file, VMADEMO_IOC_CREATE, argument);
