@@ -230,6 +230,76 @@ TEST_F(window, move_and_shrink)
 	munmap(q, 2 * PAGE);
 }
 
+/*
+ * All of it is moved, touched before: entries of 2 MiB go along where the new place
+ * suits them, and are made anew, smaller, where it does not.
+ */
+TEST_F(window, large_entries_move)
+{
+	RUN_IF_READY();
+
+	unsigned char *p = map(_metadata, self->fd, LEN, 0);
+	unsigned char *room = mmap(NULL, 3 * LEN, PROT_NONE,
+				   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	unsigned char *even = room + (-(uintptr_t)room & (2 * MIB - 1));
+	unsigned char *const places[] = { even, even + LEN + PAGE };
+	int64_t mappings = window_value("mappings");
+
+	ASSERT_NE(MAP_FAILED, room);
+	for (size_t at = 0; at < LEN; at += PAGE)
+		put_number(p + at, at + 1);
+	for (int i = 0; i < 2; i++) {
+		ASSERT_EQ(places[i],
+			  mremap(p, LEN, LEN, MREMAP_MAYMOVE | MREMAP_FIXED,
+				 places[i]));
+		EXPECT_EQ(SIGSEGV, touch_signal(p, 0));
+		EXPECT_EQ(mappings, window_value("mappings"));
+		p = places[i];
+		for (size_t at = 0; at < LEN; at += PAGE) {
+			ASSERT_EQ(at + 1, number_at(p + at));
+			put_number(p + at, at + 1);
+		}
+	}
+	munmap(room, 3 * LEN);
+	EXPECT_EQ(mappings - 1, window_value("mappings"));
+}
+
+/*
+ * What a private mapping has written to is copied in a child too; or else, before
+ * Linux 7, the kernel cannot tell any more what the first page was, and there is no
+ * child.  As on /dev/mem.
+ */
+TEST_F(window, private_copies_at_fork)
+{
+	RUN_IF_READY();
+
+	unsigned char *private;
+	int status;
+	pid_t pid;
+
+	if (self->lazy)
+		return;
+	private = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE,
+		       self->fd, 0);
+	ASSERT_NE(MAP_FAILED, private);
+	put(private, 9);
+	pid = fork();
+	if (pid == 0) {
+		put(private + 1, 1);
+		_exit(touch(private) != 9);
+	}
+	if (pid > 0) {
+		ASSERT_EQ(pid, waitpid(pid, &status, 0));
+		EXPECT_EQ(0, status);
+	} else {
+		EXPECT_EQ(ENOMEM, errno);
+	}
+	EXPECT_EQ(9, touch(private));
+	EXPECT_EQ(1, window_value("mappings"));
+	munmap(private, 2 * PAGE);
+	EXPECT_EQ(0, window_value("mappings"));
+}
+
 /* There are no pages to pin, to sync or to give advice on. */
 TEST_F(window, what_needs_pages_is_refused)
 {
