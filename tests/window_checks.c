@@ -3,6 +3,8 @@
  * Which part of a physical window may be mapped: mmap_mem's error codes in their
  * order, 10,000 random mappings, and the arithmetic where no machine could try it.
  */
+#include <sys/statvfs.h>
+
 #include "window_fixture.h"
 #include "../module/phys_check.h"
 
@@ -83,24 +85,41 @@ static int answer(uint64_t base, int bits, uint64_t pgoff, uint64_t pages,
 	return pgoff + pages > LEN / PAGE ? EPERM : 0;
 }
 
+/* Those that ask for no other answer; and one that does. */
+static const int more_flags[] = {
+	0,
+	MAP_POPULATE,
+	MAP_NORESERVE,
+	MAP_LOCKED,
+	MAP_NONBLOCK | MAP_POPULATE,
+	MAP_SYNC,
+};
+
 /* 10,000 random mappings: each is answered as a model of the checks says. */
 TEST_F(window, random_mappings)
 {
 	RUN_IF_READY();
 
-	const int ro = open(WINDOW, O_RDONLY), bits = physical_bits();
+	const int bits = physical_bits();
+	const int fds[] = { self->fd, self->fd, open(WINDOW, O_RDONLY),
+			    open(WINDOW, O_RDWR | O_SYNC) };
 	unsigned int seed = 11;
 	int seen[200] = { 0 };
+	struct statvfs dev;
 
-	ASSERT_GE(ro, 0);
+	ASSERT_EQ(0, statvfs(WINDOW, &dev));
 	for (int step = 0; step < 10000; step++) {
 		const bool private = rand_r(&seed) % 4 == 0;
-		const bool write = rand_r(&seed) % 2;
-		const bool read_only = rand_r(&seed) % 4 == 0;
+		/* All combinations, most often one to read */
+		const int prot = rand_r(&seed) % 8 |
+				 (rand_r(&seed) % 4 ? PROT_READ : PROT_NONE);
+		const int more = more_flags[rand_r(&seed) % 6];
+		const int which = rand_r(&seed) % 4;
 		uint64_t pages = rand_r(&seed) % 1030 + 1;
 		uint64_t pgoff = rand_r(&seed) % 1100;
 		uint64_t size = pages * PAGE;
-		int flags = private ? MAP_PRIVATE : MAP_SHARED, expected;
+		int flags = more | (private ? MAP_PRIVATE : MAP_SHARED_VALIDATE);
+		int expected;
 		unsigned char *p;
 
 		switch (rand_r(&seed) % 6) {
@@ -119,30 +138,41 @@ TEST_F(window, random_mappings)
 			pgoff &= 0xffffffff;
 		if (pgoff + size / PAGE > 1ULL << (IS_32_BIT ? 32 : 52))
 			expected = EOVERFLOW; /* mmap itself */
-		else if (read_only && write && !private)
+		else if (more & MAP_SYNC && !private)
+			expected = EOPNOTSUPP; /* likewise; a private one need not */
+		else if (which == 2 && prot & PROT_WRITE && !private)
 			expected = EACCES; /* likewise */
+		else if (prot & PROT_EXEC && dev.f_flag & ST_NOEXEC)
+			expected = EPERM; /* likewise */
 		else
 			expected = answer(self->base / PAGE, bits, pgoff,
 					  size / PAGE, private && self->lazy);
-		p = mmap64(NULL, size,
-			   PROT_READ | (write ? PROT_WRITE : PROT_NONE), flags,
-			   read_only ? ro : self->fd, pgoff * PAGE);
+		/* None of these windows is uncached; that is asked last */
+		if (!expected && which == 3)
+			expected = EINVAL;
+		p = mmap64(NULL, size, prot, flags, fds[which], pgoff * PAGE);
 		ASSERT_EQ(expected, p == MAP_FAILED ? errno : 0)
 		TH_LOG("step %d: %" PRIu64 " bytes at page %" PRIu64
-		       " private %d write %d read-only %d",
-		       step, size, pgoff, private, write, read_only);
+		       " prot %d flags %#x descriptor %d",
+		       step, size, pgoff, prot, flags, which);
 		if (expected < 200)
 			seen[expected]++;
 		if (p == MAP_FAILED)
 			continue;
-		/* It is that part of the window */
-		if (!private && write) {
-			uint64_t back = 0;
+		/* It is that part of the window, and a copy is not */
+		if (prot & PROT_WRITE) {
+			uint64_t back = 0, was = 0;
 
+			ASSERT_EQ(8, pread(self->fd, &was, 8,
+					   pgoff * PAGE + size - 8));
+			ASSERT_EQ(was, number_at(p + size - 8));
 			put_number(p + size - 8, step);
 			ASSERT_EQ(8, pread(self->fd, &back, 8,
 					   pgoff * PAGE + size - 8));
-			ASSERT_EQ(step, back);
+			ASSERT_EQ(private ? was : step, back);
+			ASSERT_EQ(step, number_at(p + size - 8));
+		} else if (!(prot & (PROT_READ | PROT_EXEC))) {
+			ASSERT_EQ(SIGSEGV, touch_signal(p, 0));
 		}
 		munmap(p, size);
 	}
@@ -151,8 +181,10 @@ TEST_F(window, random_mappings)
 	EXPECT_LT(0, seen[EINVAL]);
 	EXPECT_LT(0, seen[EPERM]);
 	EXPECT_LT(0, seen[EACCES]);
+	EXPECT_LT(0, seen[EOPNOTSUPP]);
 	EXPECT_EQ(0, window_value("mappings"));
-	close(ro);
+	close(fds[2]);
+	close(fds[3]);
 }
 
 /* ---- the arithmetic of the checks, where no machine could try it --------- */
