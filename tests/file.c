@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A buffer as a regular file: what a program may do to a file, and how long the
- * buffer lives.
+ * A buffer as a regular file: what a program may do to a file.  How long it lives is
+ * in `life`.
  */
 #include <sys/inotify.h>
 #include <sys/socket.h>
@@ -433,89 +433,6 @@ TEST(the_nodes_own_buffer)
 	/* What was written stays when the view is closed */
 	EXPECT_EQ(1, pread(node, &st, 1, PAGE));
 	close(node);
-}
-
-/* ---- as long as there is a way to a buffer, there is the module ---------- */
-
-/* Expects that the module cannot be unloaded, then ends what holds it. */
-#define HOLDS_THE_MODULE(end)                   \
-	do {                                    \
-		EXPECT_EQ(-1, unload_module()); \
-		EXPECT_EQ(EWOULDBLOCK, errno);  \
-		end;                            \
-	} while (0)
-
-TEST(the_module_stays)
-{
-	int fd = create_buffer(MIB), other, node;
-	char path[64];
-	void *p;
-
-	ASSERT_GE(fd, 0);
-	/* Held by a mapping alone */
-	p = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	ASSERT_NE(MAP_FAILED, p);
-	other = reopen(fd, O_PATH);
-	ASSERT_GE(other, 0);
-	HOLDS_THE_MODULE(close(fd));
-	put(p, 1);
-	/* By a path to it that was never opened */
-	HOLDS_THE_MODULE(munmap(p, PAGE));
-	HOLDS_THE_MODULE(close(other));
-
-	/* By the view of the node's buffer, and by a path to that */
-	node = open(NODE, O_RDWR);
-	ASSERT_GE(node, 0);
-	fd = open_file_view(node);
-	ASSERT_GE(fd, 0);
-	close(node);
-	other = reopen(fd, O_PATH);
-	ASSERT_GE(other, 0);
-	HOLDS_THE_MODULE(close(fd));
-	HOLDS_THE_MODULE(close(other));
-
-	/* Who only watches a buffer does not hold the module */
-	fd = create_buffer(MIB);
-	ASSERT_GE(fd, 0);
-	other = inotify_init();
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	if (other >= 0)
-		EXPECT_LE(0, inotify_add_watch(other, path, IN_MODIFY));
-	ASSERT_EQ(1, pwrite(fd, "x", 1, 0));
-	HOLDS_THE_MODULE(close(fd));
-
-	EXPECT_EQ(0, unload_module()) TH_LOG("%s", strerror(errno));
-	close(other);
-	if (getenv("VMADEMO_KO"))
-		ASSERT_EQ(0, load_module(""));
-}
-
-/* Unloading while the last descriptor is on its way: nothing is left behind. */
-TEST(unloading_meets_the_last_close)
-{
-	if (!getenv("VMADEMO_KO"))
-		SKIP(return, "VMADEMO_KO does not name the module");
-
-	for (int round = 0; round < 50; round++) {
-		int fd = create_buffer(MIB), status;
-		pid_t pid;
-
-		ASSERT_GE(fd, 0);
-		ASSERT_EQ(MIB / 4, pwrite(fd, malloc(MIB), MIB / 4, 0));
-		pid = fork();
-		ASSERT_LE(0, pid);
-		if (pid == 0) {
-			close(fd);
-			_exit(0);
-		}
-		close(fd);
-		while (unload_module())
-			if (errno != EWOULDBLOCK)
-				break;
-		EXPECT_FALSE(module_is_loaded());
-		ASSERT_EQ(pid, waitpid(pid, &status, 0));
-		ASSERT_EQ(0, load_module(""));
-	}
 }
 
 TEST_HARNESS_MAIN

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * How long things live: the module is held by open files and by mappings, lets
- * go after the last, and leaves nothing behind.  Loads and unloads the module;
+ * How long things live: the module is held by open files, by mappings and by
+ * paths, lets go after the last, and leaves nothing behind.  Loads and unloads the module;
  * VMADEMO_KO names it.
  */
+#include <sys/inotify.h>
 #include <sys/stat.h>
 
 #include "kselftest_harness.h"
@@ -228,6 +229,88 @@ TEST_F_TIMEOUT(life, load_and_unload_100_times, 900)
 	EXPECT_GT((int64_t)(32 * MIB), free_before - meminfo("MemFree"));
 	EXPECT_GT(inodes + 50, read_number("/proc/sys/fs/inode-nr"));
 	unloads(_metadata);
+}
+
+/* As long as there is a way to a buffer, there is the module. */
+TEST_F(life, as_long_as_there_is_a_way_to_a_buffer)
+{
+	RUN_IF_READY();
+
+	int fd = create_buffer(MIB), other, node;
+	char path[64];
+	void *p;
+
+	ASSERT_GE(fd, 0);
+	refused(_metadata);
+	/* By a mapping alone */
+	p = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	ASSERT_NE(MAP_FAILED, p);
+	close(fd);
+	put(p, 1);
+	refused(_metadata);
+	munmap(p, PAGE);
+	/* By a path to it that was never opened, alone */
+	fd = create_buffer(MIB);
+	ASSERT_GE(fd, 0);
+	other = reopen(fd, O_PATH);
+	ASSERT_GE(other, 0);
+	close(fd);
+	refused(_metadata);
+	close(other);
+
+	/* By the view of the node's buffer, and by a path to that */
+	node = open(NODE, O_RDWR);
+	ASSERT_GE(node, 0);
+	fd = open_file_view(node);
+	ASSERT_GE(fd, 0);
+	close(node);
+	other = reopen(fd, O_PATH);
+	ASSERT_GE(other, 0);
+	refused(_metadata);
+	close(fd);
+	refused(_metadata);
+	close(other);
+
+	/* Who only watches a buffer does not hold the module */
+	fd = create_buffer(MIB);
+	ASSERT_GE(fd, 0);
+	other = inotify_init();
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	if (other >= 0)
+		EXPECT_LE(0, inotify_add_watch(other, path, IN_MODIFY));
+	ASSERT_EQ(1, pwrite(fd, "x", 1, 0));
+	refused(_metadata);
+	close(fd);
+
+	EXPECT_EQ(0, unload_module()) TH_LOG("%s", strerror(errno));
+	close(other);
+}
+
+/* Unloading while the last descriptor is on its way: nothing is left behind. */
+TEST_F(life, unloading_meets_the_last_close)
+{
+	RUN_IF_READY();
+
+	for (int round = 0; round < 50; round++) {
+		int fd = create_buffer(MIB), status;
+		pid_t pid;
+
+		ASSERT_GE(fd, 0);
+		ASSERT_EQ(MIB / 4, pwrite(fd, malloc(MIB), MIB / 4, 0));
+		pid = fork();
+		ASSERT_LE(0, pid);
+		if (pid == 0) {
+			close(fd);
+			_exit(0);
+		}
+		close(fd);
+		while (unload_module())
+			if (errno != EWOULDBLOCK)
+				break;
+		EXPECT_FALSE(module_is_loaded());
+		ASSERT_EQ(pid, waitpid(pid, &status, 0));
+		ASSERT_EQ(0, load_module(""));
+	}
 }
 
 TEST_HARNESS_MAIN
