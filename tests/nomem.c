@@ -7,6 +7,7 @@
  */
 #include "kselftest_harness.h"
 #include "vmademo_test.h"
+#include "windows.h"
 
 #define FAIL_NTH "/proc/thread-self/fail-nth"
 #define NO_MORE	 1000 /* no operation here allocates that often */
@@ -194,6 +195,45 @@ TEST_F(nomem, mapping_the_window)
 	EXPECT_EQ(before, mappings_of(WINDOW));
 	munmap(room, 4 * MIB);
 	close(fd);
+}
+
+/*
+ * Of what is no RAM, x86 notes the memory type of each mapping.  Without memory for
+ * the note remap_pfn_range() fails, and that is EAGAIN, as from mmap_mem().
+ */
+TEST_F(nomem, remapping)
+{
+	RUN_IF_READY();
+
+	char parameters[64], *room, *p, *q;
+	int fd, again = 0;
+
+	if (!reserved_memory())
+		SKIP(return, "no memory is reserved by memmap=");
+	snprintf(parameters, sizeof(parameters), "phys=1M@0x%" PRIx64,
+		 reserved_memory());
+	ASSERT_EQ(0, unload_module());
+	ASSERT_EQ(0, load_module(parameters));
+	fd = open(WINDOW, O_RDWR);
+	ASSERT_GE(fd, 0);
+	room = mmap(NULL, 4 * MIB, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, room);
+	ASSERT_EQ(0, madvise(room, 4 * MIB, MADV_NOHUGEPAGE));
+	/* The page table is there, as above */
+	p = (char *)(((uintptr_t)room + 2 * MIB - 1) & ~(2 * MIB - 1));
+	put(p, 1);
+	put(p + 2 * MIB - PAGE, 1);
+	EACH_FAILURE(,
+		     (q = mmap(p + MIB / 2, MIB, PROT_READ | PROT_WRITE,
+			       MAP_SHARED | MAP_FIXED, fd, 0)) != MAP_FAILED,
+		     if (ok) munmap(q, MIB);
+		     else again += err == EAGAIN);
+	EXPECT_LT(0, again);
+	EXPECT_EQ(0, mappings_of(WINDOW));
+	munmap(room, 4 * MIB);
+	close(fd);
+	ASSERT_EQ(0, unload_module());
 }
 
 /*
