@@ -229,9 +229,7 @@ TEST_F(window, revocation_under_use)
 		ASSERT_LE(0, pid[i]);
 		if (pid[i])
 			continue;
-		if (write(started[1], "x", 1) != 1)
-			_exit(1);
-		for (;;) {
+		for (int round = 0;; round++) {
 			unsigned char *q = mmap(NULL, LEN, PROT_READ | PROT_WRITE,
 						MAP_SHARED, self->fd, 0);
 
@@ -243,6 +241,9 @@ TEST_F(window, revocation_under_use)
 			for (size_t at = 0; at < LEN; at += 7 * PAGE)
 				put(q + at, i);
 			munmap(q, LEN);
+			/* There is something to take away now */
+			if (round == 0 && write(started[1], "x", 1) != 1)
+				_exit(1);
 		}
 	}
 	for (int i = 0; i < 4; i++)
