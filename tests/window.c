@@ -123,8 +123,11 @@ TEST_F(window, fork_and_partial_munmap)
 
 	put(p + 5 * PAGE, 5);
 	put(p + LEN - 1, 9);
+	ASSERT_EQ(1, pwrite(self->fd, "7", 1, 7 * PAGE));
 	ASSERT_EQ(0, munmap(p, 3 * PAGE));
 	EXPECT_EQ(5, touch(p + 5 * PAGE));
+	/* Where the mapping begins now is not where the window begins */
+	EXPECT_EQ('7', touch(p + 7 * PAGE));
 	EXPECT_EQ(SIGSEGV, touch_signal(p, 0));
 	pid = fork();
 	ASSERT_LE(0, pid);
