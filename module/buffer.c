@@ -23,8 +23,10 @@
 #include <linux/pagemap.h>
 #include <linux/pseudo_fs.h>
 #include <linux/slab.h>
+#include <linux/vmademo.h>
 
 #include "compat.h"
+#include "store.h"
 #include "vmademo.h"
 
 #define VMADEMO_FS_MAGIC	0x564d4144	/* "VMAD" */
@@ -41,10 +43,17 @@ static void vmademo_evict_inode(struct inode *inode)
 {
 	struct vmademo_buffer *buf = inode->i_private;
 
+	/*
+	 * A file outlives the buffer, and gets what is still dirty, as it would
+	 * after close(2).  Every other store ends here.
+	 */
+	if (buf && buf->file && !buf->read_only)
+		filemap_write_and_wait(&inode->i_data);
 	truncate_inode_pages_final(&inode->i_data);
 	clear_inode(inode);
 	if (!buf)
 		return;		/* the filesystem's root, or a window's */
+	buf->store->close(buf);
 	free_percpu(buf->stats);
 	kfree(buf);
 }
@@ -81,8 +90,15 @@ static const struct dentry_operations vmademo_dentry_ops = {
 	.d_dname	= vmademo_d_dname,
 };
 
+/* The end of sync(2): what is dirty has been written to the stores. */
+static int vmademo_sync_fs(struct super_block *sb, int wait)
+{
+	return wait ? vmademo_store_file_sync() : 0;
+}
+
 static const struct super_operations vmademo_super_ops = {
 	.statfs		= simple_statfs,
+	.sync_fs	= vmademo_sync_fs,
 	.drop_inode	= vmademo_drop_inode,
 	.evict_inode	= vmademo_evict_inode,
 };
@@ -121,23 +137,27 @@ int vmademo_buffers_init(void)
 {
 	int err;
 
+	err = vmademo_store_file_init();
+	if (err)
+		return err;
 	vmademo_mnt = kern_mount(&vmademo_fs_type);
-	if (IS_ERR(vmademo_mnt))
-		return PTR_ERR(vmademo_mnt);
+	if (IS_ERR(vmademo_mnt)) {
+		err = PTR_ERR(vmademo_mnt);
+		goto exit_store;
+	}
 
 	err = super_setup_bdi_name(vmademo_mnt->mnt_sb, "vmademo");
-	if (err) {
-		kern_unmount(vmademo_mnt);
-		return err;
-	}
-	/*
-	 * No readahead: nothing is faster for being read before it is asked
-	 * for, and pages would be allocated that nobody touches.
-	 */
-	vmademo_mnt->mnt_sb->s_bdi->ra_pages = 0;
+	if (err)
+		goto unmount;
 	/* Newer kernels refuse to map a pseudo file to run; a memfd may be, so may this */
 	vmademo_mnt->mnt_sb->s_iflags &= ~SB_I_NOEXEC;
 	return 0;
+
+unmount:
+	kern_unmount(vmademo_mnt);
+exit_store:
+	vmademo_store_file_exit();
+	return err;
 }
 
 /**
@@ -156,6 +176,19 @@ void vmademo_buffers_exit(void)
 		msleep(20);
 	mntput(vmademo_mnt);
 	kern_unmount(vmademo_mnt);
+	vmademo_store_file_exit();
+}
+
+/**
+ * vmademo_is_buffer() - is this the inode of a buffer?
+ * @inode: any inode
+ *
+ * Context: Any.
+ * Return: true, if so.
+ */
+bool vmademo_is_buffer(const struct inode *inode)
+{
+	return inode->i_sb == vmademo_mnt->mnt_sb;
 }
 
 /**
@@ -175,23 +208,55 @@ struct inode *vmademo_inode_create(void)
 	return inode;
 }
 
+/* What the page cache of a buffer may do with its folios follows from the store. */
+static void set_mapping(struct vmademo_buffer *buf)
+{
+	struct address_space *mapping = buf->inode->i_mapping;
+
+	mapping->a_ops = &vmademo_aops;
+	/* drop_caches asks .release_folio, and truncation calls .invalidate_folio,
+	 * only where we say so
+	 */
+	mapping_set_release_always(mapping);
+	if (!buf->store->read) {
+		/* The page cache is the only copy: reclaim may not have it */
+		mapping_set_unevictable(mapping);
+	} else {
+		/* The store gets a folio as it was at one moment: no write meanwhile */
+		mapping_set_stable_writes(mapping);
+	}
+	if (buf->file)
+		vmademo_keep_reclaim_off(mapping);
+}
+
 /**
- * vmademo_buffer_create() - make a buffer that reads as zeroes
+ * vmademo_buffer_create() - make a buffer
  * @size: bytes, 0 to MAX_LFS_FILESIZE
+ * @store: what stands behind it
+ * @file: for the store file: what vmademo_store_file_open() returned, and @size is
+ *        what vmademo_store_file_size() said; otherwise NULL.  The buffer takes the
+ *        file over, and also if this fails
  *
- * No page is allocated until somebody touches it.
+ * It reads as zeroes, or as the file does.  No page is allocated until somebody
+ * touches it.
  *
  * Context: May sleep.
  * Return: the buffer, to be given back with vmademo_buffer_put(), or an ERR_PTR.
  */
-struct vmademo_buffer *vmademo_buffer_create(loff_t size)
+struct vmademo_buffer *
+vmademo_buffer_create(loff_t size, const struct vmademo_store_ops *store,
+		      struct file *file)
 {
 	struct vmademo_buffer *buf;
 	struct inode *inode;
+	loff_t has;
+	int err;
 
 	buf = kzalloc(sizeof(*buf), GFP_KERNEL_ACCOUNT);
 	if (!buf)
-		return ERR_PTR(-ENOMEM);
+		goto put_file;
+	buf->store = store;
+	xa_init(&buf->ram);
 	buf->stats = alloc_percpu_gfp(struct vmademo_stats, GFP_KERNEL_ACCOUNT);
 	if (!buf->stats)
 		goto free_buf;	/* too rare to test: taken from large chunks */
@@ -206,23 +271,32 @@ struct vmademo_buffer *vmademo_buffer_create(loff_t size)
 	vmademo_inode_created(inode);
 	i_size_write(inode, size);
 
-	inode->i_mapping->a_ops = &vmademo_aops;
-	/*
-	 * The page cache is the only copy.  Neither reclaim nor drop_caches
-	 * may take a clean folio away: the first is kept off by unevictable,
-	 * the second asks .release_folio, and only where we say so.
-	 */
-	mapping_set_unevictable(inode->i_mapping);
-	mapping_set_release_always(inode->i_mapping);
+	if (file)
+		vmademo_store_file_attach(buf, file);
+	set_mapping(buf);
+	if (buf->read_only)
+		inode->i_mode &= ~0222;
 
 	/* The flusher passes over an inode that is not hashed */
 	insert_inode_hash(inode);
+
+	has = file ? i_size_read(file->f_mapping->host) : size;
+	if (size > has) {
+		err = store->resize(buf, has, size);
+		if (err) {
+			vmademo_buffer_put(buf);
+			return ERR_PTR(err);
+		}
+	}
 	return buf;
 
 free_stats:
 	free_percpu(buf->stats);
 free_buf:
 	kfree(buf);
+put_file:
+	if (file)
+		fput(file);
 	return ERR_PTR(-ENOMEM);
 }
 
@@ -230,7 +304,7 @@ free_buf:
  * vmademo_buffer_put() - give a buffer back; the last one frees it
  * @buf: what vmademo_buffer_create() returned
  *
- * What was in it is gone, dirty or not.
+ * What was in it is gone, dirty or not, but for what is in a file.
  *
  * Context: May sleep.
  */
@@ -264,8 +338,11 @@ struct file *vmademo_buffer_alloc_file(struct vmademo_buffer *buf, int flags)
 
 	file = alloc_file_pseudo(buf->inode, vmademo_mnt, "vmademo",
 				 flags | O_LARGEFILE, &vmademo_file_fops);
-	if (!IS_ERR(file))
+	if (!IS_ERR(file)) {
+		/* What opening a path does */
 		file->f_mode |= FMODE_LSEEK | FMODE_PREAD | FMODE_PWRITE;
+		file_ra_state_init(&file->f_ra, file->f_mapping);
+	}
 	return file;
 }
 
@@ -278,17 +355,35 @@ struct file *vmademo_buffer_alloc_file(struct vmademo_buffer *buf, int flags)
  * included.  What is new reads as zeroes.
  *
  * Context: May sleep.  The caller holds i_rwsem for writing.
+ * Return: 0; -EINVAL if the size is fixed; or what the store says.  Then the size is
+ *         as it was, but what was dirty beyond the new end may be gone.
  */
-void vmademo_buffer_resize(struct vmademo_buffer *buf, loff_t size)
+int vmademo_buffer_resize(struct vmademo_buffer *buf, loff_t size)
 {
 	struct inode *inode = buf->inode;
+	loff_t from = i_size_read(inode);
+	int err = 0;
 
+	if (buf->fixed_size && size != from)
+		return -EINVAL;
 	/* No page may come between the change of the size and its consequences */
 	filemap_invalidate_lock(inode->i_mapping);
-	if (size > i_size_read(inode))
-		vmademo_zero_tail(inode);
-	truncate_setsize(inode, size);
+	if (size > from) {
+		err = buf->store->resize(buf, from, size);
+		if (!err) {
+			vmademo_zero_tail(inode);
+			truncate_setsize(inode, size);
+		}
+	} else {
+		/* First the folios, or one that is written back comes too late */
+		truncate_setsize(inode, size);
+		if (size < from)
+			err = buf->store->resize(buf, from, size);
+		if (err)
+			i_size_write(inode, from);
+	}
 	filemap_invalidate_unlock(inode->i_mapping);
+	return err;
 }
 
 /**
@@ -301,26 +396,45 @@ void vmademo_buffer_resize(struct vmademo_buffer *buf, loff_t size)
  * part is written to with zeroes.
  *
  * Context: May sleep.  The caller holds i_rwsem for writing.
+ * Return: 0, or what the store says.
  */
-void vmademo_buffer_punch(struct vmademo_buffer *buf, loff_t start, loff_t end)
+int vmademo_buffer_punch(struct vmademo_buffer *buf, loff_t start, loff_t end)
 {
 	struct address_space *mapping = buf->inode->i_mapping;
 	loff_t size = i_size_read(buf->inode);
+	int err;
+
+	/* Pages of which a part stays are needed; before anything is changed */
+	err = vmademo_read_in(mapping, start);
+	if (!err)
+		err = vmademo_read_in(mapping, end);
+	if (err)
+		return err;
 
 	filemap_invalidate_lock(mapping);
 	/* What is beyond the end is no data: nothing to write zeroes to */
 	if (start >= size) {
 		;
 	} else if (start >> PAGE_SHIFT == end >> PAGE_SHIFT) {
-		vmademo_zero_part(mapping, start, end);
+		err = vmademo_zero_part(mapping, start, end);
 	} else {
 		loff_t tail = round_down(end, PAGE_SIZE);
 
-		vmademo_zero_part(mapping, start, round_up(start, PAGE_SIZE));
+		err = vmademo_zero_part(mapping, start,
+					round_up(start, PAGE_SIZE));
 		/* It has data up to the end, or up to the buffer's, if that is in it */
-		if (tail < size)
-			vmademo_zero_part(mapping, tail, end);
+		if (!err && tail < size)
+			err = vmademo_zero_part(mapping, tail, end);
 	}
+	if (err)
+		goto unlock;
 	truncate_pagecache_range(buf->inode, start, end - 1);
+	/* Of the store, whole pages; parts were zeroed in the page cache */
+	start = round_up(start, PAGE_SIZE);
+	end = end < size ? round_down(end, PAGE_SIZE) : round_up(size, PAGE_SIZE);
+	if (start < end)
+		err = buf->store->discard(buf, start, end);
+unlock:
 	filemap_invalidate_unlock(mapping);
+	return err;
 }

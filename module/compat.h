@@ -12,7 +12,7 @@
  *   -----  ---------------------------------------------  ---------------------
  *   6.3    .setattr takes a mnt_idmap                     VMADEMO_IDMAP
  *   6.4    __filemap_get_folio(): NULL became ERR_PTR     vmademo_get_folio()
- *   6.5    generic_file_splice_read() went                vmademo_splice_read
+ *   6.5    generic_file_splice_read() went                vmademo_filemap_splice_read
  *   6.6    i_ctime, 6.7 i_atime and i_mtime: only by      vmademo_inode_created()
  *          functions
  *   6.3    vm_flags of a VMA only by functions            vmademo_vm_flags_set()
@@ -25,6 +25,8 @@
  *   6.17   ... whose number is no pfn_t any more          vmademo_insert_huge_pfn()
  *   6.17   ... and a kiocb instead of the file            VMADEMO_WRITE_BEGIN...
  *   6.19   filemap_alloc_folio() takes a mempolicy        vmademo_alloc_folio()
+ *   7.0    a mapping may say that reclaim must not       vmademo_keep_reclaim_off()
+ *          wait for its write-back
  *   7.2    .mmap_prepare has its lasting form             VMADEMO_HAS_MMAP_PREPARE
  *
  * 6.1, 6.12, 7.2 and 7.3 are what is tested.  For the versions between them, the
@@ -113,10 +115,21 @@ static inline void vmademo_inode_modified(struct inode *inode)
 }
 
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)
-#define vmademo_splice_read	filemap_splice_read
+#define vmademo_filemap_splice_read	filemap_splice_read
 #else
-#define vmademo_splice_read	generic_file_splice_read
+#define vmademo_filemap_splice_read	generic_file_splice_read
 #endif
+
+/*
+ * Writing a folio of this mapping back may itself need memory.  Reclaim, when it is
+ * called for memory under a lock that the writing needs, must not wait for it.
+ */
+static inline void vmademo_keep_reclaim_off(struct address_space *mapping)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 0, 0)
+	mapping_set_writeback_may_deadlock_on_reclaim(mapping);
+#endif
+}
 
 static inline void vmademo_vm_flags_set(struct vm_area_struct *vma,
 					unsigned long flags)

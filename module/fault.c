@@ -5,7 +5,8 @@
  *
  * The life of a page, as a program makes it happen in a shared mapping:
  *
- *   read, not cached       .map_pages declines, .fault makes a zeroed folio
+ *   read, not cached       .map_pages declines, .fault makes a zeroed folio, or
+ *                          has it read in from the store
  *   read, cached           .map_pages maps up to 16 pages around; no .fault
  *   write, not mapped      .fault, then .page_mkwrite: the folio is dirty
  *   write, mapped to read  .page_mkwrite only
@@ -24,6 +25,7 @@
 #include <linux/pagemap.h>
 
 #include "compat.h"
+#include "store.h"
 #include "vmademo.h"
 
 static enum vmademo_stat fault_kind(const struct vm_fault *vmf)
@@ -43,7 +45,9 @@ static vm_fault_t vmademo_fault(struct vm_fault *vmf)
 	vm_fault_t ret;
 
 	vmademo_count(buf, fault_kind(vmf));
-	if (vmademo_populate(mapping, vmf->pgoff, vmf->gfp_mask))
+	/* From a store, filemap_fault() reads it in, by .readahead or .read_folio */
+	if (!buf->store->read &&
+	    vmademo_populate(mapping, vmf->pgoff, vmf->gfp_mask))
 		return VM_FAULT_OOM;
 
 	ret = filemap_fault(vmf);

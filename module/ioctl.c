@@ -6,12 +6,14 @@
  * Locks: the buffer's i_rwsem around what changes its size or content.
  */
 #include <linux/cred.h>
+#include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/pagemap.h>
 #include <linux/uaccess.h>
 #include <linux/vmademo.h>
 
 #include "compat.h"
+#include "store.h"
 #include "vmademo.h"
 
 /* Whether all of an array of reserved fields is 0. */
@@ -22,18 +24,54 @@ static struct vmademo_buffer *buffer_of(const struct file *file)
 	return vmademo_buffer_of(file->f_mapping);
 }
 
+/* An open file of our own on what a descriptor of the caller shows, as a store. */
+static struct file *open_store(int fd)
+{
+	struct file *given = fget(fd), *file;
+
+	if (!given)
+		return ERR_PTR(-EBADF);
+	if (given->f_mode & FMODE_READ)
+		file = vmademo_store_file_open(&given->f_path,
+					       !(given->f_mode & FMODE_WRITE));
+	else
+		file = ERR_PTR(-EBADF);
+	fput(given);
+	return file;
+}
+
 static long ioctl_create(void __user *arg)
 {
+	static const struct vmademo_store_ops *const stores[] = {
+		[VMADEMO_STORE_NONE] = &vmademo_store_none,
+		[VMADEMO_STORE_RAM] = &vmademo_store_ram,
+		[VMADEMO_STORE_FILE] = &vmademo_store_file,
+	};
 	struct vmademo_create c;
 	struct vmademo_buffer *buf;
+	struct file *file = NULL;
+	loff_t size;
+	int err;
 
 	if (copy_from_user(&c, arg, sizeof(c)))
 		return -EFAULT;
-	if (c.flags & ~VMADEMO_FD_CLOEXEC || c.store != VMADEMO_STORE_NONE ||
-	    !RESERVED_OK(c.reserved) || c.size > MAX_LFS_FILESIZE)
+	if (c.flags & ~VMADEMO_FD_CLOEXEC || c.store >= ARRAY_SIZE(stores) ||
+	    c.reserved0 || !RESERVED_OK(c.reserved) || c.size > MAX_LFS_FILESIZE ||
+	    (c.store != VMADEMO_STORE_FILE && c.store_fd))
 		return -EINVAL;
 
-	buf = vmademo_buffer_create(c.size);
+	size = c.size;
+	if (c.store == VMADEMO_STORE_FILE) {
+		file = open_store(c.store_fd);
+		if (IS_ERR(file))
+			return PTR_ERR(file);
+		err = vmademo_store_file_size(file, &size);
+		if (err) {
+			fput(file);
+			return err;
+		}
+	}
+	buf = vmademo_buffer_create(size, stores[c.store], file);
 	if (IS_ERR(buf))
 		return PTR_ERR(buf);
 	/* Nobody can find it by a name: gone when it is closed, as a memfd */
@@ -41,8 +79,8 @@ static long ioctl_create(void __user *arg)
 	/* Who made it may open it again, by /proc/self/fd */
 	buf->inode->i_uid = current_fsuid();
 	buf->inode->i_gid = current_fsgid();
-	return vmademo_file_open(buf, O_RDWR | (c.flags & VMADEMO_FD_CLOEXEC ?
-						O_CLOEXEC : 0));
+	return vmademo_file_open(buf, (buf->read_only ? O_RDONLY : O_RDWR) |
+				 (c.flags & VMADEMO_FD_CLOEXEC ? O_CLOEXEC : 0));
 }
 
 static long ioctl_open_file(struct file *file, void __user *arg)
@@ -89,7 +127,7 @@ static long ioctl_resize(struct file *file, void __user *arg)
 	if (!err)
 		err = modified(file);
 	if (!err)
-		vmademo_buffer_resize(buffer_of(file), r.size);
+		err = vmademo_buffer_resize(buffer_of(file), r.size);
 	inode_unlock(inode);
 	return err;
 }
@@ -115,8 +153,8 @@ static long ioctl_discard(struct file *file, void __user *arg)
 	else
 		err = modified(file);
 	if (!err)
-		vmademo_buffer_punch(buffer_of(file), d.offset,
-				     d.offset + d.length);
+		err = vmademo_buffer_punch(buffer_of(file), d.offset,
+					   d.offset + d.length);
 	inode_unlock(inode);
 	return err;
 }
@@ -130,10 +168,34 @@ static long ioctl_info(struct file *file, void __user *arg)
 		.dirty_bytes	= vmademo_dirty_bytes(buf),
 		.mappings	= atomic_long_read(&buf->mappings),
 		.ino		= buf->inode->i_ino,
-		.store		= VMADEMO_STORE_NONE,
+		.store		= buf->store->kind,
+		.flags		= buf->read_only ? VMADEMO_INFO_READ_ONLY : 0,
 	};
 
 	return copy_to_user(arg, &info, sizeof(info)) ? -EFAULT : 0;
+}
+
+static long ioctl_crash(struct file *file, void __user *arg)
+{
+	struct vmademo_crash c;
+	int err;
+
+	if (copy_from_user(&c, arg, sizeof(c)))
+		return -EFAULT;
+	if (c.flags || c.reserved0 || !RESERVED_OK(c.reserved) ||
+	    c.written_permille > 1000 || c.lost_folios || c.lost_bytes ||
+	    c.written_folios || c.torn_folios)
+		return -EINVAL;
+	if (!(file->f_mode & FMODE_WRITE))
+		return -EBADF;
+
+	/* Afterwards it would be too late to find that there is no place for the answer */
+	if (copy_to_user(arg, &c, sizeof(c)))
+		return -EFAULT;
+	err = vmademo_crash(buffer_of(file), &c);
+	if (err)
+		return err;
+	return copy_to_user(arg, &c, sizeof(c)) ? -EFAULT : 0;
 }
 
 /**
@@ -156,6 +218,8 @@ long vmademo_file_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return ioctl_discard(file, p);
 	case VMADEMO_IOC_INFO:
 		return ioctl_info(file, p);
+	case VMADEMO_IOC_CRASH:
+		return ioctl_crash(file, p);
 	default:
 		return -ENOTTY;
 	}

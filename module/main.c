@@ -9,12 +9,15 @@
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/err.h>
+#include <linux/file.h>
 #include <linux/kernel.h>
 #include <linux/module.h>
 #include <linux/moduleparam.h>
 #include <linux/pagemap.h>
 #include <linux/rcupdate.h>
 
+#include "store.h"
 #include "vmademo.h"
 
 /*
@@ -24,9 +27,14 @@
  */
 bool vmademo_ready __read_mostly;
 
-static char *size = "64M";
+static char default_size[] = "64M";
+static char *size = default_size;
 module_param(size, charp, 0444);
-MODULE_PARM_DESC(size, "size of the buffer in bytes, with K, M or G (default 64M)");
+MODULE_PARM_DESC(size, "size of the buffer in bytes, with K, M or G (default 64M, or that of the file in store=)");
+
+static char *store = "none";
+module_param(store, charp, 0444);
+MODULE_PARM_DESC(store, "what stands behind the buffer: none, ram, or the path of a file or block device (default none)");
 
 static bool legacy_mmap;
 module_param(legacy_mmap, bool, 0444);
@@ -68,8 +76,48 @@ static int parse_size(loff_t *result)
 	return 0;
 }
 
+/* After vmademo_buffers_init().  Sets the file, or NULL, and may change the size. */
+static const struct vmademo_store_ops *__init parse_store(struct file **file,
+							  loff_t *bytes)
+{
+	long err;
+
+	*file = NULL;
+	if (!strcmp(store, "none"))
+		return &vmademo_store_none;
+	if (!strcmp(store, "ram"))
+		return &vmademo_store_ram;
+	if (store[0] != '/') {
+		pr_err("store=%s: must be none, ram, or a path that begins with /\n",
+		       store);
+		return ERR_PTR(-EINVAL);
+	}
+	*file = vmademo_store_file_open_name(store);
+	if (IS_ERR(*file)) {
+		err = PTR_ERR(*file);
+		pr_err("store=%s: %s: error %ld\n", store,
+		       err == -EINVAL ? "not a file or block device that can be a store" :
+					"cannot be opened", err);
+		return ERR_PTR(err);
+	}
+	if (size == default_size)
+		*bytes = 0;
+	err = vmademo_store_file_size(*file, bytes);
+	if (err)
+		pr_err("store=%s: has less than size=%s, and cannot grow\n", store,
+		       size);
+	else if (!*bytes)
+		pr_err("store=%s: is empty: say size=\n", store);
+	if (!err && *bytes)
+		return &vmademo_store_file;
+	fput(*file);
+	return ERR_PTR(-EINVAL);
+}
+
 static int __init vmademo_init(void)
 {
+	const struct vmademo_store_ops *ops;
+	struct file *file;
 	loff_t bytes;
 	int err;
 
@@ -86,7 +134,13 @@ static int __init vmademo_init(void)
 	if (err)
 		goto exit_buffers;
 	vmademo_file_init(legacy_mmap);
-	err = vmademo_node_register(bytes, legacy_mmap);
+	/* Says itself what was wrong */
+	ops = parse_store(&file, &bytes);
+	if (IS_ERR(ops)) {
+		err = PTR_ERR(ops);
+		goto free_windows;
+	}
+	err = vmademo_node_register(bytes, ops, file, legacy_mmap);
 	if (err) {
 		pr_err("/dev/vmademo: not made: error %d\n", err);
 		goto free_windows;
@@ -95,7 +149,7 @@ static int __init vmademo_init(void)
 	if (err)
 		goto unregister_node;
 	WRITE_ONCE(vmademo_ready, true);
-	pr_info("/dev/vmademo: %lld bytes, store none\n", (long long)bytes);
+	pr_info("/dev/vmademo: %lld bytes, store %s\n", (long long)bytes, store);
 	return 0;
 
 unregister_node:

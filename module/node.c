@@ -9,13 +9,12 @@
  * fstat's size is 0, ftruncate and fallocate fail.  For those there is the
  * regular-file view, file.c.
  *
- * Locks: write(2) takes the buffer's i_rwsem, then folio locks.
+ * Locks: none of its own; see file.c for write(2).
  */
 #include <linux/mm.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 #include <linux/pagemap.h>
-#include <linux/uio.h>
 
 #include "compat.h"
 #include "vmademo.h"
@@ -33,6 +32,8 @@ static int vmademo_open(struct inode *inode, struct file *file)
 
 	if (!READ_ONCE(vmademo_ready))
 		return -ENXIO;
+	if (file->f_mode & FMODE_WRITE && node->buf->read_only)
+		return -EROFS;
 	file->f_mapping = node->buf->inode->i_mapping;
 	/* Only errors from now on are this file's to report */
 	file->f_wb_err = filemap_sample_wb_err(file->f_mapping);
@@ -46,40 +47,13 @@ static loff_t vmademo_llseek(struct file *file, loff_t offset, int whence)
 				 i_size_read(buffer_inode(file)));
 }
 
-static ssize_t vmademo_write_iter(struct kiocb *iocb, struct iov_iter *from)
-{
-	struct inode *inode = buffer_inode(iocb->ki_filp);
-	loff_t size;
-	ssize_t ret;
-
-	inode_lock(inode);
-	ret = generic_write_checks(iocb, from);
-	if (ret <= 0)
-		goto unlock;
-	/* As on a disk, what fits is written, and at the end nothing does */
-	size = i_size_read(inode);
-	if (iocb->ki_pos >= size) {
-		ret = -ENOSPC;
-		goto unlock;
-	}
-	iov_iter_truncate(from, size - iocb->ki_pos);
-	ret = __generic_file_write_iter(iocb, from);
-	if (ret > 0)
-		vmademo_inode_modified(inode);	/* seen by the view's fstat */
-unlock:
-	inode_unlock(inode);
-	if (ret > 0)
-		ret = generic_write_sync(iocb, ret);	/* O_SYNC, O_DSYNC */
-	return ret;
-}
-
 /* Not const, because which .mmap it has is chosen when the module is loaded */
 static struct file_operations vmademo_fops __ro_after_init = {
 	.owner		= THIS_MODULE,
 	.open		= vmademo_open,
 	.llseek		= vmademo_llseek,
-	.read_iter	= generic_file_read_iter,
-	.write_iter	= vmademo_write_iter,
+	.read_iter	= vmademo_read_iter,
+	.write_iter	= vmademo_write_within,
 	.splice_read	= vmademo_splice_read,
 	.splice_write	= iter_file_splice_write,
 	.fsync		= vmademo_fsync,
@@ -103,20 +77,24 @@ static struct vmademo_node vmademo_node = {
 
 /**
  * vmademo_node_register() - make /dev/vmademo and the buffer behind it
- * @size: of the buffer in bytes, a multiple of the page size
+ * @size: of the buffer in bytes
+ * @store: what stands behind it
+ * @file: for the store file, as for vmademo_buffer_create(), which takes it over
  * @legacy_mmap: .mmap, even if the kernel has .mmap_prepare
  *
  * Context: May sleep.
  * Return: 0, or a negative errno.
  */
-int __init vmademo_node_register(loff_t size, bool legacy_mmap)
+int __init vmademo_node_register(loff_t size,
+				 const struct vmademo_store_ops *store,
+				 struct file *file, bool legacy_mmap)
 {
 	int err;
 
 	if (!legacy_mmap)
 		vmademo_use_mmap_prepare(&vmademo_fops, vmademo_mmap_prepare);
 
-	vmademo_node.buf = vmademo_buffer_create(size);
+	vmademo_node.buf = vmademo_buffer_create(size, store, file);
 	if (IS_ERR(vmademo_node.buf))
 		return PTR_ERR(vmademo_node.buf);
 	err = misc_register(&vmademo_node.misc);

@@ -8,7 +8,7 @@
  * What is dirty or cached now is not counted but looked up in the page cache,
  * so that the counters can be checked against it:
  *
- *   dirtied = written + discarded + dirty,  in folios and in bytes, at rest.
+ *   dirtied = written + discarded + lost + dirty,  in folios and in bytes, at rest.
  *
  * Locks: none of its own; the page cache is walked under RCU.
  */
@@ -18,6 +18,7 @@
 #include <linux/sysfs.h>
 
 #include "compat.h"
+#include "store.h"
 #include "vmademo.h"
 
 static struct vmademo_buffer *buffer_of_device(struct device *dev)
@@ -28,7 +29,15 @@ static struct vmademo_buffer *buffer_of_device(struct device *dev)
 	return container_of(misc, struct vmademo_node, misc)->buf;
 }
 
-static u64 stat_sum(const struct vmademo_buffer *buf, enum vmademo_stat stat)
+/**
+ * vmademo_stat_sum() - one counter of a buffer, of all processors
+ * @buf: the buffer
+ * @stat: which
+ *
+ * Context: Any.
+ * Return: the sum; folios, bytes or events, as the counter says.
+ */
+u64 vmademo_stat_sum(const struct vmademo_buffer *buf, enum vmademo_stat stat)
 {
 	u64 sum = 0;
 	int cpu;
@@ -54,8 +63,19 @@ static struct device_attribute stat_attrs[VMADEMO_NR_STATS] = {
 	[VMADEMO_DIRTIED_BYTES]		= STAT_ATTR(dirtied_bytes),
 	[VMADEMO_WRITTEN_FOLIOS]	= STAT_ATTR(written_folios),
 	[VMADEMO_WRITTEN_BYTES]		= STAT_ATTR(written_bytes),
+	[VMADEMO_LOST_FOLIOS]		= STAT_ATTR(lost_folios),
+	[VMADEMO_LOST_BYTES]		= STAT_ATTR(lost_bytes),
 	[VMADEMO_DISCARDED_FOLIOS]	= STAT_ATTR(discarded_folios),
 	[VMADEMO_DISCARDED_BYTES]	= STAT_ATTR(discarded_bytes),
+	[VMADEMO_READ_IN_FOLIOS]	= STAT_ATTR(read_in_folios),
+	[VMADEMO_READ_IN_BYTES]		= STAT_ATTR(read_in_bytes),
+	[VMADEMO_EVICTED_FOLIOS]	= STAT_ATTR(evicted_folios),
+	[VMADEMO_EVICTED_BYTES]		= STAT_ATTR(evicted_bytes),
+	[VMADEMO_READ_ERRORS]		= STAT_ATTR(read_errors),
+	[VMADEMO_WRITE_ERRORS]		= STAT_ATTR(write_errors),
+	[VMADEMO_FLUSHES]		= STAT_ATTR(flushes),
+	[VMADEMO_DATA_FLUSHES]		= STAT_ATTR(data_flushes),
+	[VMADEMO_CRASHES]		= STAT_ATTR(crashes),
 	[VMADEMO_SIGBUS]		= STAT_ATTR(sigbus),
 };
 
@@ -63,7 +83,8 @@ static ssize_t stat_show(struct device *dev, struct device_attribute *attr,
 			 char *page)
 {
 	return sysfs_emit(page, "%llu\n",
-			  stat_sum(buffer_of_device(dev), attr - stat_attrs));
+			  vmademo_stat_sum(buffer_of_device(dev),
+					   attr - stat_attrs));
 }
 
 /* Walks the folios that the page cache holds as dirty at this moment. */
@@ -163,9 +184,27 @@ static DEVICE_ATTR_RO(size);
 static ssize_t store_show(struct device *dev, struct device_attribute *attr,
 			  char *page)
 {
-	return sysfs_emit(page, "none\n");
+	return sysfs_emit(page, "%s\n", buffer_of_device(dev)->store->name);
 }
 static DEVICE_ATTR_RO(store);
+
+static ssize_t last_crash_lost_folios_show(struct device *dev,
+					   struct device_attribute *attr,
+					   char *page)
+{
+	return sysfs_emit(page, "%llu\n",
+			  READ_ONCE(buffer_of_device(dev)->last_crash_lost_folios));
+}
+static DEVICE_ATTR_RO(last_crash_lost_folios);
+
+static ssize_t last_crash_lost_bytes_show(struct device *dev,
+					  struct device_attribute *attr,
+					  char *page)
+{
+	return sysfs_emit(page, "%llu\n",
+			  READ_ONCE(buffer_of_device(dev)->last_crash_lost_bytes));
+}
+static DEVICE_ATTR_RO(last_crash_lost_bytes);
 
 static struct attribute *vmademo_stats_attrs[] = {
 	&dev_attr_size.attr,
@@ -181,9 +220,22 @@ static struct attribute *vmademo_stats_attrs[] = {
 	&stat_attrs[VMADEMO_DIRTIED_BYTES].attr,
 	&stat_attrs[VMADEMO_WRITTEN_FOLIOS].attr,
 	&stat_attrs[VMADEMO_WRITTEN_BYTES].attr,
+	&stat_attrs[VMADEMO_LOST_FOLIOS].attr,
+	&stat_attrs[VMADEMO_LOST_BYTES].attr,
 	&stat_attrs[VMADEMO_DISCARDED_FOLIOS].attr,
 	&stat_attrs[VMADEMO_DISCARDED_BYTES].attr,
+	&stat_attrs[VMADEMO_READ_IN_FOLIOS].attr,
+	&stat_attrs[VMADEMO_READ_IN_BYTES].attr,
+	&stat_attrs[VMADEMO_EVICTED_FOLIOS].attr,
+	&stat_attrs[VMADEMO_EVICTED_BYTES].attr,
+	&stat_attrs[VMADEMO_READ_ERRORS].attr,
+	&stat_attrs[VMADEMO_WRITE_ERRORS].attr,
+	&stat_attrs[VMADEMO_FLUSHES].attr,
+	&stat_attrs[VMADEMO_DATA_FLUSHES].attr,
+	&stat_attrs[VMADEMO_CRASHES].attr,
 	&stat_attrs[VMADEMO_SIGBUS].attr,
+	&dev_attr_last_crash_lost_folios.attr,
+	&dev_attr_last_crash_lost_bytes.attr,
 	&dev_attr_dirty_folios.attr,
 	&dev_attr_dirty_bytes.attr,
 	&dev_attr_cached_bytes.attr,
@@ -214,11 +266,15 @@ void vmademo_show_fdinfo(struct seq_file *m, struct file *file)
 	int i;
 
 	seq_printf(m, "size:\t%lld\n", i_size_read(buf->inode));
-	seq_puts(m, "store:\tnone\n");
+	seq_printf(m, "store:\t%s\n", buf->store->name);
 	seq_printf(m, "mappings:\t%ld\n", atomic_long_read(&buf->mappings));
 	for (i = 0; i < VMADEMO_NR_STATS; i++)
 		seq_printf(m, "%s:\t%llu\n", stat_attrs[i].attr.name,
-			   stat_sum(buf, i));
+			   vmademo_stat_sum(buf, i));
+	seq_printf(m, "last_crash_lost_folios:\t%llu\n",
+		   READ_ONCE(buf->last_crash_lost_folios));
+	seq_printf(m, "last_crash_lost_bytes:\t%llu\n",
+		   READ_ONCE(buf->last_crash_lost_bytes));
 	count_dirty(buf, &folios, &bytes);
 	seq_printf(m, "dirty_folios:\t%llu\n", folios);
 	seq_printf(m, "dirty_bytes:\t%llu\n", bytes);

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What it costs to map 64 MiB of physical memory, in instructions: by /dev/mem, by
- * an eager window, by a lazy one.  Needs a machine whose clock counts instructions,
+ * What it costs, in instructions: to map 64 MiB of physical memory, by /dev/mem, by
+ * an eager window, by a lazy one; and to touch a page of a buffer, beside tmpfs.  Needs a machine whose clock counts instructions,
  * one a nanosecond (scripts/vm -c), and then VMADEMO_COUNTED is set.
  */
 #include <time.h>
 
 #include "kselftest_harness.h"
 #include "vmademo_test.h"
+#include "stores.h"
 #include "windows.h"
 
 #define LEN (64 * MIB)
@@ -55,6 +56,96 @@ static void print(const char *name, struct cost c)
 	       c.map, c.touch, c.unmap);
 }
 
+static bool counted(void)
+{
+	const char *set = getenv("VMADEMO_COUNTED");
+
+	if (!set || !*set)
+		return false;
+	/* What the kernel does after booting is over; here, idling costs nothing */
+	sleep(30);
+	return true;
+}
+
+#define NOT_COUNTED "the clock of this machine does not count instructions"
+
+/* Of one page of 16 MiB: the first touch, a write after that, a touch when cached. */
+struct fault_cost {
+	int64_t fresh, first_write, cached;
+};
+
+static struct fault_cost measure_faults(int fd)
+{
+	const size_t len = 16 * MIB, pages = len / PAGE;
+	struct fault_cost cost = { 0 };
+	int64_t start;
+	unsigned char *p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED,
+				fd, 0);
+
+	if (p == MAP_FAILED)
+		return cost;
+	/* One fault for each page: nothing is mapped around it */
+	madvise(p, len, MADV_RANDOM);
+	start = instructions();
+	for (size_t at = 0; at < len; at += PAGE)
+		touch(p + at);
+	cost.fresh = (instructions() - start) / pages;
+	start = instructions();
+	for (size_t at = 0; at < len; at += PAGE)
+		put(p + at, 1);
+	cost.first_write = (instructions() - start) / pages;
+	munmap(p, len);
+
+	p = mmap(NULL, len, PROT_READ, MAP_SHARED, fd, 0);
+	if (p == MAP_FAILED)
+		return cost;
+	start = instructions();
+	for (size_t at = 0; at < len; at += PAGE)
+		touch(p + at);
+	cost.cached = (instructions() - start) / pages;
+	munmap(p, len);
+	return cost;
+}
+
+static void print_faults(const char *name, struct fault_cost c)
+{
+	printf("# %-22s %10" PRId64 " %10" PRId64 " %10" PRId64 "\n", name,
+	       c.fresh, c.first_write, c.cached);
+}
+
+TEST(of_a_page)
+{
+	struct fault_cost none, ram, tmpfs;
+	int fd;
+
+	if (!counted())
+		SKIP(return, NOT_COUNTED);
+
+	fd = syscall(SYS_memfd_create, "tmpfs", 0);
+	ASSERT_GE(fd, 0);
+	ASSERT_EQ(0, ftruncate(fd, 16 * MIB));
+	tmpfs = measure_faults(fd);
+	close(fd);
+	fd = open(NODE, O_RDWR);
+	ASSERT_GE(fd, 0);
+	none = measure_faults(fd);
+	close(fd);
+	fd = create_with(VMADEMO_STORE_RAM, 16 * MIB, 0);
+	ASSERT_GE(fd, 0);
+	ram = measure_faults(fd);
+	close(fd);
+
+	printf("# instructions a page         fresh first write     cached\n");
+	print_faults("tmpfs", tmpfs);
+	print_faults("store none", none);
+	print_faults("store ram", ram);
+	fflush(stdout);
+
+	/* tmpfs has no first write to be told of, and nothing to account */
+	EXPECT_GE(tmpfs.fresh * 125 / 100, none.fresh);
+	EXPECT_GE(tmpfs.cached * 110 / 100 + 10, none.cached);
+}
+
 TEST(of_mapping_64_mib)
 {
 	const uint64_t bar = ivshmem_bar();
@@ -62,12 +153,9 @@ TEST(of_mapping_64_mib)
 	char phys[64];
 	int fd;
 
-	if (!getenv("VMADEMO_COUNTED") || !*getenv("VMADEMO_COUNTED"))
-		SKIP(return,
-			   "the clock of this machine does not count instructions");
+	if (!counted())
+		SKIP(return, NOT_COUNTED);
 	ASSERT_NE(0, bar);
-	/* What the kernel does after booting is over; here, idling costs nothing */
-	sleep(30);
 
 	/* While the module has not claimed the range, or /dev/mem would refuse */
 	ASSERT_EQ(0, unload_module());

@@ -106,7 +106,9 @@ TEST_F(ioctl, create)
 	for (int bit = 1; bit < 32; bit++)
 		BAD(flags, 1U << bit);
 	BAD(store, 99);
-	for (int i = 0; i < 6; i++) {
+	BAD(store_fd, self->node);
+	BAD(reserved0, 1);
+	for (int i = 0; i < 5; i++) {
 		BAD(reserved[i], 1);
 		BAD(reserved[i], 1ULL << 63);
 	}

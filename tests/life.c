@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 
 #include "kselftest_harness.h"
-#include "vmademo_test.h"
+#include "stores.h"
 
 FIXTURE(life)
 {
@@ -185,6 +185,7 @@ TEST_F(life, unload_with_dirty_pages)
 
 static void use_once(struct __test_metadata *_metadata)
 {
+	static char mib[MIB];
 	unsigned char *p;
 	int fd = open(NODE, O_RDWR);
 
@@ -203,11 +204,19 @@ static void use_once(struct __test_metadata *_metadata)
 	put(p, 1);
 	munmap(p, 2 * MIB);
 	close(fd);
+	/* A store holds pages of its own */
+	memset(mib, 2, MIB);
+	fd = create_with(VMADEMO_STORE_RAM, MIB, 0);
+	ASSERT_GE(fd, 0);
+	ASSERT_EQ(MIB, write(fd, mib, MIB));
+	ASSERT_EQ(0, fsync(fd));
+	close(fd);
 }
 
 /*
- * 100 times 1 MiB of buffer and 2 MiB of window would be 300 MiB, if they were
- * kept; 16 MiB are allowed for what else goes on in the machine.
+ * 100 times 1 MiB of buffer, 2 MiB of window, and 1 MiB of buffer on as much of a
+ * store, would be 500 MiB, if they were kept; some are allowed for what else goes on in
+ * the machine.
  */
 TEST_F_TIMEOUT(life, load_and_unload_100_times, 900)
 {
@@ -222,10 +231,10 @@ TEST_F_TIMEOUT(life, load_and_unload_100_times, 900)
 		}
 		if (module_is_loaded())
 			ASSERT_EQ(0, unload_module());
-		ASSERT_EQ(0, load_module(""));
+		ASSERT_EQ(0, load_module(i % 2 ? "store=ram" : ""));
 		use_once(_metadata);
 	}
-	/* A debug kernel keeps some for itself; a window each time is 200 MiB */
+	/* A debug kernel keeps some for itself; a MiB each time is 100 MiB */
 	EXPECT_GT((int64_t)(32 * MIB), free_before - meminfo("MemFree"));
 	EXPECT_GT(inodes + 50, read_number("/proc/sys/fs/inode-nr"));
 	unloads(_metadata);

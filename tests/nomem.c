@@ -6,7 +6,7 @@
  * can inject failures (make check-debug) and VMADEMO_KO.
  */
 #include "kselftest_harness.h"
-#include "vmademo_test.h"
+#include "stores.h"
 #include "windows.h"
 
 #define FAIL_NTH "/proc/thread-self/fail-nth"
@@ -368,6 +368,68 @@ TEST_F(nomem, resizing_and_discarding)
 		count += failed(self->fail_nth);
 	}
 	EXPECT_EQ(0, count);
+	close(fd);
+}
+
+TEST_F(nomem, stores)
+{
+	RUN_IF_READY();
+
+	int lower = open("/tmp/vmademo-nomem", O_RDWR | O_CREAT | O_TRUNC, 0600);
+	int fd;
+	char byte;
+
+	ASSERT_GE(lower, 0);
+	ASSERT_EQ(0, ftruncate(lower, MIB));
+	EACH_FAILURE(, (fd = create_with(VMADEMO_STORE_RAM, MIB, 0)) >= 0,
+		     if (ok) close(fd));
+	EACH_FAILURE(, (fd = create_with(VMADEMO_STORE_FILE, 0, lower)) >= 0,
+		     if (ok) close(fd));
+	close(lower);
+	unlink("/tmp/vmademo-nomem");
+
+	/* A power cut that fails for want of memory has lost nothing */
+	fd = create_with(VMADEMO_STORE_RAM, MIB, 0);
+	ASSERT_GE(fd, 0);
+	EACH_FAILURE(ASSERT_EQ(1, pwrite(fd, "x", 1, 0)), power_cut(fd) == 0,
+		     if (!ok && err == ENOMEM)
+			     EXPECT_EQ(1, fd_value(fd, "dirty_folios")));
+	EACH_FAILURE(ASSERT_EQ(0, power_cut(fd)), pread(fd, &byte, 1, 0) == 1, );
+	EXPECT_ACCOUNT_COMES_OUT(fd);
+	close(fd);
+}
+
+/* A store that finds no memory for a page is full. */
+TEST_F(nomem, writing_back_to_ram)
+{
+	RUN_IF_READY();
+
+	const size_t len = 4 * PAGE;
+	struct vmademo_discard d = { .length = len };
+	int fd = create_with(VMADEMO_STORE_RAM, len, 0);
+	unsigned char *p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED,
+				fd, 0);
+	int full = 0;
+
+	ASSERT_NE(MAP_FAILED, p);
+	for (int nth = 1; nth < 30; nth++) {
+		memset(p, nth, len);
+		fail_from_now(self->fail_nth, nth);
+		if (fsync(fd)) {
+			EXPECT_EQ(ENOSPC, errno);
+			full++;
+		}
+		failed(self->fail_nth);
+		/* Said once, and when there is memory again all is well */
+		EXPECT_EQ(0, fsync(fd));
+		memset(p, nth, len);
+		EXPECT_EQ(0, fsync(fd));
+		EXPECT_ACCOUNT_COMES_OUT(fd);
+		ASSERT_EQ(0, ioctl(fd, VMADEMO_IOC_DISCARD, &d));
+	}
+	EXPECT_LT(0, full);
+	EXPECT_LE(full, fd_value(fd, "write_errors"));
+	munmap(p, len);
 	close(fd);
 }
 

@@ -108,7 +108,9 @@ struct account {
 	int64_t read_faults, write_faults, cow_faults;
 	int64_t fault_around, fault_around_hits, first_writes;
 	int64_t dirtied_folios, dirtied_bytes, written_folios, written_bytes;
-	int64_t discarded_folios, discarded_bytes;
+	int64_t discarded_folios, discarded_bytes, lost_folios, lost_bytes;
+	int64_t read_in_folios, read_in_bytes, evicted_folios, evicted_bytes;
+	int64_t read_errors, write_errors, flushes, data_flushes, crashes;
 	int64_t sigbus, dirty_folios, dirty_bytes, cached_bytes;
 };
 
@@ -149,6 +151,17 @@ static inline struct account account_of(int fd)
 	READ(written_bytes);
 	READ(discarded_folios);
 	READ(discarded_bytes);
+	READ(lost_folios);
+	READ(lost_bytes);
+	READ(read_in_folios);
+	READ(read_in_bytes);
+	READ(evicted_folios);
+	READ(evicted_bytes);
+	READ(read_errors);
+	READ(write_errors);
+	READ(flushes);
+	READ(data_flushes);
+	READ(crashes);
 	READ(sigbus);
 	READ(dirty_folios);
 	READ(dirty_bytes);

@@ -32,19 +32,29 @@
 
 /* For store: what stands behind the page cache. */
 #define VMADEMO_STORE_NONE	0U	/* nothing: it is the only copy */
+#define VMADEMO_STORE_RAM	1U	/* pages that the kernel holds */
+#define VMADEMO_STORE_FILE	2U	/* a regular file or a block device */
 
 /**
  * struct vmademo_create - for VMADEMO_IOC_CREATE
- * @size: in: bytes; need be no multiple of a page, and may be 0
+ * @size: in: bytes; need be no multiple of a page, and may be 0.  With
+ *        VMADEMO_STORE_FILE, 0 is the size of the file; more than it has makes it
+ *        longer, if it is a regular file and open for writing; less is the
+ *        beginning of it, until the size is changed: then the file gets that size
  * @flags: in: VMADEMO_FD_CLOEXEC or 0
- * @store: in: VMADEMO_STORE_NONE
+ * @store: in: VMADEMO_STORE_...
+ * @store_fd: in: with VMADEMO_STORE_FILE a descriptor of the file, open for reading, or
+ *            for reading and writing; it may be closed afterwards.  Otherwise 0
+ * @reserved0: in: 0
  * @reserved: in: 0
  */
 struct vmademo_create {
 	__u64 size;
 	__u32 flags;
 	__u32 store;
-	__u64 reserved[6];
+	__s32 store_fd;
+	__u32 reserved0;
+	__u64 reserved[5];
 };
 
 /**
@@ -79,6 +89,9 @@ struct vmademo_discard {
 	__u64 reserved[2];
 };
 
+/* For flags of struct vmademo_info. */
+#define VMADEMO_INFO_READ_ONLY	0x1U	/* the store cannot be written to */
+
 /**
  * struct vmademo_info - for VMADEMO_IOC_INFO
  * @size: out: bytes
@@ -86,8 +99,8 @@ struct vmademo_discard {
  * @dirty_bytes: out: of those, what is not written back since it was changed
  * @mappings: out: how many VMAs map the buffer, by whatever file
  * @ino: out: names the buffer: st_ino of each of its regular files
- * @store: out: VMADEMO_STORE_NONE
- * @flags: out: 0
+ * @store: out: VMADEMO_STORE_...
+ * @flags: out: VMADEMO_INFO_READ_ONLY or 0
  * @reserved: out: 0
  */
 struct vmademo_info {
@@ -101,6 +114,35 @@ struct vmademo_info {
 	__u64 reserved[8];
 };
 
+/**
+ * struct vmademo_crash - for VMADEMO_IOC_CRASH
+ * @seed: in: chooses what happens to have been written; with the same seed, and the
+ *        same folios dirty, the same
+ * @written_permille: in: how many of the dirty folios happen to have been written,
+ *                    in thousandths, 0 to 1000; in a random order
+ * @torn: in: so many of the others, or all if they are fewer, happen to have been
+ *        written in part: some of their sectors of 512 bytes, not all
+ * @flags: in: 0
+ * @reserved0: in: 0
+ * @lost_folios: in: 0; out: folios that were dirty and are gone, the torn ones too
+ * @lost_bytes: in: 0; out: the same in bytes
+ * @written_folios: in: 0; out: folios that happened to have been written
+ * @torn_folios: in: 0; out: folios that happened to have been written in part
+ * @reserved: in: 0
+ */
+struct vmademo_crash {
+	__u64 seed;
+	__u32 written_permille;
+	__u32 torn;
+	__u32 flags;
+	__u32 reserved0;
+	__u64 lost_folios;
+	__u64 lost_bytes;
+	__u64 written_folios;
+	__u64 torn_folios;
+	__u64 reserved[4];
+};
+
 /*
  * On the node, however it was opened: makes a new buffer and returns a descriptor of
  * a regular file that shows it, open for reading and writing.  The buffer belongs to the caller's
@@ -109,9 +151,21 @@ struct vmademo_info {
  * nothing of what is done by this descriptor, only by others, opened again by
  * /proc/PID/fd.)
  *
- *   EINVAL   size over 2^63 - 1
+ * On a file that is open for reading only, the buffer is read only, and so is the
+ * descriptor; to open it for writing is EROFS.  The size of a read only buffer and of
+ * one on a block device cannot be changed (EINVAL), and to write at its end is ENOSPC.
+ * What is dirty when the last descriptor and mapping are gone is written to the file.
+ *
+ *   EINVAL   size over 2^63 - 1, or over what the file has, which cannot grow; the file is
+ *            neither a regular file nor a block device, has no data of its own
+ *            (as in /proc), or shows a buffer itself; store_fd is not 0, but the
+ *            store is no file
+ *   EBADF    store_fd is no descriptor that is open for reading
+ *   EBUSY    the block device is mounted, or somebody else has it
  *   EMFILE, ENFILE   too many open files
  *   ENOMEM
+ *   and what opening the file or making it longer may answer: EACCES, EPERM, EROFS,
+ *   ETXTBSY, EFBIG, ENOSPC, EIO
  */
 #define VMADEMO_IOC_CREATE	_IOW(0xBE, 0x00, struct vmademo_create)
 
@@ -129,8 +183,9 @@ struct vmademo_info {
  * mapped or not; touching it is SIGBUS.  What is new reads as zeroes.
  *
  *   EBADF    the file is not open for writing
- *   EINVAL   size over 2^63 - 1
+ *   EINVAL   size over 2^63 - 1; or the store is a block device
  *   EFBIG    size over RLIMIT_FSIZE; SIGXFSZ is sent too
+ *   and what making the store's file shorter or longer may answer: EFBIG, ENOSPC, EIO
  */
 #define VMADEMO_IOC_RESIZE	_IOW(0xBE, 0x02, struct vmademo_resize)
 
@@ -140,11 +195,25 @@ struct vmademo_info {
  *
  *   EBADF    the file is not open for writing
  *   EINVAL   length is 0, or the range is not all inside the buffer
+ *   EIO, ENOSPC   from the store; a part of the range may be zero then
  */
 #define VMADEMO_IOC_DISCARD	_IOW(0xBE, 0x03, struct vmademo_discard)
 
 /* On both: tells about the buffer. */
 #define VMADEMO_IOC_INFO	_IOR(0xBE, 0x04, struct vmademo_info)
+
+/*
+ * On both: simulates a power cut.  Every folio that is not on the store is gone, from
+ * mappings too, and the next touch reads what the store has.  What was dirty is lost, but
+ * for what happens to have been written, see above.  Private copies stay, and so does
+ * the size.
+ *
+ *   EBADF    the file is not open for writing
+ *   EINVAL   written_permille over 1000
+ *   EOPNOTSUPP   the buffer has no store
+ *   ENOMEM
+ */
+#define VMADEMO_IOC_CRASH	_IOWR(0xBE, 0x06, struct vmademo_crash)
 
 /*
  * On a window: takes it away from everybody, until the module is loaded anew.  All

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A simulated power cut: what is not on the store is gone.  First some dirty folios,
+ * as many as asked for and chosen by a seed, "happened to have been written", and some
+ * others in part; then every folio is dropped from the page cache and from all
+ * mappings.  The next touch reads what the store has.
+ *
+ * Programs live on, and go on writing if they like: what they write before their page is
+ * dropped is lost, what they write afterwards is not.  Private copies are their own
+ * memory, and stay.
+ *
+ * Locks: i_rwsem over all of it; the mapping's invalidate lock while folios are
+ * dropped, so that none comes in between; folio locks.
+ */
+#include <linux/fs.h>
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+#include <linux/prandom.h>
+#include <linux/sizes.h>
+#include <linux/slab.h>
+#include <linux/vmademo.h>
+#include <linux/writeback.h>
+
+#include "compat.h"
+#include "store.h"
+#include "vmademo.h"
+
+struct power_cut {
+	struct vmademo_buffer *buf;
+	struct vmademo_crash *crash;
+	struct rnd_state random;
+	pgoff_t *dirty;		/* in random order */
+	size_t count;
+};
+
+static u32 below(struct power_cut *cut, u32 n)
+{
+	return prandom_u32_state(&cut->random) % n;
+}
+
+/* Lists the dirty folios; all of them, or as many as there is room for. */
+static size_t list_dirty(struct vmademo_buffer *buf, pgoff_t *list, size_t room)
+{
+	struct folio_batch batch;
+	pgoff_t index = 0;
+	size_t count = 0;
+	unsigned int i;
+
+	folio_batch_init(&batch);
+	while (filemap_get_folios_tag(buf->inode->i_mapping, &index, ULONG_MAX,
+				      PAGECACHE_TAG_DIRTY, &batch)) {
+		for (i = 0; i < folio_batch_count(&batch); i++) {
+			if (!folio_test_dirty(batch.folios[i]))
+				continue;
+			if (count < room)
+				list[count] = batch.folios[i]->index;
+			count++;
+		}
+		folio_batch_release(&batch);
+		cond_resched();
+	}
+	return count;
+}
+
+static void shuffle(struct power_cut *cut)
+{
+	size_t i;
+
+	for (i = cut->count; i > 1; i--) {
+		size_t other = below(cut, i);	/* swap() evaluates twice */
+
+		swap(cut->dirty[i - 1], cut->dirty[other]);
+	}
+}
+
+/* The whole folio gets to the store, if it is still dirty. */
+static void write_one(struct power_cut *cut, pgoff_t index)
+{
+	struct folio *folio = vmademo_lock_folio(cut->buf->inode->i_mapping, index);
+
+	if (!folio)
+		return;
+	folio_wait_writeback(folio);
+	if (folio_clear_dirty_for_io(folio)) {
+		vmademo_write_folio(folio);	/* unlocks it */
+		cut->crash->written_folios++;
+	} else {
+		folio_unlock(folio);
+	}
+	folio_put(folio);
+}
+
+/* Some of its sectors do, but not all.  It stays dirty, and will be lost. */
+static void tear_one(struct power_cut *cut, pgoff_t index)
+{
+	struct vmademo_buffer *buf = cut->buf;
+	struct folio *folio = vmademo_lock_folio(buf->inode->i_mapping, index);
+	loff_t left = i_size_read(buf->inode) - ((loff_t)index << PAGE_SHIFT);
+	unsigned int sectors = PAGE_SIZE / SZ_512, sector;
+	/* Any of them, in any order: that is how disks write */
+	u32 which = 1 + below(cut, (1U << sectors) - 2);
+
+	if (!folio)
+		return;
+	folio_wait_writeback(folio);
+	for (sector = 0; sector < sectors && folio_test_dirty(folio); sector++) {
+		size_t at = sector * SZ_512;
+		size_t len = clamp_t(loff_t, left - (loff_t)at, 0, SZ_512);
+
+		if (which & BIT(sector) && len &&
+		    buf->store->write(buf, folio, at, len))
+			vmademo_count(buf, VMADEMO_WRITE_ERRORS);
+	}
+	cut->crash->torn_folios++;
+	folio_unlock(folio);
+	folio_put(folio);
+}
+
+/* What the flusher may have done before.  Runs where the store can be written to. */
+static int write_some(void *arg)
+{
+	struct power_cut *cut = arg;
+	/* Rounded at random, so that one folio of one is written now and then */
+	size_t whole = div_u64((u64)cut->count * cut->crash->written_permille +
+			       below(cut, 1000), 1000);
+	size_t i;
+
+	for (i = 0; i < whole; i++)
+		write_one(cut, cut->dirty[i]);
+	for (; i < cut->count && i - whole < cut->crash->torn; i++)
+		tear_one(cut, cut->dirty[i]);
+	return 0;
+}
+
+/**
+ * vmademo_crash() - simulate a power cut
+ * @buf: the buffer
+ * @crash: what is asked for, checked; and what came of it
+ *
+ * Context: May sleep.  Takes i_rwsem.
+ * Return: 0; -EOPNOTSUPP if there is no store; -ENOMEM, then nothing has changed.
+ */
+int vmademo_crash(struct vmademo_buffer *buf, struct vmademo_crash *crash)
+{
+	struct inode *inode = buf->inode;
+	struct address_space *mapping = inode->i_mapping;
+	struct power_cut cut = { .buf = buf, .crash = crash };
+	u64 folios, bytes;
+
+	if (!buf->store->read)
+		return -EOPNOTSUPP;
+
+	inode_lock(inode);
+	cut.count = list_dirty(buf, NULL, 0);
+	cut.dirty = kvmalloc_array(cut.count + 1, sizeof(*cut.dirty), GFP_KERNEL);
+	if (!cut.dirty) {
+		inode_unlock(inode);
+		return -ENOMEM;
+	}
+	/* Mappings may have changed it meanwhile: fewer, or more than there is room for */
+	cut.count = min(list_dirty(buf, cut.dirty, cut.count), cut.count);
+	prandom_seed_state(&cut.random, crash->seed);
+	shuffle(&cut);
+	buf->store->call(buf, write_some, &cut);
+	kvfree(cut.dirty);
+
+	filemap_invalidate_lock(mapping);
+	folios = vmademo_stat_sum(buf, VMADEMO_LOST_FOLIOS);
+	bytes = vmademo_stat_sum(buf, VMADEMO_LOST_BYTES);
+	buf->crashing = true;
+	truncate_inode_pages(mapping, 0);
+	buf->crashing = false;
+	buf->last_crash_lost_folios =
+		vmademo_stat_sum(buf, VMADEMO_LOST_FOLIOS) - folios;
+	buf->last_crash_lost_bytes = vmademo_stat_sum(buf, VMADEMO_LOST_BYTES) - bytes;
+	vmademo_count(buf, VMADEMO_CRASHES);
+	filemap_invalidate_unlock(mapping);
+
+	crash->lost_folios = buf->last_crash_lost_folios;
+	crash->lost_bytes = buf->last_crash_lost_bytes;
+	inode_unlock(inode);
+	return 0;
+}

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What comes into the page cache from a store, and what goes out of it again: reading
+ * ahead, as madvise and posix_fadvise ask for it, and eviction.  A page that was
+ * evicted is read in again when it is next touched.
+ */
+#include "kselftest_harness.h"
+#include "stores.h"
+
+#define PAGES 256UL
+#define SIZE  (PAGES * PAGE)
+
+FIXTURE(reading_in)
+{
+	const char *skip;
+	int fd, lower;
+	unsigned char *map;
+};
+
+FIXTURE_STORES(reading_in);
+
+/* On the store is a page's number in each of its pages; nothing is cached. */
+FIXTURE_SETUP(reading_in)
+{
+	self->fd = create_store(variant->kind, SIZE, &self->lower);
+	if (self->fd < 0 && errno == ENODEV) {
+		self->skip = "no such store on this machine";
+		return;
+	}
+	ASSERT_GE(self->fd, 0) TH_LOG("create: %s", strerror(errno));
+	self->map = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
+			 self->fd, 0);
+	ASSERT_NE(MAP_FAILED, self->map);
+	for (size_t i = 0; i < PAGES; i++)
+		put(self->map + i * PAGE, i);
+	ASSERT_EQ(0, fsync(self->fd));
+	ASSERT_EQ(0, power_cut(self->fd));
+}
+
+FIXTURE_TEARDOWN(reading_in)
+{
+	if (self->skip)
+		return;
+	EXPECT_ACCOUNT_COMES_OUT(self->fd);
+	munmap(self->map, SIZE);
+	end_store(variant->kind, self->fd, self->lower);
+}
+
+static bool is_cached(const unsigned char *p)
+{
+	return cached_pages((void *)p, PAGE) == 1;
+}
+
+/*
+ * One page is touched in the middle.  Without advice what lies around it is read in
+ * with it; SEQUENTIAL: what follows; RANDOM: nothing else.
+ */
+TEST_F(reading_in, advice)
+{
+	RUN_IF_READY();
+
+	unsigned char *p = self->map + 128 * PAGE;
+	struct account before;
+	int64_t normal, sequential, random;
+
+	before = account_of(self->fd);
+	EXPECT_EQ(128, touch(p));
+	normal = account_of_since(self->fd, &before).read_in_folios;
+	EXPECT_LT(1, normal);
+	EXPECT_TRUE(is_cached(p - PAGE));
+	EXPECT_TRUE(is_cached(p + PAGE));
+
+	ASSERT_EQ(0, power_cut(self->fd));
+	ASSERT_EQ(0, madvise(self->map, SIZE, MADV_SEQUENTIAL));
+	before = account_of(self->fd);
+	EXPECT_EQ(128, touch(p));
+	sequential = account_of_since(self->fd, &before).read_in_folios;
+	EXPECT_LT(1, sequential);
+	EXPECT_FALSE(is_cached(p - PAGE));
+	EXPECT_TRUE(is_cached(p + PAGE));
+
+	ASSERT_EQ(0, power_cut(self->fd));
+	ASSERT_EQ(0, madvise(self->map, SIZE, MADV_RANDOM));
+	before = account_of(self->fd);
+	EXPECT_EQ(128, touch(p));
+	random = account_of_since(self->fd, &before).read_in_folios;
+	EXPECT_EQ(1, random);
+	EXPECT_FALSE(is_cached(p - PAGE));
+	EXPECT_FALSE(is_cached(p + PAGE));
+}
+
+/* A walk through all pages: each is read in once, but with how many faults? */
+TEST_F(reading_in, faults_of_a_walk)
+{
+	RUN_IF_READY();
+
+	static const int advice[] = { MADV_NORMAL, MADV_SEQUENTIAL, MADV_RANDOM };
+	int64_t major[3];
+
+	for (int i = 0; i < 3; i++) {
+		struct account before = account_of(self->fd);
+
+		ASSERT_EQ(0, madvise(self->map, SIZE, advice[i]));
+		major[i] = major_faults();
+		for (size_t at = 0; at < SIZE; at += PAGE)
+			ASSERT_EQ((unsigned char)(at / PAGE),
+				  touch(self->map + at));
+		major[i] = major_faults() - major[i];
+		EXPECT_EQ(PAGES,
+			  account_of_since(self->fd, &before).read_in_folios);
+		ASSERT_EQ(0, power_cut(self->fd));
+	}
+	/* One for a read-ahead of many pages; one for each page */
+	EXPECT_GT(PAGES / 8, major[0]);
+	EXPECT_GT(PAGES / 8, major[1]);
+	EXPECT_EQ(PAGES, major[2]);
+}
+
+/* Read in before it is needed: touching is no major fault then. */
+TEST_F(reading_in, willneed)
+{
+	RUN_IF_READY();
+
+	int64_t major;
+
+	ASSERT_EQ(0, madvise(self->map + 16 * PAGE, 32 * PAGE, MADV_WILLNEED));
+	EXPECT_EQ(32, cached_pages(self->map, SIZE));
+	major = major_faults();
+	for (size_t i = 16; i < 48; i++)
+		EXPECT_EQ(i, touch(self->map + i * PAGE));
+	EXPECT_EQ(major, major_faults());
+}
+
+/* read(2) is read ahead too, unless it is told to be random. */
+TEST_F(reading_in, by_read)
+{
+	RUN_IF_READY();
+
+	unsigned char byte;
+
+	ASSERT_EQ(1, pread(self->fd, &byte, 1, 0));
+	EXPECT_LT(1, cached_pages(self->map, SIZE));
+	ASSERT_EQ(0, power_cut(self->fd));
+	ASSERT_EQ(0, posix_fadvise(self->fd, 0, 0, POSIX_FADV_RANDOM));
+	for (size_t i = 0; i < PAGES; i += 5) {
+		ASSERT_EQ(1, pread(self->fd, &byte, 1, i * PAGE));
+		EXPECT_EQ((unsigned char)i, byte);
+	}
+	EXPECT_EQ((PAGES + 4) / 5, cached_pages(self->map, SIZE));
+}
+
+/* The administrator's limit holds for files that are opened from then on. */
+TEST_F(reading_in, read_ahead_kb)
+{
+	RUN_IF_READY();
+
+	static const char knob[] = "/sys/class/bdi/vmademo/read_ahead_kb";
+	const int64_t was = read_number(knob);
+	unsigned char *p;
+	int fd;
+
+	EXPECT_LE(16, was);
+	ASSERT_EQ(0, write_text(knob, "0"));
+	fd = reopen(self->fd, O_RDONLY);
+	ASSERT_EQ(0, write_text(knob, "128"));
+	ASSERT_GE(fd, 0);
+	p = mmap(NULL, SIZE, PROT_READ, MAP_SHARED, fd, 0);
+	ASSERT_NE(MAP_FAILED, p);
+	EXPECT_EQ(128, touch(p + 128 * PAGE));
+	EXPECT_EQ(1, cached_pages(p, SIZE));
+	munmap(p, SIZE);
+	close(fd);
+}
+
+/* ---- eviction ------------------------------------------------------------ */
+
+static int pageout(FIXTURE_DATA(reading_in) * self)
+{
+	return madvise(self->map, SIZE, MADV_PAGEOUT);
+}
+
+static int fadvise(FIXTURE_DATA(reading_in) * self)
+{
+	/* Mapped pages are left alone */
+	return madvise(self->map, SIZE, MADV_DONTNEED)
+		       ?: posix_fadvise(self->fd, 0, 0, POSIX_FADV_DONTNEED);
+}
+
+static int drop_caches(FIXTURE_DATA(reading_in) * self)
+{
+	return madvise(self->map, SIZE, MADV_DONTNEED)
+		       ?: write_text("/proc/sys/vm/drop_caches", "1");
+}
+
+static const struct {
+	int (*evict)(FIXTURE_DATA(reading_in) * self);
+	int dirty; /* how many of one dirty page are dirty afterwards */
+} ways[] = {
+	{ pageout, 1 },
+	{ fadvise, 0 }, /* starts to write them back */
+	{ drop_caches, 1 },
+};
+
+/* Clean pages go, and come back with their bytes; a dirty one is not lost. */
+TEST_F(reading_in, evicted)
+{
+	RUN_IF_READY();
+
+	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+		struct account before, d;
+
+		for (size_t at = 0; at < SIZE; at += PAGE)
+			touch(self->map + at);
+		put(self->map + 7 * PAGE + 1, i + 10);
+		before = account_of(self->fd);
+		EXPECT_EQ(SIZE, before.cached_bytes);
+		EXPECT_EQ(1, before.dirty_folios);
+
+		ASSERT_EQ(0, ways[i].evict(self)) TH_LOG("way %zu", i);
+		d = account_of_since(self->fd, &before);
+		/* The kernel may keep what it has just looked at */
+		EXPECT_LE(PAGES * 3 / 4, d.evicted_folios) TH_LOG("way %zu", i);
+		EXPECT_EQ(-d.cached_bytes, d.evicted_bytes)
+		TH_LOG("way %zu", i);
+		EXPECT_EQ(ways[i].dirty, before.dirty_folios + d.dirty_folios)
+		TH_LOG("way %zu", i);
+		EXPECT_EQ(0, d.lost_folios);
+
+		for (size_t at = 0; at < SIZE; at += PAGE)
+			EXPECT_EQ((unsigned char)(at / PAGE),
+				  touch(self->map + at));
+		EXPECT_EQ(i + 10, touch(self->map + 7 * PAGE + 1));
+		d = account_of_since(self->fd, &before);
+		EXPECT_EQ(d.evicted_folios, d.read_in_folios);
+		ASSERT_EQ(0, fsync(self->fd));
+	}
+}
+
+TEST_HARNESS_MAIN
