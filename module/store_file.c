@@ -29,6 +29,7 @@
 #include <linux/fs.h>
 #include <linux/highmem.h>
 #include <linux/list.h>
+#include <linux/magic.h>
 #include <linux/mm.h>
 #include <linux/mutex.h>
 #include <linux/namei.h>
@@ -264,16 +265,32 @@ const struct vmademo_store_ops vmademo_store_file = {
 	.close		= file_close,
 };
 
-/* Something that can be a store, open for what is needed? */
-static int check_file(const struct file *file)
+/* Something that can be a store? */
+static bool holds_data(const struct inode *inode)
 {
-	const struct inode *inode = file_inode(file);
-
 	/* Of our own: then a folio would wait for itself to be written */
 	if ((!S_ISREG(inode->i_mode) && !S_ISBLK(inode->i_mode)) ||
 	    vmademo_is_buffer(inode))
-		return -EINVAL;
-	/* What kernel_read() and kernel_write() need; not so in /proc */
+		return false;
+	/*
+	 * The kernel's own words, made up when they are read.  (Much of /proc can be
+	 * read like any file, and sysfs says that a file has a page.)
+	 */
+	switch (inode->i_sb->s_magic) {
+	case PROC_SUPER_MAGIC:
+	case SYSFS_MAGIC:
+	case CGROUP_SUPER_MAGIC:
+	case CGROUP2_SUPER_MAGIC:
+	case RDTGROUP_SUPER_MAGIC:
+		return false;
+	default:
+		return true;
+	}
+}
+
+/* Is it open for what is needed: by what kernel_read() and kernel_write() call? */
+static int check_file(const struct file *file)
+{
 	if (!file->f_op->read_iter || file->f_op->read)
 		return -EINVAL;
 	if (file->f_mode & FMODE_WRITE &&
@@ -302,7 +319,7 @@ struct file *vmademo_store_file_open(const struct path *path, bool read_only)
 	int err;
 
 	/* Before it is opened, which for a device may do things */
-	if (!S_ISREG(inode->i_mode) && !S_ISBLK(inode->i_mode))
+	if (!holds_data(inode))
 		return ERR_PTR(-EINVAL);
 	if (S_ISBLK(inode->i_mode) && !read_only)
 		flags |= O_EXCL;	/* claimed, as mount(2) does */
