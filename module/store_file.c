@@ -323,8 +323,9 @@ struct file *vmademo_store_file_open(const struct path *path, bool read_only)
 		return ERR_PTR(-EINVAL);
 	if (S_ISBLK(inode->i_mode) && !read_only)
 		flags |= O_EXCL;	/* claimed, as mount(2) does */
-	if (IS_APPEND(inode) && !read_only)
-		return ERR_PTR(-EPERM);	/* what is there may not be written over */
+	/* What is there may not be written over, whatever was open before */
+	if ((IS_APPEND(inode) || IS_IMMUTABLE(inode)) && !read_only)
+		return ERR_PTR(-EPERM);
 	file = dentry_open(path, flags, current_cred());
 	if (IS_ERR(file))
 		return file;
