@@ -3,59 +3,8 @@
  * The module's parameters: good values do what they say, bad ones refuse the
  * load with one line in the log.  Loads and unloads; VMADEMO_KO names the module.
  */
-#include "kselftest_harness.h"
-#include "vmademo_test.h"
+#include "params_fixture.h"
 #include "windows.h"
-
-FIXTURE(params)
-{
-	const char *skip;
-	int kmsg;
-};
-
-FIXTURE_SETUP(params)
-{
-	self->kmsg = -1;
-	if (!getenv("VMADEMO_KO")) {
-		self->skip = "VMADEMO_KO does not name the module to load";
-		return;
-	}
-	if (module_is_loaded())
-		ASSERT_EQ(0, unload_module());
-	self->kmsg = open("/dev/kmsg", O_RDONLY | O_NONBLOCK);
-	ASSERT_GE(self->kmsg, 0);
-	lseek(self->kmsg, 0, SEEK_END);
-}
-
-FIXTURE_TEARDOWN(params)
-{
-	close(self->kmsg);
-	if (!self->skip && !module_is_loaded())
-		load_module("");
-}
-
-/* Lines that the module logged since the last call; the last one in text. */
-static int log_lines(int kmsg, char *text, size_t size)
-{
-	char record[2048], *message;
-	int lines = 0;
-	ssize_t n;
-
-	text[0] = '\0';
-	while ((n = read(kmsg, record, sizeof(record) - 1)) > 0) {
-		record[n] = '\0';
-		message = strchr(record, ';');
-		if (!message || strncmp(message + 1, "vmademo: ", 9))
-			continue;
-		/* The kernel's own words about modules that are not its own */
-		if (strstr(message, "taints kernel"))
-			continue;
-		message[1 + strcspn(message + 1, "\n")] = '\0';
-		snprintf(text, size, "%s", message + 1);
-		lines++;
-	}
-	return lines;
-}
 
 TEST_F(params, good_sizes)
 {
@@ -151,19 +100,6 @@ TEST_F(params, bad_sizes)
 		EXPECT_EQ(-1, access(NODE, F_OK));
 		EXPECT_EQ(-1, access("/sys/class/bdi/vmademo", F_OK));
 	}
-}
-
-static bool file_says(const char *path, const char *expected)
-{
-	char text[64] = "";
-	FILE *f = fopen(path, "r");
-
-	if (!f)
-		return false;
-	if (!fgets(text, sizeof(text), f))
-		text[0] = '\0';
-	fclose(f);
-	return !strcmp(text, expected);
 }
 
 /* What was given can be read again, and cannot be changed. */

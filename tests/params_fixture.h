@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The fixture `params`: the module is not loaded, and what it logs from now on can be
+ * read.  Afterwards it is loaded.  VMADEMO_KO names it.
+ */
+#ifndef VMADEMO_PARAMS_FIXTURE_H
+#define VMADEMO_PARAMS_FIXTURE_H
+
+#include "kselftest_harness.h"
+#include "vmademo_test.h"
+
+FIXTURE(params)
+{
+	const char *skip;
+	int kmsg;
+};
+
+FIXTURE_SETUP(params)
+{
+	self->kmsg = -1;
+	if (!getenv("VMADEMO_KO")) {
+		self->skip = "VMADEMO_KO does not name the module to load";
+		return;
+	}
+	if (module_is_loaded())
+		ASSERT_EQ(0, unload_module());
+	self->kmsg = open("/dev/kmsg", O_RDONLY | O_NONBLOCK);
+	ASSERT_GE(self->kmsg, 0);
+	lseek(self->kmsg, 0, SEEK_END);
+}
+
+FIXTURE_TEARDOWN(params)
+{
+	close(self->kmsg);
+	if (!self->skip && !module_is_loaded())
+		load_module("");
+}
+
+/* Lines that the module logged since the last call; the last one in text. */
+static inline int log_lines(int kmsg, char *text, size_t size)
+{
+	char record[2048], *message;
+	int lines = 0;
+	ssize_t n;
+
+	text[0] = '\0';
+	while ((n = read(kmsg, record, sizeof(record) - 1)) > 0) {
+		record[n] = '\0';
+		message = strchr(record, ';');
+		if (!message || strncmp(message + 1, "vmademo: ", 9))
+			continue;
+		/* The kernel's own words about modules that are not its own */
+		if (strstr(message, "taints kernel"))
+			continue;
+		message[1 + strcspn(message + 1, "\n")] = '\0';
+		snprintf(text, size, "%s", message + 1);
+		lines++;
+	}
+	return lines;
+}
+
+/* Whether the first line of a file is this one. */
+static inline bool file_says(const char *path, const char *expected)
+{
+	char text[64] = "";
+	FILE *f = fopen(path, "r");
+
+	if (!f)
+		return false;
+	if (!fgets(text, sizeof(text), f))
+		text[0] = '\0';
+	fclose(f);
+	return !strcmp(text, expected);
+}
+
+#endif /* VMADEMO_PARAMS_FIXTURE_H */
