@@ -103,15 +103,15 @@ static const struct vmademo_store_ops *__init parse_store(struct file **file,
 	if (size == default_size)
 		*bytes = 0;
 	err = vmademo_store_file_size(*file, bytes);
-	if (err)
-		pr_err("store=%s: has less than size=%s, and cannot grow\n", store,
-		       size);
-	else if (!*bytes)
-		pr_err("store=%s: is empty: say size=\n", store);
 	if (!err && *bytes)
 		return &vmademo_store_file;
+	if (!err)
+		pr_err("store=%s: is empty: say size=\n", store);
+	else
+		pr_err("store=%s: has less than size=%s, and cannot grow to it: error %ld\n",
+		       store, size, err);
 	fput(*file);
-	return ERR_PTR(-EINVAL);
+	return ERR_PTR(err ?: -EINVAL);
 }
 
 static int __init vmademo_init(void)
