@@ -265,7 +265,7 @@ RUN(op_discard)
 	model_drop(self, pages(at), end / PAGE);
 	if (at % PAGE || at / PAGE == end / PAGE)
 		model_dirty(self, at, 1);
-	if (end % PAGE && end < self->size)
+	if (end % PAGE)
 		model_dirty(self, end, 1);
 }
 
