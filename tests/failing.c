@@ -88,19 +88,6 @@ FIXTURE_TEARDOWN(failing)
 	disk_end(&self->disk);
 }
 
-#define EXPECT_FAILS(err, call)        \
-	do {                           \
-		errno = 0;             \
-		EXPECT_EQ(-1, (call)); \
-		EXPECT_EQ(err, errno); \
-	} while (0)
-
-/* What this open file is told when it asks: an errno, or 0. */
-static int told(int fd)
-{
-	return fsync(fd) ? errno : 0;
-}
-
 static bool kernel_is_at_least(int x, int y)
 {
 	struct utsname name;

@@ -73,4 +73,26 @@ static inline bool file_says(const char *path, const char *expected)
 	return !strcmp(text, expected);
 }
 
+struct bad_parameters {
+	const char *text, *why; /* a part of the line that says what was wrong */
+	int error;
+};
+
+/* The load is refused, with one line in the log, and no node is left. */
+static inline void expect_refused(struct __test_metadata *_metadata, int kmsg,
+				  const struct bad_parameters *bad)
+{
+	char line[256];
+
+	EXPECT_EQ(-1, load_module(bad->text)) TH_LOG("%s", bad->text);
+	EXPECT_EQ(bad->error, errno) TH_LOG("%s", bad->text);
+	EXPECT_EQ(1, log_lines(kmsg, line, sizeof(line)))
+	TH_LOG("%s: %s", bad->text, line);
+	EXPECT_NE(NULL, strstr(line, bad->why))
+	TH_LOG("%s: %s", bad->text, line);
+	EXPECT_FALSE(module_is_loaded());
+	EXPECT_EQ(-1, access(NODE, F_OK));
+	EXPECT_EQ(-1, access(WINDOW, F_OK));
+}
+
 #endif /* VMADEMO_PARAMS_FIXTURE_H */

@@ -5,47 +5,16 @@
  */
 #include <pthread.h>
 
-#include "kselftest_harness.h"
-#include "stores.h"
-
 #define PAGES  64UL
 #define SIZE   (PAGES * PAGE)
 #define SECTOR 512UL
 
-FIXTURE(power_cut)
-{
-	const char *skip;
-	int fd, lower;
-	unsigned char *map;
-};
-
-FIXTURE_STORES(power_cut);
-
-FIXTURE_SETUP(power_cut)
-{
-	self->fd = create_store(variant->kind, SIZE, &self->lower);
-	if (self->fd < 0 && errno == ENODEV) {
-		self->skip = "no such store on this machine";
-		return;
-	}
-	ASSERT_GE(self->fd, 0) TH_LOG("create: %s", strerror(errno));
-	self->map = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
-			 self->fd, 0);
-	ASSERT_NE(MAP_FAILED, self->map);
-}
-
-FIXTURE_TEARDOWN(power_cut)
-{
-	if (self->skip)
-		return;
-	EXPECT_ACCOUNT_COMES_OUT(self->fd);
-	munmap(self->map, SIZE);
-	end_store(variant->kind, self->fd, self->lower);
-}
+#define STORE_SIZE SIZE
+#include "store_fixture.h"
 
 /* Every byte of the buffer is old, and on the store; then each is new, and dirty. */
 static void old_and_new(struct __test_metadata *_metadata,
-			FIXTURE_DATA(power_cut) * self)
+			FIXTURE_DATA(store) * self)
 {
 	memset(self->map, 'o', SIZE);
 	ASSERT_EQ(0, fsync(self->fd));
@@ -69,7 +38,7 @@ static int new_sectors(const unsigned char *page)
 	return count;
 }
 
-TEST_F(power_cut, loses_what_was_not_synced)
+TEST_F(store, loses_what_was_not_synced)
 {
 	RUN_IF_READY();
 
@@ -111,7 +80,7 @@ TEST_F(power_cut, loses_what_was_not_synced)
 }
 
 /* Not only the page cache: each mapping, locked or another process's, and write(2). */
-TEST_F(power_cut, in_every_mapping)
+TEST_F(store, in_every_mapping)
 {
 	RUN_IF_READY();
 
@@ -156,7 +125,7 @@ TEST_F(power_cut, in_every_mapping)
 }
 
 /* A private copy is the process's own memory, not the device's. */
-TEST_F(power_cut, private_copies_stay)
+TEST_F(store, private_copies_stay)
 {
 	RUN_IF_READY();
 
@@ -175,7 +144,7 @@ TEST_F(power_cut, private_copies_stay)
 }
 
 /* The share that happened to have been written is what was asked for, in whole pages. */
-TEST_F(power_cut, some_were_written)
+TEST_F(store, some_were_written)
 {
 	RUN_IF_READY();
 
@@ -208,7 +177,7 @@ TEST_F(power_cut, some_were_written)
 }
 
 /* In a torn page some sectors are new and some old, and so many pages are torn. */
-TEST_F(power_cut, torn)
+TEST_F(store, torn)
 {
 	RUN_IF_READY();
 
@@ -240,9 +209,8 @@ TEST_F(power_cut, torn)
 }
 
 /* Which pages are new, and which of their sectors, after a cut with this seed. */
-static void outcome(struct __test_metadata *_metadata,
-		    FIXTURE_DATA(power_cut) * self, uint64_t seed,
-		    unsigned char result[PAGES])
+static void outcome(struct __test_metadata *_metadata, FIXTURE_DATA(store) * self,
+		    uint64_t seed, unsigned char result[PAGES])
 {
 	struct vmademo_crash c = { .seed = seed,
 				   .written_permille = 400,
@@ -258,7 +226,7 @@ static void outcome(struct __test_metadata *_metadata,
 	}
 }
 
-TEST_F(power_cut, same_seed_same_result)
+TEST_F(store, same_seed_same_result)
 {
 	RUN_IF_READY();
 
@@ -276,7 +244,7 @@ TEST_F(power_cut, same_seed_same_result)
 }
 
 /* One page alone is written now and then, and not always or never. */
-TEST_F(power_cut, one_page)
+TEST_F(store, one_page)
 {
 	RUN_IF_READY();
 
@@ -297,7 +265,7 @@ TEST_F(power_cut, one_page)
 }
 
 /* A hole is on the store at once, and the size is not lost. */
-TEST_F(power_cut, after_a_change_of_shape)
+TEST_F(store, after_a_change_of_shape)
 {
 	RUN_IF_READY();
 
@@ -319,7 +287,7 @@ TEST_F(power_cut, after_a_change_of_shape)
 	EXPECT_EQ(0, touch(self->map + 4 * PAGE));
 }
 
-TEST_F(power_cut, refused)
+TEST_F(store, refused)
 {
 	RUN_IF_READY();
 
@@ -373,7 +341,7 @@ static void *write_all_the_time(void *arg)
 }
 
 /* Whoever writes meanwhile is in nobody's way, and the account still comes out. */
-TEST_F(power_cut, while_somebody_writes)
+TEST_F(store, while_somebody_writes)
 {
 	RUN_IF_READY();
 

@@ -4,46 +4,20 @@
  * ahead, as madvise and posix_fadvise ask for it, and eviction.  A page that was
  * evicted is read in again when it is next touched.
  */
-#include "kselftest_harness.h"
-#include "stores.h"
-
 #define PAGES 256UL
 #define SIZE  (PAGES * PAGE)
 
-FIXTURE(reading_in)
-{
-	const char *skip;
-	int fd, lower;
-	unsigned char *map;
-};
+#define STORE_SIZE SIZE
+#include "store_fixture.h"
 
-FIXTURE_STORES(reading_in);
-
-/* On the store is a page's number in each of its pages; nothing is cached. */
-FIXTURE_SETUP(reading_in)
+/* On the store is its number in each page; nothing is cached. */
+static void number_the_pages(struct __test_metadata *_metadata,
+			     FIXTURE_DATA(store) * self)
 {
-	self->fd = create_store(variant->kind, SIZE, &self->lower);
-	if (self->fd < 0 && errno == ENODEV) {
-		self->skip = "no such store on this machine";
-		return;
-	}
-	ASSERT_GE(self->fd, 0) TH_LOG("create: %s", strerror(errno));
-	self->map = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
-			 self->fd, 0);
-	ASSERT_NE(MAP_FAILED, self->map);
 	for (size_t i = 0; i < PAGES; i++)
 		put(self->map + i * PAGE, i);
 	ASSERT_EQ(0, fsync(self->fd));
 	ASSERT_EQ(0, power_cut(self->fd));
-}
-
-FIXTURE_TEARDOWN(reading_in)
-{
-	if (self->skip)
-		return;
-	EXPECT_ACCOUNT_COMES_OUT(self->fd);
-	munmap(self->map, SIZE);
-	end_store(variant->kind, self->fd, self->lower);
 }
 
 static bool is_cached(const unsigned char *p)
@@ -55,9 +29,10 @@ static bool is_cached(const unsigned char *p)
  * One page is touched in the middle.  Without advice what lies around it is read in
  * with it; SEQUENTIAL: what follows; RANDOM: nothing else.
  */
-TEST_F(reading_in, advice)
+TEST_F(store, advice)
 {
 	RUN_IF_READY();
+	number_the_pages(_metadata, self);
 
 	unsigned char *p = self->map + 128 * PAGE;
 	struct account before;
@@ -90,9 +65,10 @@ TEST_F(reading_in, advice)
 }
 
 /* A walk through all pages: each is read in once, but with how many faults? */
-TEST_F(reading_in, faults_of_a_walk)
+TEST_F(store, faults_of_a_walk)
 {
 	RUN_IF_READY();
+	number_the_pages(_metadata, self);
 
 	static const int advice[] = { MADV_NORMAL, MADV_SEQUENTIAL, MADV_RANDOM };
 	int64_t major[3];
@@ -117,9 +93,10 @@ TEST_F(reading_in, faults_of_a_walk)
 }
 
 /* Read in before it is needed: touching is no major fault then. */
-TEST_F(reading_in, willneed)
+TEST_F(store, willneed)
 {
 	RUN_IF_READY();
+	number_the_pages(_metadata, self);
 
 	int64_t major;
 
@@ -132,9 +109,10 @@ TEST_F(reading_in, willneed)
 }
 
 /* read(2) is read ahead too, unless it is told to be random. */
-TEST_F(reading_in, by_read)
+TEST_F(store, by_read)
 {
 	RUN_IF_READY();
+	number_the_pages(_metadata, self);
 
 	unsigned char byte;
 
@@ -150,9 +128,10 @@ TEST_F(reading_in, by_read)
 }
 
 /* The administrator's limit holds for files that are opened from then on. */
-TEST_F(reading_in, read_ahead_kb)
+TEST_F(store, read_ahead_kb)
 {
 	RUN_IF_READY();
+	number_the_pages(_metadata, self);
 
 	static const char knob[] = "/sys/class/bdi/vmademo/read_ahead_kb";
 	const int64_t was = read_number(knob);
@@ -174,26 +153,26 @@ TEST_F(reading_in, read_ahead_kb)
 
 /* ---- eviction ------------------------------------------------------------ */
 
-static int pageout(FIXTURE_DATA(reading_in) * self)
+static int pageout(FIXTURE_DATA(store) * self)
 {
 	return madvise(self->map, SIZE, MADV_PAGEOUT);
 }
 
-static int fadvise(FIXTURE_DATA(reading_in) * self)
+static int fadvise(FIXTURE_DATA(store) * self)
 {
 	/* Mapped pages are left alone */
 	return madvise(self->map, SIZE, MADV_DONTNEED)
 		       ?: posix_fadvise(self->fd, 0, 0, POSIX_FADV_DONTNEED);
 }
 
-static int drop_caches(FIXTURE_DATA(reading_in) * self)
+static int drop_caches(FIXTURE_DATA(store) * self)
 {
 	return madvise(self->map, SIZE, MADV_DONTNEED)
 		       ?: write_text("/proc/sys/vm/drop_caches", "1");
 }
 
 static const struct {
-	int (*evict)(FIXTURE_DATA(reading_in) * self);
+	int (*evict)(FIXTURE_DATA(store) * self);
 	int dirty; /* how many of one dirty page are dirty afterwards */
 } ways[] = {
 	{ pageout, 1 },
@@ -202,9 +181,10 @@ static const struct {
 };
 
 /* Clean pages go, and come back with their bytes; a dirty one is not lost. */
-TEST_F(reading_in, evicted)
+TEST_F(store, evicted)
 {
 	RUN_IF_READY();
+	number_the_pages(_metadata, self);
 
 	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
 		struct account before, d;

@@ -212,10 +212,7 @@ TEST_F(params, bad_stores)
 	static const char *const kind = "not a file or block device";
 	static const char *const less = "and cannot grow";
 	static const char *const open_it = "cannot be opened";
-	const struct {
-		const char *text, *why;
-		int error;
-	} bad[] = {
+	const struct bad_parameters bad[] = {
 		{ "store=", path, EINVAL },
 		{ "store=disk", path, EINVAL },
 		{ "store=RAM", path, EINVAL },
@@ -237,20 +234,10 @@ TEST_F(params, bad_stores)
 	ASSERT_GE(file, 0);
 	close(file);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		char line[256];
-
 		if (strstr(bad[i].text, BLOCK_DEVICE) &&
 		    access(BLOCK_DEVICE, R_OK))
 			continue;
-		EXPECT_EQ(-1, load_module(bad[i].text))
-		TH_LOG("%s", bad[i].text);
-		EXPECT_EQ(bad[i].error, errno) TH_LOG("%s", bad[i].text);
-		EXPECT_EQ(1, log_lines(self->kmsg, line, sizeof(line)))
-		TH_LOG("%s: %s", bad[i].text, line);
-		EXPECT_NE(NULL, strstr(line, bad[i].why))
-		TH_LOG("%s: %s", bad[i].text, line);
-		EXPECT_FALSE(module_is_loaded());
-		EXPECT_EQ(-1, access(NODE, F_OK));
+		expect_refused(_metadata, self->kmsg, &bad[i]);
 	}
 	EXPECT_EQ(0, size_of(FILE_A));
 	remove_file();

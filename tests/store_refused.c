@@ -82,13 +82,6 @@ static bool unchanged(FIXTURE_DATA(refused) * self)
 	return true;
 }
 
-#define EXPECT_FAILS(err, call)        \
-	do {                           \
-		errno = 0;             \
-		EXPECT_EQ(-1, (call)); \
-		EXPECT_EQ(err, errno); \
-	} while (0)
-
 /* ---- what is no store ---------------------------------------------------- */
 
 TEST_F(refused, wrong_kind_of_file)

@@ -6,43 +6,9 @@
  */
 #include <linux/falloc.h>
 
-#include "kselftest_harness.h"
-#include "stores.h"
-
-#define SIZE (64 * PAGE)
-
-FIXTURE(stores)
-{
-	const char *skip;
-	int fd, lower;
-	unsigned char *map;
-	bool fixed; /* its size cannot change */
-};
-
-FIXTURE_STORES(stores);
-
-FIXTURE_SETUP(stores)
-{
-	self->fd = create_store(variant->kind, SIZE, &self->lower);
-	if (self->fd < 0 && errno == ENODEV) {
-		self->skip = "no such store on this machine";
-		return;
-	}
-	ASSERT_GE(self->fd, 0) TH_LOG("create: %s", strerror(errno));
-	self->map = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
-			 self->fd, 0);
-	ASSERT_NE(MAP_FAILED, self->map);
-	self->fixed = variant->kind == STORE_BLOCK;
-}
-
-FIXTURE_TEARDOWN(stores)
-{
-	if (self->skip)
-		return;
-	EXPECT_ACCOUNT_COMES_OUT(self->fd);
-	munmap(self->map, SIZE);
-	end_store(variant->kind, self->fd, self->lower);
-}
+#define SIZE	   (64 * PAGE)
+#define STORE_SIZE SIZE
+#include "store_fixture.h"
 
 /* What the store has at an offset, seen from below; -1 if it cannot be looked at. */
 static int below(int lower, off_t at)
@@ -60,7 +26,7 @@ static int below(int lower, off_t at)
 			EXPECT_EQ(value, below(self->lower, at)); \
 	} while (0)
 
-TEST_F(stores, is_what_was_asked_for)
+TEST_F(store, is_what_was_asked_for)
 {
 	RUN_IF_READY();
 
@@ -76,7 +42,7 @@ TEST_F(stores, is_what_was_asked_for)
 }
 
 /* Dirty until it is written back; then the store has it, and not a byte before. */
-TEST_F(stores, written_by_msync)
+TEST_F(store, written_by_msync)
 {
 	RUN_IF_READY();
 
@@ -99,7 +65,7 @@ TEST_F(stores, written_by_msync)
 }
 
 /* Dropped from the page cache, it comes back from the store; by fault and by read. */
-TEST_F(stores, read_in)
+TEST_F(store, read_in)
 {
 	RUN_IF_READY();
 
@@ -128,7 +94,7 @@ TEST_F(stores, read_in)
 }
 
 /* write(2) of a part of a page keeps the rest of what the store has. */
-TEST_F(stores, written_in_part)
+TEST_F(store, written_in_part)
 {
 	RUN_IF_READY();
 
@@ -157,7 +123,7 @@ TEST_F(stores, written_in_part)
 }
 
 /* A hole that is punched is one in the store too, and parts of pages are zeroed. */
-TEST_F(stores, discarded)
+TEST_F(store, discarded)
 {
 	RUN_IF_READY();
 
@@ -176,7 +142,7 @@ TEST_F(stores, discarded)
 	EXPECT_BELOW(0, 2 * PAGE);
 	EXPECT_BELOW(0, 4 * PAGE - 1);
 	ASSERT_EQ(0, fsync(self->fd));
-	if (self->lower >= 0 && !self->fixed) {
+	if (self->lower >= 0 && variant->kind != STORE_BLOCK) {
 		ASSERT_EQ(0, fstat(self->lower, &after));
 		EXPECT_EQ(before.st_blocks - 2 * PAGE / 512, after.st_blocks);
 	}
@@ -190,7 +156,7 @@ TEST_F(stores, discarded)
 }
 
 /* A part of one page, which is not cached: read in, zeroed, written back. */
-TEST_F(stores, discarded_inside_a_page)
+TEST_F(store, discarded_inside_a_page)
 {
 	RUN_IF_READY();
 
@@ -210,13 +176,13 @@ TEST_F(stores, discarded_inside_a_page)
 }
 
 /* What was cut off does not come back when the buffer grows again. */
-TEST_F(stores, cut_off_and_grown)
+TEST_F(store, cut_off_and_grown)
 {
 	RUN_IF_READY();
 
 	struct stat st;
 
-	if (self->fixed) {
+	if (variant->kind == STORE_BLOCK) {
 		EXPECT_EQ(-1, ftruncate(self->fd, PAGE));
 		EXPECT_EQ(EINVAL, errno);
 		EXPECT_EQ(0, ftruncate(self->fd, SIZE));
@@ -252,13 +218,13 @@ TEST_F(stores, cut_off_and_grown)
 }
 
 /* Written beyond the end: what lies between is zero, and the store grows along. */
-TEST_F(stores, grown_by_writing)
+TEST_F(store, grown_by_writing)
 {
 	RUN_IF_READY();
 
 	struct stat st;
 
-	if (self->fixed)
+	if (variant->kind == STORE_BLOCK)
 		return; /* see cut_off_and_grown */
 	ASSERT_EQ(0, ftruncate(self->fd, 10));
 	put(self->map, 1);
@@ -278,13 +244,13 @@ TEST_F(stores, grown_by_writing)
 }
 
 /* What a mapping writes behind the end, in the last page, is not for the store. */
-TEST_F(stores, nothing_beyond_the_end)
+TEST_F(store, nothing_beyond_the_end)
 {
 	RUN_IF_READY();
 
 	struct stat st;
 
-	if (self->fixed)
+	if (variant->kind == STORE_BLOCK)
 		return;
 	ASSERT_EQ(0, ftruncate(self->fd, PAGE + 10));
 	memset(self->map + PAGE, 8, PAGE);
@@ -299,7 +265,7 @@ TEST_F(stores, nothing_beyond_the_end)
 }
 
 /* Room that fallocate promised is there, and zero. */
-TEST_F(stores, allocated)
+TEST_F(store, allocated)
 {
 	RUN_IF_READY();
 
@@ -315,12 +281,12 @@ TEST_F(stores, allocated)
 	EXPECT_EQ(4, touch(self->map + PAGE - 1));
 	EXPECT_EQ(0, touch(self->map + PAGE));
 	EXPECT_EQ(4, touch(self->map + 3 * PAGE));
-	if (self->lower >= 0 && !self->fixed) {
+	if (self->lower >= 0 && variant->kind != STORE_BLOCK) {
 		fsync(self->lower);
 		ASSERT_EQ(0, fstat(self->lower, &st));
 		EXPECT_LE(6 * PAGE / 512, st.st_blocks);
 	}
-	if (self->fixed)
+	if (variant->kind == STORE_BLOCK)
 		return;
 	ASSERT_EQ(0, fallocate(self->fd, 0, SIZE, PAGE));
 	EXPECT_EQ(SIZE + PAGE, lseek(self->fd, 0, SEEK_END));
@@ -330,7 +296,7 @@ TEST_F(stores, allocated)
  * Each end of a sync is a flush of the store, of the kind that was asked for.  (msync
  * asks for the kind of fdatasync.)
  */
-TEST_F(stores, flushed)
+TEST_F(store, flushed)
 {
 	RUN_IF_READY();
 
@@ -361,7 +327,7 @@ TEST_F(stores, flushed)
 }
 
 /* Two buffers' views, node or not, agree on what the store is; O_SYNC goes down to it. */
-TEST_F(stores, o_sync)
+TEST_F(store, o_sync)
 {
 	RUN_IF_READY();
 

@@ -37,26 +37,6 @@ static inline const char *store_path(enum store_kind kind)
 	}
 }
 
-/* A new buffer; -1 and errno. */
-static inline int create_with(uint32_t store, uint64_t size, int store_fd)
-{
-	struct vmademo_create c = {
-		.size = size,
-		.flags = VMADEMO_FD_CLOEXEC,
-		.store = store,
-		.store_fd = store_fd,
-	};
-	int node = open(NODE, O_RDONLY | O_CLOEXEC), fd, err;
-
-	if (node < 0)
-		return -1;
-	fd = ioctl(node, VMADEMO_IOC_CREATE, &c);
-	err = errno;
-	close(node);
-	errno = err;
-	return fd;
-}
-
 /*
  * A new buffer of this kind that reads as zeroes.  *lower becomes a descriptor of what
  * is below it, or -1.  Returns -1 and errno; ENODEV if this machine has no such store.
@@ -113,6 +93,19 @@ static inline int power_cut(int fd)
 	struct vmademo_crash c = { 0 };
 
 	return ioctl(fd, VMADEMO_IOC_CRASH, &c);
+}
+
+#define EXPECT_FAILS(err, call)        \
+	do {                           \
+		errno = 0;             \
+		EXPECT_EQ(-1, (call)); \
+		EXPECT_EQ(err, errno); \
+	} while (0)
+
+/* What this open file is told when it asks: an errno, or 0. */
+static inline int told(int fd)
+{
+	return fsync(fd) ? errno : 0;
 }
 
 /* What is dirty now is what was dirtied and has gone nowhere. */

@@ -199,10 +199,15 @@ static inline struct account account_of_since(int fd, const struct account *befo
 
 /* ---- the two kinds of file ----------------------------------------------- */
 
-/* A new buffer, as a regular file; -1 and errno. */
-static inline int create_buffer(uint64_t size)
+/* A new buffer with such a store, as a regular file; -1 and errno. */
+static inline int create_with(uint32_t store, uint64_t size, int store_fd)
 {
-	struct vmademo_create c = { .size = size, .flags = VMADEMO_FD_CLOEXEC };
+	struct vmademo_create c = {
+		.size = size,
+		.flags = VMADEMO_FD_CLOEXEC,
+		.store = store,
+		.store_fd = store_fd,
+	};
 	int node = open(NODE, O_RDONLY | O_CLOEXEC), fd, err;
 
 	if (node < 0)
@@ -212,6 +217,12 @@ static inline int create_buffer(uint64_t size)
 	close(node);
 	errno = err;
 	return fd;
+}
+
+/* The same without a store. */
+static inline int create_buffer(uint64_t size)
+{
+	return create_with(VMADEMO_STORE_NONE, size, 0);
 }
 
 /* The regular-file view of the buffer behind an open node; -1 and errno. */
