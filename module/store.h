@@ -28,6 +28,8 @@ struct vmademo_buffer;
  * @read: fill a locked folio of which at least one byte is below the buffer's size,
  *        all of it; NULL if there is nothing to read, and a new folio is zeroes.
  *        Returns 0, -EIO or -ENOMEM.  May sleep; called by way of @call.
+ * @prepare: @len bytes from @pos on are about to be read; NULL if that helps nobody.
+ *           May sleep; called by way of @call.
  * @write: write @len bytes of a folio, from @offset in it on.
  *         Returns 0, -EIO or -ENOSPC.  May sleep; called by way of @call.
  * @flush: make what was written lasting; with @datasync only what it takes to read
@@ -48,6 +50,7 @@ struct vmademo_store_ops {
 	u32 kind;
 	const char *name;
 	int (*read)(struct vmademo_buffer *buf, struct folio *folio);
+	void (*prepare)(struct vmademo_buffer *buf, loff_t pos, loff_t len);
 	int (*write)(struct vmademo_buffer *buf, struct folio *folio,
 		     size_t offset, size_t len);
 	int (*flush)(struct vmademo_buffer *buf, bool datasync);

@@ -24,6 +24,7 @@
  */
 #include <linux/completion.h>
 #include <linux/cred.h>
+#include <linux/fadvise.h>
 #include <linux/falloc.h>
 #include <linux/file.h>
 #include <linux/fs.h>
@@ -126,6 +127,12 @@ static int file_read(struct vmademo_buffer *buf, struct folio *folio)
 		return n == -ENOMEM ? n : -EIO;
 	folio_zero_range(folio, done, folio_size(folio) - done);
 	return 0;
+}
+
+/* Has all of it read at once, and not page by page. */
+static void file_prepare(struct vmademo_buffer *buf, loff_t pos, loff_t len)
+{
+	vfs_fadvise(buf->file, pos, len, POSIX_FADV_WILLNEED);
 }
 
 static int write_all(struct file *file, const void *data, size_t len, loff_t pos)
@@ -256,6 +263,7 @@ const struct vmademo_store_ops vmademo_store_file = {
 	.kind		= VMADEMO_STORE_FILE,
 	.name		= "file",
 	.read		= file_read,
+	.prepare	= file_prepare,
 	.write		= file_write,
 	.flush		= file_flush,
 	.discard	= file_discard,
@@ -334,6 +342,11 @@ struct file *vmademo_store_file_open(const struct path *path, bool read_only)
 		fput(file);
 		return ERR_PTR(err);
 	}
+	/*
+	 * What is read ahead is decided above.  If it were here too, good pages would
+	 * be in one large folio with a bad one, and unreadable as that.
+	 */
+	file->f_mode |= FMODE_RANDOM;
 	return file;
 }
 

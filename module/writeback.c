@@ -200,8 +200,11 @@ static int vmademo_read_folio(struct file *file, struct folio *folio)
 static int read_ahead(void *arg)
 {
 	struct readahead_control *rac = arg;
+	struct vmademo_buffer *buf = vmademo_buffer_of(rac->mapping);
 	struct folio *folio;
 
+	if (buf->store->prepare && readahead_count(rac) > 1)
+		buf->store->prepare(buf, readahead_pos(rac), readahead_length(rac));
 	while ((folio = readahead_folio(rac))) {
 		fill_folio(folio);
 		folio_unlock(folio);

@@ -72,6 +72,36 @@ TEST_F(params, kinds)
 	EXPECT_EQ(MIB, node_value("size"));
 }
 
+/* The node is cut off from the power like any buffer. */
+TEST_F(params, power_cut_of_the_node)
+{
+	RUN_IF_READY();
+
+	struct vmademo_crash c = { 0 };
+	unsigned char *p;
+	int fd;
+
+	ASSERT_EQ(0, load_module("store=ram size=1M"));
+	fd = open(NODE, O_RDWR | O_CLOEXEC);
+	ASSERT_GE(fd, 0);
+	p = mmap(NULL, MIB, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	ASSERT_NE(MAP_FAILED, p);
+	memset(p, 1, 4 * PAGE);
+	ASSERT_EQ(0, msync(p, 2 * PAGE, MS_SYNC));
+	ASSERT_EQ(0, ioctl(fd, VMADEMO_IOC_CRASH, &c));
+	EXPECT_EQ(2, c.lost_folios);
+	EXPECT_EQ(1, touch(p + PAGE));
+	EXPECT_EQ(0, touch(p + 2 * PAGE));
+	EXPECT_EQ(1, node_value("crashes"));
+	EXPECT_EQ(2, node_value("lost_folios"));
+	EXPECT_EQ(2, node_value("last_crash_lost_folios"));
+	EXPECT_EQ(2 * (int64_t)PAGE, node_value("last_crash_lost_bytes"));
+	EXPECT_EQ(1, node_value("data_flushes"));
+	EXPECT_LT(0, node_value("read_in_folios"));
+	munmap(p, MIB);
+	close(fd);
+}
+
 /* Without size= it is that of the file, whatever that is. */
 TEST_F(params, size_of_a_file)
 {

@@ -5,6 +5,7 @@
  * tmpfs and on ext4, a block device.  A file is also looked at from below.
  */
 #include <linux/falloc.h>
+#include <linux/fs.h>
 
 #define SIZE	   (64 * PAGE)
 #define STORE_SIZE SIZE
@@ -326,7 +327,54 @@ TEST_F(store, flushed)
 	EXPECT_BELOW(1, 0);
 }
 
-/* Two buffers' views, node or not, agree on what the store is; O_SYNC goes down to it. */
+/* Written back, the bytes are in the file's page cache; flushed, they are on its disk. */
+TEST_F(store, flushed_to_the_disk)
+{
+	RUN_IF_READY();
+
+	if (variant->kind != STORE_EXT4 && variant->kind != STORE_BLOCK)
+		SKIP(return, "there is no disk below");
+	sync();
+	memset(self->map, 1, SIZE);
+	ASSERT_EQ(0, sync_file_range(self->fd, 0, SIZE,
+				     SYNC_FILE_RANGE_WRITE |
+					     SYNC_FILE_RANGE_WAIT_AFTER));
+	EXPECT_EQ(0, account_of(self->fd).dirty_folios);
+	EXPECT_LE((int64_t)SIZE, meminfo("Dirty"));
+	ASSERT_EQ(0, fdatasync(self->fd));
+	EXPECT_GT((int64_t)SIZE, meminfo("Dirty"));
+}
+
+/* A frozen file system takes nothing, so who syncs waits; thawed, all is well. */
+TEST_F(store, frozen)
+{
+	RUN_IF_READY();
+
+	int folder, status;
+	pid_t pid;
+
+	if (variant->kind != STORE_EXT4)
+		SKIP(return, "only ext4 can be frozen");
+	folder = open(getenv("VMADEMO_EXT4"), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	ASSERT_GE(folder, 0);
+	ASSERT_EQ(0, ioctl(folder, FIFREEZE, 0));
+	/* To touch, to read and to write is none of its business */
+	memset(self->map, 9, SIZE);
+	pid = fork();
+	if (pid == 0)
+		_exit(msync(self->map, SIZE, MS_SYNC) != 0);
+	usleep(200000);
+	EXPECT_EQ(0, waitpid(pid, &status, WNOHANG));
+	EXPECT_BELOW(0, 0);
+	EXPECT_EQ(9, touch(self->map));
+	EXPECT_EQ(0, ioctl(folder, FITHAW, 0));
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(0, status);
+	EXPECT_BELOW(9, SIZE - 1);
+	close(folder);
+}
+
+/* O_DSYNC goes down to the store. */
 TEST_F(store, o_sync)
 {
 	RUN_IF_READY();
