@@ -102,7 +102,7 @@ static void *watch_dirty(void *arg)
 			w->most = dirty;
 		if (machine > w->machine)
 			w->machine = machine;
-		usleep(2000);
+		usleep(20000);
 	}
 	return NULL;
 }
