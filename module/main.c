@@ -27,8 +27,9 @@
  */
 bool vmademo_ready __read_mostly;
 
-static char default_size[] = "64M";
-static char *size = default_size;
+/* A pointer of its own tells that nobody said size= */
+static const char default_size[] = "64M";
+static char *size = (char *)default_size;
 module_param(size, charp, 0444);
 MODULE_PARM_DESC(size, "size of the buffer in bytes, with K, M or G (default 64M, or that of the file in store=)");
 
