@@ -214,8 +214,9 @@ static void set_mapping(struct vmademo_buffer *buf)
 	struct address_space *mapping = buf->inode->i_mapping;
 
 	mapping->a_ops = &vmademo_aops;
-	/* drop_caches asks .release_folio, and truncation calls .invalidate_folio,
-	 * only where we say so
+	/*
+	 * drop_caches asks .release_folio, and truncation calls .invalidate_folio,
+	 * only where we say so.
 	 */
 	mapping_set_release_always(mapping);
 	if (!buf->store->read) {

@@ -20,7 +20,7 @@
  * faults, and the fault may wait for somebody who needs that i_rwsem.  As long as the
  * file's file system is frozen, writing back waits.
  *
- * Locks: stores_lock, then what the file's own operations take.
+ * Locks: stores_lock, around the list alone; what the file's own operations take.
  */
 #include <linux/completion.h>
 #include <linux/cred.h>
@@ -422,17 +422,30 @@ void vmademo_store_file_attach(struct vmademo_buffer *buf, struct file *file)
  */
 int vmademo_store_file_sync(void)
 {
+	struct inode *last = NULL;
 	struct vmademo_buffer *buf;
 	int ret = 0;
 
 	mutex_lock(&stores_lock);
 	list_for_each_entry(buf, &stores, store_list) {
-		int err = buf->read_only ? 0 : vmademo_flush(buf, false);
+		int err;
 
+		if (buf->read_only || !igrab(buf->inode))
+			continue;
+		/*
+		 * Flushing may take long; others shall be able to make and to close
+		 * buffers meanwhile.  This one stays in the list, since we hold it.
+		 */
+		mutex_unlock(&stores_lock);
+		iput(last);
+		last = buf->inode;
+		err = vmademo_flush(buf, false);
 		if (!ret)
 			ret = err;
+		mutex_lock(&stores_lock);
 	}
 	mutex_unlock(&stores_lock);
+	iput(last);
 	return ret;
 }
 

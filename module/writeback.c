@@ -314,7 +314,7 @@ int vmademo_write_folio(struct folio *folio)
 	struct vmademo_buffer *buf = vmademo_buffer_of(mapping);
 	loff_t size = i_size_read(buf->inode), pos = folio_pos(folio);
 	size_t bytes = folio_size(folio);
-	/* Beyond the end only while it is being truncated: nothing to write then */
+	/* Beyond the end only while it is being truncated: then it is discarded */
 	size_t len = clamp_t(loff_t, size - pos, 0, bytes);
 	int err = 0;
 
@@ -331,9 +331,12 @@ int vmademo_write_folio(struct folio *folio)
 		vmademo_count(buf, VMADEMO_WRITE_ERRORS);
 		vmademo_count(buf, VMADEMO_LOST_FOLIOS);
 		vmademo_count_by(buf, VMADEMO_LOST_BYTES, bytes);
-	} else {
+	} else if (len) {
 		vmademo_count(buf, VMADEMO_WRITTEN_FOLIOS);
 		vmademo_count_by(buf, VMADEMO_WRITTEN_BYTES, bytes);
+	} else {
+		vmademo_count(buf, VMADEMO_DISCARDED_FOLIOS);
+		vmademo_count_by(buf, VMADEMO_DISCARDED_BYTES, bytes);
 	}
 	folio_end_writeback(folio);
 	return 0;

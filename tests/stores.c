@@ -350,8 +350,8 @@ TEST_F(store, frozen)
 {
 	RUN_IF_READY();
 
-	int folder, status;
-	pid_t pid;
+	int folder, status, other, lower;
+	pid_t pid, syncer;
 
 	if (variant->kind != STORE_EXT4)
 		SKIP(return, "only ext4 can be frozen");
@@ -363,13 +363,23 @@ TEST_F(store, frozen)
 	pid = fork();
 	if (pid == 0)
 		_exit(msync(self->map, SIZE, MS_SYNC) != 0);
+	/* ... nor is it to make and to close another buffer, while sync(2) waits too */
+	syncer = fork();
+	if (syncer == 0) {
+		sync();
+		_exit(0);
+	}
 	usleep(200000);
 	EXPECT_EQ(0, waitpid(pid, &status, WNOHANG));
+	other = create_store(STORE_TMPFS, PAGE, &lower);
+	EXPECT_LE(0, other);
+	end_store(STORE_TMPFS, other, lower);
 	EXPECT_BELOW(0, 0);
 	EXPECT_EQ(9, touch(self->map));
 	EXPECT_EQ(0, ioctl(folder, FITHAW, 0));
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
 	EXPECT_EQ(0, status);
+	ASSERT_EQ(syncer, waitpid(syncer, NULL, 0));
 	EXPECT_BELOW(9, SIZE - 1);
 	close(folder);
 }
