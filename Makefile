@@ -32,7 +32,7 @@ coverage:
 
 kernels:
 	@scripts/deps check
-	@scripts/kernels list
+	@scripts/kernel/get list
 
 shell:
 	@scripts/deps demo
@@ -48,7 +48,7 @@ dkms-install:
 		dkms remove -m vmademo -v $(VERSION) --all
 	mkdir -p $(DKMS_SRC)/module
 	cp Kbuild dkms.conf LICENSE $(DKMS_SRC)/
-	cp -R module/Kbuild module/*.[ch] module/include $(DKMS_SRC)/module/
+	cp -R module/Kbuild module/*.[ch] module/*/ $(DKMS_SRC)/module/
 	dkms add -m vmademo -v $(VERSION)
 	dkms build -m vmademo -v $(VERSION) -k $(KVER)
 	dkms install -m vmademo -v $(VERSION) -k $(KVER)

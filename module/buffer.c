@@ -26,7 +26,7 @@
 #include <linux/vmademo.h>
 
 #include "compat.h"
-#include "store.h"
+#include "store/store.h"
 #include "vmademo.h"
 
 #define VMADEMO_FS_MAGIC	0x564d4144	/* "VMAD" */

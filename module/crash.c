@@ -22,7 +22,7 @@
 #include <linux/writeback.h>
 
 #include "compat.h"
-#include "store.h"
+#include "store/store.h"
 #include "vmademo.h"
 
 struct power_cut {

@@ -25,7 +25,7 @@
 #include <linux/pagemap.h>
 
 #include "compat.h"
-#include "store.h"
+#include "store/store.h"
 #include "vmademo.h"
 
 static enum vmademo_stat fault_kind(const struct vm_fault *vmf)
@@ -176,7 +176,7 @@ static int vmademo_mmap_check(const struct inode *inode, unsigned long pgoff,
  *    file alone.
  *  - remap_pfn_range() needs the VMA: say mmap_action_remap_full() instead, and
  *    the errno of its failure in action.error_override.  The kernel then unmaps
- *    the VMA, which calls .close though .mapped was not called; see phys.c.
+ *    the VMA, which calls .close though .mapped was not called; see phys/map.c.
  *  - The checks are the same.  Keep them in a function of offset and length that
  *    both doors can call.
  */

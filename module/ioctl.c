@@ -13,7 +13,7 @@
 #include <linux/vmademo.h>
 
 #include "compat.h"
-#include "store.h"
+#include "store/store.h"
 #include "vmademo.h"
 
 /* Whether all of an array of reserved fields is 0. */

@@ -17,7 +17,7 @@
 #include <linux/pagemap.h>
 #include <linux/rcupdate.h>
 
-#include "store.h"
+#include "store/store.h"
 #include "vmademo.h"
 
 /*

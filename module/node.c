@@ -7,9 +7,9 @@
  *
  * What the kernel asks of the node's own inode instead does not see the buffer:
  * fstat's size is 0, ftruncate and fallocate fail.  For those there is the
- * regular-file view, file.c.
+ * regular-file view, view.c.
  *
- * Locks: none of its own; see file.c for write(2).
+ * Locks: none of its own; see view.c for write(2).
  */
 #include <linux/mm.h>
 #include <linux/miscdevice.h>

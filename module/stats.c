@@ -18,7 +18,7 @@
 #include <linux/sysfs.h>
 
 #include "compat.h"
-#include "store.h"
+#include "store/store.h"
 #include "vmademo.h"
 
 static struct vmademo_buffer *buffer_of_device(struct device *dev)

@@ -4,8 +4,8 @@
  * functions one file calls of another.  Calls run one way, but for tables of
  * operations, which are named where they are installed:
  *
- *   main -> phys -> phys_map, phys_claim, buffer
- *   main -> node -> ioctl -> file -> fault, crash, buffer -> writeback -> store_*
+ *   main -> phys -> phys/map, phys/claim, buffer
+ *   main -> node -> ioctl -> view -> fault, crash, buffer -> writeback -> store/
  *   all of them -> stats
  *
  * Lock order, over all files (a lock is taken before those below it):
@@ -176,7 +176,7 @@ struct vm_area_desc;
 int vmademo_mmap(struct file *file, struct vm_area_struct *vma);
 int vmademo_mmap_prepare(struct vm_area_desc *desc);
 
-/* file.c */
+/* view.c */
 extern const struct inode_operations vmademo_file_iops;
 extern struct file_operations vmademo_file_fops;
 ssize_t vmademo_read_iter(struct kiocb *iocb, struct iov_iter *to);
@@ -196,7 +196,7 @@ int vmademo_node_register(loff_t size, const struct vmademo_store_ops *store,
 			  struct file *file, bool legacy_mmap);
 void vmademo_node_unregister(void);
 
-/* phys.c */
+/* phys/phys.c */
 int vmademo_phys_prepare(const char *list, const char *memtypes,
 			 const char *way);
 int vmademo_phys_register(bool legacy_mmap);

@@ -3,7 +3,7 @@
  * What it costs, in instructions: to map 64 MiB of physical memory, by /dev/mem, by an
  * eager window, by a lazy one; and to touch a page of a buffer, beside tmpfs.
  *
- * Needs a machine whose clock counts instructions, one a nanosecond (scripts/vm -c), and
+ * Needs a machine whose clock counts instructions, one a nanosecond (scripts/vm/boot -c), and
  * then VMADEMO_COUNTED is set.
  */
 #include <time.h>

@@ -3,7 +3,7 @@
  * Buffers with a store, of each kind: made, looked at from below, and ended.
  *
  * VMADEMO_EXT4 names a folder on an ext4 file system where files may be made;
- * scripts/guest-check has one.  /dev/ram0 (modprobe brd) is overwritten.
+ * scripts/vm/guest-check has one.  /dev/ram0 (modprobe brd) is overwritten.
  */
 #ifndef VMADEMO_STORES_H
 #define VMADEMO_STORES_H

@@ -6,7 +6,7 @@
 #include <sys/statvfs.h>
 
 #include "window_fixture.h"
-#include "../module/phys_check.h"
+#include "../module/phys/check.h"
 
 TEST_F(window, error_codes_of_mmap_mem)
 {

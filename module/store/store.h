@@ -3,9 +3,9 @@
  * What stands behind a buffer's page cache: a store.  Folios are read in from it and
  * written back to it.  There are three, each a table of operations:
  *
- *   none   store_none.c   nothing: the page cache is the only copy
- *   ram    store_ram.c    pages that the kernel holds, as the stable copy
- *   file   store_file.c   a regular file or a block device
+ *   none   none.c   nothing: the page cache is the only copy
+ *   ram    ram.c    pages that the kernel holds, as the stable copy
+ *   file   file.c   a regular file or a block device
  *
  * Who may call what when: a folio is locked or under write-back while it is read or
  * written, so no two calls deal with the same bytes.  discard, resize and allocate
@@ -62,15 +62,15 @@ struct vmademo_store_ops {
 	void (*close)(struct vmademo_buffer *buf);
 };
 
-/* store_none.c */
+/* none.c */
 int vmademo_call_here(struct vmademo_buffer *buf, int (*function)(void *arg),
 		      void *arg);
 extern const struct vmademo_store_ops vmademo_store_none;
 
-/* store_ram.c */
+/* ram.c */
 extern const struct vmademo_store_ops vmademo_store_ram;
 
-/* store_file.c */
+/* file.c */
 extern const struct vmademo_store_ops vmademo_store_file;
 int vmademo_store_file_init(void);
 void vmademo_store_file_exit(void);

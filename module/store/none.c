@@ -12,7 +12,7 @@
 #include <linux/sched/signal.h>
 #include <linux/vmademo.h>
 
-#include "store.h"
+#include "store/store.h"
 #include "vmademo.h"
 
 static int none_write(struct vmademo_buffer *buf, struct folio *folio,

@@ -4,8 +4,8 @@
  * window's first byte.  read, write and lseek are those of drivers/char/mem.c,
  * bounded by the window.
  *
- * Where a window's memory comes from is in phys_claim.c, how it is mapped in
- * phys_map.c.
+ * Where a window's memory comes from is in claim.c, how it is mapped in
+ * map.c.
  *
  * Lifetime: the memory is given back after the node is gone.  Each mapping holds
  * its file and each file the module, so no mapping is left then.
@@ -26,7 +26,7 @@
 #include <linux/vmademo.h>
 
 #include "compat.h"
-#include "phys.h"
+#include "phys/phys.h"
 #include "vmademo.h"
 
 #define MAX_WINDOWS	16

@@ -17,7 +17,7 @@
 #include <linux/string.h>
 
 #include "compat.h"
-#include "phys.h"
+#include "phys/phys.h"
 #include "vmademo.h"
 
 const char * const vmademo_memtype_names[] = {

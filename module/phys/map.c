@@ -22,8 +22,8 @@
 #include <linux/mm.h>
 
 #include "compat.h"
-#include "phys.h"
-#include "phys_check.h"
+#include "phys/phys.h"
+#include "phys/check.h"
 #include "vmademo.h"
 
 /**

@@ -39,7 +39,7 @@
 #include <linux/vmademo.h>
 #include <linux/workqueue.h>
 
-#include "store.h"
+#include "store/store.h"
 #include "vmademo.h"
 
 static struct workqueue_struct *vmademo_wq;

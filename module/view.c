@@ -18,7 +18,7 @@
 #include <linux/pagemap.h>
 
 #include "compat.h"
-#include "store.h"
+#include "store/store.h"
 #include "vmademo.h"
 
 /*

@@ -16,7 +16,7 @@
 #include <linux/vmademo.h>
 #include <linux/xarray.h>
 
-#include "store.h"
+#include "store/store.h"
 #include "vmademo.h"
 
 /* Returns the page at index, made if there was none, or NULL. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What the files of physical windows share: phys.c makes them and their nodes,
- * phys_claim.c takes their memory, phys_map.c maps them.
+ * claim.c takes their memory, map.c maps them.
  */
 #ifndef VMADEMO_PHYS_H
 #define VMADEMO_PHYS_H
@@ -62,12 +62,12 @@ static inline struct vmademo_window *vmademo_window_of(const struct file *file)
 	return container_of(file->private_data, struct vmademo_window, misc);
 }
 
-/* phys_claim.c */
+/* claim.c */
 extern const char * const vmademo_memtype_names[3];
 int vmademo_window_take(struct vmademo_window *w, char *text, const char *memtype);
 void vmademo_window_give_back(struct vmademo_window *w);
 
-/* phys_map.c */
+/* map.c */
 struct vm_area_desc;
 unsigned int vmademo_phys_bits(void);
 int vmademo_phys_mmap(struct file *file, struct vm_area_struct *vma);
