@@ -2,6 +2,15 @@
 # The words a person types.  What they do is in scripts/; the module's own build
 # is in Kbuild and module/Kbuild.
 
+# Its words work on the folder it is run in, and clean removes things there
+ifneq ($(realpath $(lastword $(MAKEFILE_LIST))),$(realpath Makefile))
+$(error this is for the folder that it is in: make -C $(dir $(lastword $(MAKEFILE_LIST))))
+endif
+# kbuild and the compiler take each of these for the end of a name
+ifneq ($(shell pwd | tr -cd ' \t,:;\#%$$&'),)
+$(error the path of this folder has a blank or one of , : ; \# % $$ &, with which nothing can be built: $(CURDIR))
+endif
+
 KVER ?= $(shell uname -r)
 KDIR ?= /lib/modules/$(KVER)/build
 VERSION := $(shell sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' dkms.conf)
@@ -16,19 +25,25 @@ install: all
 
 demo:
 	@scripts/deps demo
-	@scripts/demo
+	@exec scripts/demo
 
 check:
 	@scripts/deps check
-	@KERNELS="$(KERNELS)" SEED="$(SEED)" STEPS="$(STEPS)" scripts/check $(TEST)
+	@export KERNELS="$(KERNELS)" SEED="$(SEED)" STEPS="$(STEPS)" CALLS="$(CALLS)"; \
+		exec scripts/check $(TEST)
 
 check-debug:
 	@scripts/deps debug
-	@KERNELS="$(or $(KERNELS),6.12-debug)" scripts/check $(TEST)
+	@export KERNELS="$(or $(KERNELS),6.12-debug)" SEED="$(SEED)" STEPS="$(STEPS)" CALLS="$(CALLS)"; \
+		exec scripts/check $(TEST)
+
+fuzz:
+	@scripts/deps $(if $(findstring -debug,$(KERNELS)),debug,check)
+	@export KERNELS="$(KERNELS)" SEED="$(SEED)" CALLS="$(CALLS)"; exec scripts/fuzz
 
 coverage:
 	@scripts/deps debug
-	@scripts/coverage $(TEST)
+	@exec scripts/coverage $(TEST)
 
 kernels:
 	@scripts/deps check
@@ -36,11 +51,11 @@ kernels:
 
 shell:
 	@scripts/deps demo
-	@scripts/shell
+	@exec scripts/shell
 
 lint:
 	@scripts/deps lint
-	@scripts/lint
+	@exec scripts/lint
 
 # Into dkms's hands: it builds the module again for every kernel to come.
 dkms-install:
@@ -71,6 +86,7 @@ help:
 	@echo 'make check KERNELS="6.1 6.12"   on these kernels'
 	@echo 'make check TEST=model SEED=7 STEPS=1000   random operations, replayed'
 	@echo 'make check-debug     on a kernel with everything on that finds faults'
+	@echo 'make fuzz CALLS=100000 SEED=7   random calls on everything there is'
 	@echo 'make coverage        which lines of the module the tests run'
 	@echo 'make kernels         the kernels that can be had'
 	@echo 'make shell           a shell in a virtual machine with the module loaded'
@@ -81,4 +97,4 @@ help:
 	@echo 'make dkms-uninstall  take it away from dkms'
 	@echo 'make clean           remove what was built'
 
-.PHONY: all install demo check check-debug coverage kernels shell lint dkms-install dkms-uninstall clean help
+.PHONY: all install demo check check-debug fuzz coverage kernels shell lint dkms-install dkms-uninstall clean help
