@@ -32,9 +32,12 @@ check:
 	@export KERNELS="$(KERNELS)" SEED="$(SEED)" STEPS="$(STEPS)" CALLS="$(CALLS)"; \
 		exec scripts/check $(TEST)
 
+# One that is left in the environment is hardly meant for this
+DEBUG_KERNELS = $(if $(filter command,$(origin KERNELS)),$(KERNELS))
+
 check-debug:
 	@scripts/deps debug
-	@export KERNELS="$(or $(KERNELS),6.12-debug)" SEED="$(SEED)" STEPS="$(STEPS)" CALLS="$(CALLS)"; \
+	@export KERNELS="$(or $(DEBUG_KERNELS),6.12-debug)" SEED="$(SEED)" STEPS="$(STEPS)" CALLS="$(CALLS)"; \
 		exec scripts/check $(TEST)
 
 fuzz:
@@ -65,8 +68,9 @@ dkms-install:
 	cp Kbuild dkms.conf LICENSE $(DKMS_SRC)/
 	cp -R module/Kbuild module/*.[ch] module/*/ $(DKMS_SRC)/module/
 	dkms add -m vmademo -v $(VERSION)
-	dkms build -m vmademo -v $(VERSION) -k $(KVER)
-	dkms install -m vmademo -v $(VERSION) -k $(KVER)
+	dkms build -m vmademo -v $(VERSION) -k $(KVER) && \
+		dkms install -m vmademo -v $(VERSION) -k $(KVER) || \
+		{ dkms remove -m vmademo -v $(VERSION) --all; rm -rf $(DKMS_SRC); exit 1; }
 
 dkms-uninstall:
 	dkms remove -m vmademo -v $(VERSION) --all

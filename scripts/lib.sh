@@ -21,6 +21,12 @@ for path in "$top" "$cache"; do
 		die "cannot work in a path with other characters than A-Z a-z 0-9 _ . / + @ ~ -: $path"
 done
 
+# A variable of tests/Makefile, as lines
+in_makefile() { # NAME
+	sed -e ':join' -e '/\\$/N; s/\\\n//; tjoin' "$top/tests/Makefile" |
+		sed -n "s/^$1 := //p" | xargs -n 1
+}
+
 # Runs a command as a process group of its own, and exits with its status.  Whatever
 # ends this script - Ctrl-C, a signal to it or to make alone, SIGKILL - ends the group.
 # Without this, nothing would: what runs in the background ignores Ctrl-C, and a shell

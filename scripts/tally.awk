@@ -66,13 +66,15 @@ END {
 	}
 	print ""
 	printf "%-14s", "passed"
-	for (c = 1; c <= columns; c++)
-		printf " %14s", kernels[c]
+	for (c = 1; c <= columns; c++) {
+		width[c] = length(kernels[c]) > 8 ? length(kernels[c]) : 8
+		printf " %*s", width[c], kernels[c]
+	}
 	print ""
 	for (r = 1; r <= rows; r++) {
 		printf "%-14s", names[r]
 		for (c = 1; c <= columns; c++)
-			printf " %14s", ((names[r], kernels[c]) in table) ? \
+			printf " %*s", width[c], ((names[r], kernels[c]) in table) ? \
 				table[names[r], kernels[c]] : "-"
 		print ""
 	}
