@@ -14,7 +14,7 @@ splats=(
 	'Dumping ftrace'
 	# Something else is left to itself from here on: the checker has switched itself off
 	'Disabling lock debugging' 'turning off the locking correctness' 'MAX_LOCK.* too low'
-	'kmemleak: .*(disabled|exceeded|Cannot|Unable)'
+	'leak detector disabled'
 	# Locks, tasks, RCU: "INFO: task ... blocked", "INFO: rcu_tasks detected stalls",
 	# "INFO: trying to register non-static key"
 	'INFO: ' 'lockdep annotation' '(soft|hard) (lockup|LOCKUP)' 'workqueue lockup'
@@ -22,12 +22,12 @@ splats=(
 	'sleeping function' 'scheduling while atomic'
 	# Memory: of slabs, pages, page tables
 	'KASAN' 'KFENCE' 'KCSAN' 'KMSAN' 'UBSAN' 'ODEBUG' 'DMA-API:' 'refcount_t'
-	'(Poison|Redzone|Padding) overwritten' 'FIX [^ ]+: ' '[Oo]bjects remaining' 'still has objects'
+	'(Poison|Redzone|Padding) overwritten' 'FIX [^ ]+: ' 'Objects remaining' 'still has objects'
 	'list_(add|del) corruption' 'usercopy: Kernel memory' 'Unsafe access'
 	'Bad (page|rss-counter)' 'bad p[gum4]d' 'page dumped because' 'page allocation failure'
 	# What belongs to somebody: memory types, regions, names, inodes, interrupts
 	'freeing invalid memtype' 'conflicting memory types' 'Trying to free'
-	'cannot create duplicate' 'kobject_add_internal failed' "don't try to register"
+	'cannot create duplicate' "don't try to register"
 	'kobject.*(tried to|initialized twice|not initialized)' 'already (present|registered)!?'
 	'Busy inodes' 'Close: file count is 0' 'nobody cared'
 )
