@@ -23,6 +23,7 @@
  *   6.12   FMODE_UNSIGNED_OFFSET became FOP_...           VMADEMO_UNSIGNED_OFFSET
  *   6.12   entries of 2 MiB for bare page frames          VMADEMO_HAS_HUGE_PFN
  *   6.17   ... whose number is no pfn_t any more          vmademo_insert_huge_pfn()
+ *   6.16   VM_PAT, which remap_pfn_range() set, went     vmademo_forget_memtype()
  *   6.17   ... and a kiocb instead of the file            VMADEMO_WRITE_BEGIN...
  *   6.19   filemap_alloc_folio() takes a mempolicy        vmademo_alloc_folio()
  *   7.0    a mapping may say that reclaim must not       vmademo_keep_reclaim_off()
@@ -140,6 +141,26 @@ static inline void vmademo_vm_flags_set(struct vm_area_struct *vma,
 	vma->vm_flags |= flags;
 #endif
 }
+
+/*
+ * Whether remap_pfn_range() over a whole VMA of a device's memory leaves a mark in the
+ * VMA that must not be zapped twice or split; see phys/map.c.  On RAM the mark stands
+ * for nothing, and is taken away here.
+ */
+#ifdef VM_PAT
+#define VMADEMO_REMAP_MARKS_VMA	1
+static inline void vmademo_forget_memtype(struct vm_area_struct *vma)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
+	vm_flags_clear(vma, VM_PAT);
+#else
+	vma->vm_flags &= ~VM_PAT;
+#endif
+}
+#else
+#define VMADEMO_REMAP_MARKS_VMA	0
+static inline void vmademo_forget_memtype(struct vm_area_struct *vma) { }
+#endif
 
 #ifdef CONFIG_ARCH_SUPPORTS_PMD_PFNMAP
 #define VMADEMO_HAS_HUGE_PFN

@@ -146,7 +146,8 @@ TEST_F(window, random_mappings)
 			expected = EPERM; /* likewise */
 		else
 			expected = answer(self->base / PAGE, bits, pgoff,
-					  size / PAGE, private && self->lazy);
+					  size / PAGE,
+					  private && !self->private_ok);
 		/* None of these windows is uncached; that is asked last */
 		if (!expected && which == 3)
 			expected = EINVAL;

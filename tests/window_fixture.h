@@ -20,6 +20,7 @@ FIXTURE(window)
 	uint64_t base;
 	char phys[64];
 	bool lazy;
+	bool private_ok; /* it can be mapped privately */
 	size_t pages_an_entry; /* lazy: how many pages one fault maps */
 };
 
@@ -70,6 +71,8 @@ FIXTURE_SETUP(window)
 	if (variant->kind == OWN)
 		self->base = window_base();
 	ASSERT_EQ(self->base, window_base());
+	self->private_ok = !variant->lazy &&
+			   (variant->kind == OWN || !remap_marks_vma());
 	self->pages_an_entry = huge_entries() ? 512 : 1;
 }
 

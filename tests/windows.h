@@ -156,21 +156,58 @@ static inline int use_window(const char *phys, int lazy)
 	return load_module(parameters) == 0;
 }
 
+/* Whether the kernel has a function of this name. */
+static inline int kernel_has(const char *function)
+{
+	FILE *f = fopen("/proc/kallsyms", "r");
+	char line[256], end[64];
+	int has = 0;
+
+	snprintf(end, sizeof(end), " %s\n", function);
+	while (f && !has && fgets(line, sizeof(line), f))
+		has = !!strstr(line, end);
+	if (f)
+		fclose(f);
+	return has;
+}
+
 /*
  * Whether this kernel makes entries of 2 MiB for bare page frames.  That came with
  * Linux 6.12, together with this function.
  */
 static inline int huge_entries(void)
 {
-	FILE *f = fopen("/proc/kallsyms", "r");
-	char line[256];
-	int can = 0;
+	return kernel_has("follow_pfnmap_start");
+}
 
-	while (f && !can && fgets(line, sizeof(line), f))
-		can = !!strstr(line, " follow_pfnmap_start\n");
-	if (f)
-		fclose(f);
-	return can;
+/*
+ * Whether remap_pfn_range() marks a VMA on this kernel (x86, up to Linux 6.15): then
+ * no device's memory is mapped privately.
+ */
+static inline int remap_marks_vma(void)
+{
+	return kernel_has("track_pfn_copy");
+}
+
+/*
+ * How many ranges within this one have a memory type of their own, the kernel's
+ * mappings and those of programs; -1 if the kernel does not tell.
+ */
+static inline int memory_types(uint64_t base, uint64_t len)
+{
+	FILE *f = fopen("/sys/kernel/debug/x86/pat_memtype_list", "r");
+	unsigned long long start;
+	char line[256];
+	int n = 0;
+
+	if (!f)
+		return -1;
+	while (fgets(line, sizeof(line), f))
+		if (sscanf(line, "PAT: [mem %llx-", &start) == 1 &&
+		    start - base < len)
+			n++;
+	fclose(f);
+	return n;
 }
 
 #endif /* VMADEMO_WINDOWS_H */

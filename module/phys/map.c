@@ -6,9 +6,17 @@
  * remap_pfn_range() makes all page table entries at mmap time.  There is no fault
  * to handle.
  *
+ * Up to Linux 6.15, one remap_pfn_range() over a whole VMA makes x86 reserve the
+ * memory type of the range and mark the VMA (VM_PAT).  The mark is no count: after
+ * the program unmaps, protects or moves a part, the reservation stays until reboot;
+ * and two that zap at once free it twice.  The window has reserved its type itself
+ * (claim.c), so a shared mapping of a device is made in two pieces, which only look
+ * the type up.  A private one cannot be made in pieces, and is refused there.  For
+ * RAM nothing is reserved: the mark is taken off.
+ *
  * Lazy: mmap only marks the VMA; .fault and .huge_fault make an entry when it is
  * touched, of 2 MiB where address and window allow it and the kernel can (6.12
- * and newer, x86).  What must be revocable or is large is mapped like this.
+ * and newer, x86).  What is large is mapped like this.
  *
  * Either way the entries are bare page frame numbers (VM_PFNMAP): no page is
  * referenced or counted through them.  So O_DIRECT, which wants to hold pages, is
@@ -17,8 +25,8 @@
  * Locks: mmap lock or VMA lock (held by the kernel), then the window's lock, then
  * page table locks.
  */
+#include <linux/capability.h>
 #include <linux/fs.h>
-#include <linux/io.h>
 #include <linux/mm.h>
 
 #include "compat.h"
@@ -55,7 +63,7 @@ static pgprot_t window_prot(const struct vmademo_window *w, pgprot_t prot)
 		prot = pgprot_decrypted(prot);
 	switch (w->memtype) {
 	case VMADEMO_UC:
-		return pgprot_noncached(prot);
+		return pgprot_device(prot);	/* as ioremap() */
 	case VMADEMO_WC:
 		return pgprot_writecombine(prot);
 	default:
@@ -82,7 +90,8 @@ static int phys_mmap_check(const struct file *file, unsigned long pgoff,
 	 * could not tell a copy from a bare page frame.  remap_pfn_range() over
 	 * the whole VMA leaves the first frame number in vm_pgoff, which tells.
 	 */
-	bool private_ok = !private || !w->lazy;
+	bool private_ok = !private ||
+			  (!w->lazy && (w->own || !VMADEMO_REMAP_MARKS_VMA));
 	int err;
 
 	if (READ_ONCE(w->revoked))
@@ -91,6 +100,9 @@ static int phys_mmap_check(const struct file *file, unsigned long pgoff,
 				 PAGE_SHIFT, pgoff, size, private_ok);
 	if (err)
 		return err;
+	/* /proc/PID/maps shows vm_pgoff: the physical address, if it is private */
+	if (private && !capable(CAP_SYS_RAWIO))
+		return -EPERM;
 	/*
 	 * O_DSYNC asks for uncached access, as on /dev/mem, where x86 answers by
 	 * the kind of memory: another type, a warning, EAGAIN.  Memory has one
@@ -117,8 +129,10 @@ static void phys_vma_close(struct vm_area_struct *vma)
 {
 	struct vmademo_window *w = vma->vm_private_data;
 
-	if (w)
-		atomic_long_dec(&w->mappings);
+	if (!w)
+		return;
+	atomic_long_dec(&w->mappings);
+	vmademo_forget_mmap(w, vma->vm_mm);
 }
 
 #ifdef VMADEMO_HAS_MMAP_PREPARE
@@ -144,11 +158,9 @@ static u64 window_offset(const struct vm_area_struct *vma, unsigned long addr)
 }
 
 /*
- * For ptrace and /proc/PID/mem, which cannot get at a page.  What is not RAM is left
- * to generic_access_phys(), which follows the page table; but on RAM that would
- * warn and fail, and a page that was not touched yet it cannot see.  A private
- * mapping may have copies, which only the page table knows, and if it followed that,
- * generic_access_phys() would take a copy for the device's memory and warn.
+ * For ptrace and /proc/PID/mem, which cannot get at a page.  generic_access_phys()
+ * follows the page table: it does not see what was not touched yet, and warns and
+ * fails on RAM.  A private mapping may have copies, which only the page table knows.
  */
 static int phys_access(struct vm_area_struct *vma, unsigned long addr, void *buf,
 		       int len, int write)
@@ -161,14 +173,7 @@ static int phys_access(struct vm_area_struct *vma, unsigned long addr, void *buf
 		return -EINVAL;
 	/* More may be asked for than the VMA has: the caller comes again */
 	len = min_t(int, len, PAGE_SIZE - offset_in_page(addr));
-	if (w->own || w->lazy)
-		return vmademo_window_copy(w, window_offset(vma, addr), buf, len,
-					   write) ?: len;
-	down_read(&w->lock);
-	len = w->revoked ? -ENODEV :
-			   generic_access_phys(vma, addr, buf, len, write);
-	up_read(&w->lock);
-	return len;
+	return vmademo_window_copy(w, window_offset(vma, addr), buf, len, write) ?: len;
 }
 
 static const struct vm_operations_struct phys_eager_ops = {
@@ -257,14 +262,36 @@ static const struct vm_operations_struct phys_lazy_ops = {
 	.access		= phys_access,
 };
 
+/*
+ * Makes all entries of a VMA; what is made before an error, the kernel undoes.  In
+ * pieces only where it must be: there the kernel looks up the type of each page.
+ */
+static int phys_mmap_eager(struct vmademo_window *w, struct vm_area_struct *vma,
+			   size_t size)
+{
+	unsigned long pfn = PHYS_PFN(w->base) + vma->vm_pgoff;
+	int err;
+
+	if (w->own || !VMADEMO_REMAP_MARKS_VMA) {
+		err = remap_pfn_range(vma, vma->vm_start, pfn, size,
+				      vma->vm_page_prot);
+		vmademo_forget_memtype(vma);
+		return err;
+	}
+	/* The flags that remap_pfn_range() sets */
+	vmademo_vm_flags_set(vma, VM_IO | VM_PFNMAP | VM_DONTEXPAND | VM_DONTDUMP);
+	if (vmf_insert_pfn(vma, vma->vm_start, pfn) != VM_FAULT_NOPAGE)
+		return -ENOMEM;
+	if (size == PAGE_SIZE)
+		return 0;
+	return remap_pfn_range(vma, vma->vm_start + PAGE_SIZE, pfn + 1,
+			       size - PAGE_SIZE, vma->vm_page_prot);
+}
+
 /**
  * vmademo_phys_mmap() - map a part of a window
  * @file: an open node
  * @vma: the new mapping
- *
- * A mapping made by this door while the window is being revoked would escape, if it
- * is eager: its entries are there before the kernel lists the VMA.  What must be
- * revocable is mapped lazily.
  *
  * Context: Called with the mmap lock held for writing.
  * Return: 0; -EINVAL, -EPERM, -EAGAIN as mmap_mem(); -ENODEV if it was revoked
@@ -274,10 +301,15 @@ int vmademo_phys_mmap(struct file *file, struct vm_area_struct *vma)
 {
 	struct vmademo_window *w = vmademo_window_of(file);
 	size_t size = vma->vm_end - vma->vm_start;
-	int err = phys_mmap_check(file, vma->vm_pgoff, size, makes_copies(vma));
+	bool private = makes_copies(vma);
+	int err;
 
+	if (!w->lazy && vmademo_note_mmap(w, vma->vm_mm))
+		return -EAGAIN;
+	/* After that: whoever revokes it now waits, or it is seen here */
+	err = phys_mmap_check(file, vma->vm_pgoff, size, private);
 	if (err)
-		return err;
+		goto forget;
 	/*
 	 * The window's lock would keep nothing off here: .fault asks again.  And
 	 * it must not be held, for to set flags locks the VMA.
@@ -289,18 +321,17 @@ int vmademo_phys_mmap(struct file *file, struct vm_area_struct *vma)
 		vma->vm_ops = &phys_lazy_ops;
 	} else {
 		vma->vm_ops = &phys_eager_ops;
-		/*
-		 * Sets the same flags.  One call for the whole VMA: a private
-		 * mapping is refused in pieces, and on x86 each piece would
-		 * look its memory type up page by page.
-		 */
-		if (remap_pfn_range(vma, vma->vm_start,
-				    PHYS_PFN(w->base) + vma->vm_pgoff, size,
-				    vma->vm_page_prot))
-			return -EAGAIN;
+		if (phys_mmap_eager(w, vma, size)) {
+			err = -EAGAIN;
+			goto forget;
+		}
 	}
 	phys_vma_open(vma);	/* .open is not called for the first one */
 	return 0;
+forget:
+	if (!w->lazy)
+		vmademo_forget_mmap(w, vma->vm_mm);
+	return err;
 }
 
 #ifdef VMADEMO_HAS_MMAP_PREPARE
@@ -333,59 +364,3 @@ int vmademo_phys_mmap_prepare(struct vm_area_desc *desc)
 	return 0;
 }
 #endif
-
-/**
- * vmademo_phys_revoke() - take a window away from everybody who has it mapped
- * @w: the window
- *
- * From now on, to touch a mapping is SIGBUS.
- *
- * Not for eager mappings made by .mmap: one that is being made would escape; and
- * where x86 marks them with VM_PAT (6.1, 6.12; no more in 7.3), unmapping them here
- * and by the program at the same time frees the range's memory type twice.
- *
- * Context: May sleep.  Takes the window's lock, so no entry is being made.
- * Return: 0, or -EOPNOTSUPP.
- */
-int vmademo_phys_revoke(struct vmademo_window *w)
-{
-	if (!w->lazy && w->misc.fops->mmap)
-		return -EOPNOTSUPP;
-	down_write(&w->lock);
-	WRITE_ONCE(w->revoked, true);
-	up_write(&w->lock);
-	/* Private copies too */
-	unmap_mapping_range(w->inode->i_mapping, 0, 0, 1);
-	return 0;
-}
-
-/**
- * vmademo_window_copy() - read or write a window from inside the kernel
- * @w: the window
- * @offset: where, in bytes; @len bytes from there are in the window
- * @buf: what is copied from or to
- * @len: bytes
- * @write: from @buf to the window
- *
- * Context: May sleep.  Takes the window's lock for reading.
- * Return: 0, or -ENODEV if the window was revoked.
- */
-int vmademo_window_copy(struct vmademo_window *w, u64 offset, void *buf,
-			size_t len, bool write)
-{
-	int err = 0;
-
-	down_read(&w->lock);
-	if (w->revoked)
-		err = -ENODEV;
-	else if (w->own && write)
-		memcpy(w->own + offset, buf, len);
-	else if (w->own)
-		memcpy(buf, w->own + offset, len);
-	else if (write)
-		memcpy_toio(w->io + offset, buf, len);
-	else
-		memcpy_fromio(buf, w->io + offset, len);
-	up_read(&w->lock);
-	return err;
-}

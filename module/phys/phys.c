@@ -2,7 +2,7 @@
 /*
  * The nodes of physical windows, /dev/vmademo-physN.  Offset 0 of a node is its
  * window's first byte.  read, write and lseek are those of drivers/char/mem.c,
- * bounded by the window.
+ * bounded by the window; but a read that fails on its way says how far it came.
  *
  * Where a window's memory comes from is in claim.c, how it is mapped in
  * map.c.
@@ -75,16 +75,17 @@ static loff_t phys_llseek(struct file *file, loff_t offset, int whence)
 
 /*
  * Copies by way of a page of our own, because copying from or to the user may
- * sleep and fault, and the window's lock is not held over that.
+ * sleep and fault, and the window's lock is not held over that.  Whatever ends it,
+ * what was copied before is told.
  */
 static ssize_t phys_copy(struct file *file, char __user *user, size_t count,
 			 loff_t *ppos, bool write)
 {
 	struct vmademo_window *w = vmademo_window_of(file);
 	u64 pos = *ppos;
-	ssize_t done = 0;
+	size_t done = 0;
 	void *bounce;
-	int err;
+	int err = 0;
 
 	if (READ_ONCE(w->revoked))
 		return -ENODEV;
@@ -95,36 +96,27 @@ static ssize_t phys_copy(struct file *file, char __user *user, size_t count,
 	if (!bounce)
 		return -ENOMEM;
 
-	while (count && !fatal_signal_pending(current)) {
-		size_t len = min_t(size_t, count, PAGE_SIZE - offset_in_page(pos));
+	while (!err && done < count && !fatal_signal_pending(current)) {
+		u64 at = pos + done;
+		size_t len = min_t(size_t, count - done,
+				   PAGE_SIZE - offset_in_page(at));
 		size_t good = len;
 
 		if (write)
-			good -= copy_from_user(bounce, user, len);
-		err = vmademo_window_copy(w, pos, bounce, good, write);
-		/* As mem.c: then nothing was read, whatever came before */
-		if (!err && !write && copy_to_user(user, bounce, len))
-			err = -EFAULT;
-		if (err) {
-			done = err;
+			good -= copy_from_user(bounce, user + done, len);
+		err = vmademo_window_copy(w, at, bounce, good, write);
+		if (err)
 			break;
-		}
-		user += good;
-		pos += good;
-		count -= good;
+		if (!write)
+			good -= copy_to_user(user + done, bounce, len);
 		done += good;
-		/* As mem.c: what came before a bad address is written */
-		if (good < len) {
-			if (!done)
-				done = -EFAULT;
-			break;
-		}
+		if (good < len)
+			err = -EFAULT;
 		cond_resched();
 	}
 	free_page((unsigned long)bounce);
-	if (done > 0)
-		*ppos += done;
-	return done;
+	*ppos += done;
+	return done ?: err;
 }
 
 static ssize_t phys_read(struct file *file, char __user *to, size_t count,
@@ -145,7 +137,8 @@ static long phys_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return -ENOTTY;
 	if (!(file->f_mode & FMODE_WRITE))
 		return -EBADF;
-	return vmademo_phys_revoke(vmademo_window_of(file));
+	vmademo_phys_revoke(vmademo_window_of(file));
+	return 0;
 }
 
 /* Virtual and physical address agree modulo 2 MiB: room for huge entries. */
@@ -239,6 +232,9 @@ static int window_make(unsigned int n, char *text, const char *memtype, bool laz
 		return err;
 	}
 	init_rwsem(&w->lock);
+	mutex_init(&w->revoking);
+	INIT_LIST_HEAD(&w->mmaps);
+	spin_lock_init(&w->mmaps_lock);
 	w->lazy = lazy;
 	snprintf(w->name, sizeof(w->name), "vmademo-phys%u", n);
 	w->misc.minor = MISC_DYNAMIC_MINOR;

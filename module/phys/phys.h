@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What the files of physical windows share: phys.c makes them and their nodes,
- * claim.c takes their memory, map.c maps them.
+ * claim.c takes their memory, map.c maps them, revoke.c takes them away, io.c copies.
  */
 #ifndef VMADEMO_PHYS_H
 #define VMADEMO_PHYS_H
 
 #include <linux/atomic.h>
 #include <linux/fs.h>
+#include <linux/list.h>
 #include <linux/miscdevice.h>
 #include <linux/mm.h>
+#include <linux/mutex.h>
 #include <linux/rwsem.h>
+#include <linux/spinlock.h>
 
 /* How the processor caches a window. */
 enum vmademo_memtype { VMADEMO_WB, VMADEMO_WC, VMADEMO_UC };
@@ -30,6 +33,9 @@ enum vmademo_memtype { VMADEMO_WB, VMADEMO_WC, VMADEMO_UC };
  * @lock: held for reading while page table entries are made; for writing by
  *        revocation
  * @revoked: no entry may be made any more
+ * @revoking: held while it is taken away
+ * @mmaps: address spaces where .mmap made eager entries since they closed one
+ * @mmaps_lock: guards @mmaps
  * @mappings: VMAs that map the window now
  * @faults: calls of .fault and .huge_fault
  * @huge_faults: of those, calls of .huge_fault that made an entry of 2 MiB
@@ -50,6 +56,9 @@ struct vmademo_window {
 	struct inode *inode;
 	struct rw_semaphore lock;
 	bool revoked;
+	struct mutex revoking;
+	struct list_head mmaps;
+	spinlock_t mmaps_lock;
 	atomic_long_t mappings;
 	atomic64_t faults;
 	atomic64_t huge_faults;
@@ -72,7 +81,13 @@ struct vm_area_desc;
 unsigned int vmademo_phys_bits(void);
 int vmademo_phys_mmap(struct file *file, struct vm_area_struct *vma);
 int vmademo_phys_mmap_prepare(struct vm_area_desc *desc);
-int vmademo_phys_revoke(struct vmademo_window *w);
+
+/* revoke.c */
+int vmademo_note_mmap(struct vmademo_window *w, struct mm_struct *mm);
+void vmademo_forget_mmap(struct vmademo_window *w, const struct mm_struct *mm);
+void vmademo_phys_revoke(struct vmademo_window *w);
+
+/* io.c */
 int vmademo_window_copy(struct vmademo_window *w, u64 offset, void *buf,
 			size_t len, bool write);
 

@@ -217,12 +217,11 @@ struct vmademo_crash {
 
 /*
  * On a window: takes it away from everybody, until the module is loaded anew.  All
- * mappings lose their pages, to touch them is SIGBUS.  To open, map, read or write
- * the node is ENODEV.  Takes no argument.
+ * mappings lose their pages: touching them raises SIGBUS.  To open, map, read or write
+ * the node fails with ENODEV; a read or write under way says how many bytes it did.
+ * Takes no argument.
  *
  *   EBADF    the file is not open for writing
- *   EOPNOTSUPP   the window is mapped eagerly by .mmap (kernels before 7.2, or
- *            legacy_mmap=1), which cannot be undone safely; load with phys_map=lazy
  */
 #define VMADEMO_IOC_REVOKE	_IO(0xBE, 0x05)
 
