@@ -42,7 +42,7 @@ module_param(legacy_mmap, bool, 0444);
 MODULE_PARM_DESC(legacy_mmap, "use .mmap where the kernel has .mmap_prepare too (default 0)");
 
 static char *phys = "2M";
-module_param(phys, charp, 0400);	/* physical addresses */
+module_param_hw(phys, charp, iomem, 0400);	/* refused by kernel lockdown */
 MODULE_PARM_DESC(phys, "physical windows, SIZE@BASE,...; SIZE alone: memory of the module's own; none (default 2M)");
 
 static char *phys_memtype = "";

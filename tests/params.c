@@ -249,6 +249,106 @@ TEST_F(params, windows_that_others_have)
 	TH_LOG("%s: %s", parameters, line);
 }
 
+/*
+ * That nobody has claimed a range does not mean that nothing is there: registers of the
+ * chipset, what the firmware keeps, what a bridge passes on.
+ */
+TEST_F(params, windows_on_what_is_not_free)
+{
+	RUN_IF_READY();
+
+	static const char *const names[] = {
+		"Reserved",	"PCI Bus", "Video ROM", "ACPI",	     "PCI ECAM",
+		"PCI MMCONFIG", "IOAPIC",  "HPET",	"Local APIC"
+	};
+	static const char free_for_all[] =
+		"in no BAR of a PCI device, and not reserved by memmap=";
+	char line[256], parameters[128], said[256];
+	int refused = 0, busy = 0, firmware = 0, err;
+	FILE *f = fopen("/proc/iomem", "r");
+
+	ASSERT_NE(NULL, f);
+	while (fgets(line, sizeof(line), f)) {
+		unsigned long long start, end;
+		bool wanted = false;
+
+		if (sscanf(line, " %llx-%llx", &start, &end) != 2 ||
+		    start % PAGE || end - start < PAGE - 1 ||
+		    start == reserved_memory() || start == edu_bar() ||
+		    start == ivshmem_bar())
+			continue;
+		for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+			wanted |= !!strstr(line, names[i]);
+		if (!wanted)
+			continue;
+		for (int last = 0; last <= 1; last++) {
+			snprintf(parameters, sizeof(parameters),
+				 "phys=4K@0x%llx", last ? end + 1 - PAGE : start);
+			EXPECT_EQ(-1, load_module(parameters))
+			TH_LOG("%s %s", parameters, line);
+			err = errno;
+			if (module_is_loaded())
+				unload_module();
+			EXPECT_EQ(1, log_lines(self->kmsg, said, sizeof(said)));
+			if (err == EBUSY) {
+				busy++;
+				EXPECT_NE(NULL, strstr(said, "in use by"))
+				TH_LOG("%s", said);
+				continue;
+			}
+			EXPECT_EQ(EINVAL, err);
+			EXPECT_NE(NULL, strstr(said, free_for_all))
+			TH_LOG("%s: %s", parameters, said);
+			refused++;
+			firmware += !!strstr(line, "Reserved");
+		}
+	}
+	fclose(f);
+	/* There were some of each */
+	EXPECT_LT(0, busy);
+	EXPECT_LT(0, refused);
+	EXPECT_LT(0, firmware);
+}
+
+/* All of it must be in the BAR, or in what memmap= keeps. */
+TEST_F(params, windows_that_are_too_large)
+{
+	RUN_IF_READY();
+
+	char parameters[128], said[256];
+	struct bad_parameters bad = { parameters, "in no BAR of a PCI device",
+				      EINVAL };
+	const uint64_t edu = edu_bar(), reserved = reserved_memory();
+
+	if (!edu || !reserved)
+		SKIP(return,
+			   "the machine has no edu device, or no memory reserved");
+	snprintf(parameters, sizeof(parameters), "phys=2M@0x%" PRIx64, edu);
+	expect_refused(_metadata, self->kmsg, &bad);
+	snprintf(parameters, sizeof(parameters), "phys=8K@0x%" PRIx64,
+		 edu + MIB - PAGE);
+	expect_refused(_metadata, self->kmsg, &bad);
+	snprintf(parameters, sizeof(parameters), "phys=32M@0x%" PRIx64, reserved);
+	bad.why = "is the system's RAM";
+	expect_refused(_metadata, self->kmsg, &bad);
+	/* Windows of one device, and of another, are granted side by side */
+	snprintf(parameters, sizeof(parameters),
+		 "phys=4K@0x%" PRIx64 ",4K@0x%" PRIx64 ",4K@0x%" PRIx64
+		 ",16M@0x%" PRIx64 " phys_memtype=uc,uc",
+		 edu, edu + MIB - PAGE, ivshmem_bar(), reserved);
+	EXPECT_EQ(0, load_module(parameters));
+	EXPECT_EQ(0, access("/dev/vmademo-phys3", F_OK));
+	EXPECT_EQ(0, unload_module());
+	log_lines(self->kmsg, said, sizeof(said));
+	/* One that is refused keeps none of the others, and not the device */
+	snprintf(parameters, sizeof(parameters),
+		 "phys=4K@0x%" PRIx64 ",4K@0xa0000 phys_memtype=uc", edu);
+	bad.why = "in no BAR of a PCI device";
+	expect_refused(_metadata, self->kmsg, &bad);
+	EXPECT_FALSE(iomem_has(edu, PAGE, "vmademo"));
+	EXPECT_EQ(-1, access("/sys/bus/pci/drivers/vmademo", F_OK));
+}
+
 /* Which door the mapping goes through is a choice; a bad one is refused. */
 TEST_F(params, legacy_mmap)
 {

@@ -10,56 +10,69 @@
 
 #include "vmademo_test.h"
 
-/* A BAR of the first PCI device of this kind: its address, or 0. */
-static inline uint64_t pci_bar(unsigned int vendor, unsigned int device, int bar)
-{
-	static const char root[] = "/sys/bus/pci/devices";
-	DIR *dir = opendir(root);
-	struct dirent *entry;
-	uint64_t found = 0;
+#define PCI_DEVICES "/sys/bus/pci/devices"
 
-	while (dir && !found && (entry = readdir(dir))) {
-		unsigned long long start = 0;
+/* The address of the first PCI device of this kind, such as 0000:00:01.0; or "". */
+static inline void pci_device(unsigned int vendor, unsigned int device,
+			      char name[32])
+{
+	DIR *dir = opendir(PCI_DEVICES);
+	struct dirent *entry;
+
+	name[0] = '\0';
+	while (dir && !name[0] && (entry = readdir(dir))) {
 		unsigned int v = 0, d = 0;
 		char path[512];
 		FILE *f;
 
-		snprintf(path, sizeof(path), "%s/%s/uevent", root, entry->d_name);
+		snprintf(path, sizeof(path), PCI_DEVICES "/%s/uevent",
+			 entry->d_name);
 		f = fopen(path, "r");
 		while (f && fgets(path, sizeof(path), f))
 			if (sscanf(path, "PCI_ID=%x:%x", &v, &d) == 2)
 				break;
 		if (f)
 			fclose(f);
-		if (v != vendor || d != device)
-			continue;
-		snprintf(path, sizeof(path), "%s/%s/enable", root, entry->d_name);
-		write_text(path, "1");
-		snprintf(path, sizeof(path), "%s/%s/resource", root,
-			 entry->d_name);
-		f = fopen(path, "r");
-		for (int i = 0; f && i <= bar; i++)
-			if (fscanf(f, "%llx %*x %*x", &start) != 1)
-				start = 0;
-		if (f)
-			fclose(f);
-		found = start;
+		if (v == vendor && d == device)
+			snprintf(name, 32, "%.31s", entry->d_name);
 	}
 	if (dir)
 		closedir(dir);
-	return found;
 }
+
+/* A BAR of the first PCI device of this kind: its address, or 0. */
+static inline uint64_t pci_bar(unsigned int vendor, unsigned int device, int bar)
+{
+	unsigned long long start = 0;
+	char name[32], path[128];
+	FILE *f;
+
+	pci_device(vendor, device, name);
+	snprintf(path, sizeof(path), PCI_DEVICES "/%s/resource", name);
+	f = name[0] ? fopen(path, "r") : NULL;
+	for (int i = 0; f && i <= bar; i++)
+		if (fscanf(f, "%llx %*x %*x", &start) != 1)
+			start = 0;
+	if (f)
+		fclose(f);
+	return start;
+}
+
+/* Vendor and device, as QEMU has them */
+#define IVSHMEM	    0x1af4, 0x1110
+#define EDU	    0x1234, 0x11e8
+#define VIRTIO_DISK 0x1af4, 0x1001
 
 /* QEMU's ivshmem-plain: 64 MiB that are a file outside the machine. */
 static inline uint64_t ivshmem_bar(void)
 {
-	return pci_bar(0x1af4, 0x1110, 2);
+	return pci_bar(IVSHMEM, 2);
 }
 
 /* QEMU's edu device: registers. */
 static inline uint64_t edu_bar(void)
 {
-	return pci_bar(0x1234, 0x11e8, 0);
+	return pci_bar(EDU, 0);
 }
 
 /* What memmap=16M$256M on the kernel's command line leaves alone; 0 if nothing. */
@@ -104,6 +117,23 @@ static inline int physical_bits(void)
 	if (f)
 		fclose(f);
 	return bits;
+}
+
+/* Whether this range, and no part of it, has an entry of this name in /proc/iomem. */
+static inline int iomem_has(uint64_t base, uint64_t len, const char *name)
+{
+	unsigned long long start, end;
+	char line[256];
+	int has = 0;
+	FILE *f = fopen("/proc/iomem", "r");
+
+	while (f && !has && fgets(line, sizeof(line), f))
+		has = sscanf(line, " %llx-%llx", &start, &end) == 2 &&
+		      start == base && end == base + len - 1 &&
+		      strstr(line, name);
+	if (f)
+		fclose(f);
+	return has;
 }
 
 static inline int64_t window_value(const char *name)

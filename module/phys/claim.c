@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Where the memory of a physical window comes from.  The administrator names it when
- * the module is loaded: SIZE@BASE, a range that nobody else has, such as a PCI BAR
- * or memory that was kept from the kernel; or SIZE, memory that the module
- * allocates.
+ * the module is loaded: SIZE@BASE, a range in a BAR of a PCI device without a driver
+ * (pci.c) or one that was kept from the kernel by memmap= (reserved.c); or SIZE, memory
+ * that the module allocates.  Nothing else is granted: that a range is nobody's does
+ * not mean that no firmware, bridge or timer is there.
  *
- * Locks: none.
+ * Locks: the window's lock, for writing, when its range is released.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -14,6 +15,7 @@
 #include <linux/ioport.h>
 #include <linux/kernel.h>
 #include <linux/mm.h>
+#include <linux/security.h>
 #include <linux/string.h>
 
 #include "compat.h"
@@ -43,7 +45,7 @@ static int note_holder(struct resource *found, void *arg)
  */
 static const char *holder_of(phys_addr_t base, u64 bytes)
 {
-	const char *name = "somebody";
+	const char *name = NULL;
 
 	walk_iomem_res_desc(IORES_DESC_NONE, IORESOURCE_MEM | IORESOURCE_BUSY,
 			    base, base + bytes - 1, &name, note_holder);
@@ -63,10 +65,11 @@ static int window_allocate(struct vmademo_window *w)
 	return 0;
 }
 
-/* A range that somebody named: it must be possible, no RAM, and nobody's. */
-static int window_claim(struct vmademo_window *w)
+/* A range that somebody named: it must be possible, no RAM, and not forbidden. */
+static int window_check(const struct vmademo_window *w)
 {
 	phys_addr_t last = w->base + w->bytes - 1;
+	int err;
 
 	if (last < w->base || (vmademo_phys_bits() < 64 &&
 			       (u64)last >> vmademo_phys_bits())) {
@@ -79,13 +82,54 @@ static int window_claim(struct vmademo_window *w)
 		pr_err("phys=: %pa to %pa: is the system's RAM\n", &w->base, &last);
 		return -EINVAL;
 	}
-	if (!request_mem_region(w->base, w->bytes, w->name)) {
-		pr_err("phys=: %pa to %pa: in use by %s\n", &w->base, &last,
-		       holder_of(w->base, w->bytes));
+	err = security_locked_down(LOCKDOWN_DEV_MEM);
+	if (err)
+		pr_err("phys=: %pa to %pa: not allowed: %pe\n", &w->base, &last,
+		       ERR_PTR(err));
+	return err;
+}
+
+/* A range in no BAR. */
+static int window_take_reserved(struct vmademo_window *w)
+{
+	phys_addr_t last = w->base + w->bytes - 1;
+	int reserved = vmademo_is_reserved(w->base, last);
+	const char *holder;
+
+	if (reserved > 0)
+		return vmademo_window_request(w);
+	if (reserved < 0) {
+		pr_err("phys=: failed to read /proc/cmdline: %pe\n", ERR_PTR(reserved));
+		return reserved;
+	}
+	holder = holder_of(w->base, w->bytes);
+	if (holder) {
+		pr_err("phys=: %pa to %pa: in use by %s\n", &w->base, &last, holder);
 		return -EBUSY;
 	}
-	w->claimed = true;
+	pr_err("phys=: %pa to %pa: in no BAR of a PCI device, and not reserved by memmap=\n",
+	       &w->base, &last);
+	return -EINVAL;
+}
 
+/**
+ * vmademo_window_request() - take a range from all others, and map it
+ * @w: the window; it has a right to the range
+ *
+ * Says in the log what was wrong; then nothing is taken.
+ *
+ * Context: May sleep.
+ * Return: 0; -EBUSY if others have it, -ENOMEM.
+ */
+int vmademo_window_request(struct vmademo_window *w)
+{
+	phys_addr_t last = w->base + w->bytes - 1;
+
+	if (!request_mem_region(w->base, w->bytes, w->name)) {
+		pr_err("phys=: %pa to %pa: in use by %s\n", &w->base, &last,
+		       holder_of(w->base, w->bytes) ?: "somebody");
+		return -EBUSY;
+	}
 	/* This also fixes the memory type, for all mappings to come */
 	switch (w->memtype) {
 	case VMADEMO_UC:
@@ -99,11 +143,32 @@ static int window_claim(struct vmademo_window *w)
 		break;
 	}
 	if (!w->io) {
+		release_mem_region(w->base, w->bytes);
 		pr_err("phys=: %pa to %pa: the kernel cannot map it\n", &w->base,
 		       &last);
 		return -ENOMEM;
 	}
 	return 0;
+}
+
+/**
+ * vmademo_window_release() - undo vmademo_window_request(), if it succeeded
+ * @w: the window; nothing is mapped of it, and nothing will be
+ *
+ * Context: May sleep.  Takes the window's lock for writing.
+ */
+void vmademo_window_release(struct vmademo_window *w)
+{
+	void __iomem *io;
+
+	down_write(&w->lock);
+	io = w->io;
+	w->io = NULL;
+	up_write(&w->lock);
+	if (!io)
+		return;
+	iounmap(io);
+	release_mem_region(w->base, w->bytes);
 }
 
 /**
@@ -115,13 +180,14 @@ static int window_claim(struct vmademo_window *w)
  * Says in the log what was wrong.  vmademo_window_give_back() is due in any case.
  *
  * Context: May sleep.
- * Return: 0; -EINVAL, -EBUSY if others have the range, -ENOMEM.
+ * Return: 0; -EINVAL, -EBUSY if others have the range or its device, -EPERM if the
+ *         kernel is locked down, -ENOMEM, or what pci.c says.
  */
 int vmademo_window_take(struct vmademo_window *w, char *text, const char *memtype)
 {
 	char *at = strchr(text, '@');
 	u64 base = 0;
-	int type = VMADEMO_WB;
+	int type = VMADEMO_WB, err;
 
 	if (at) {
 		*at = '\0';
@@ -151,7 +217,13 @@ int vmademo_window_take(struct vmademo_window *w, char *text, const char *memtyp
 	}
 	w->base = base;
 	w->memtype = type;
-	return at ? window_claim(w) : window_allocate(w);
+	if (!at)
+		return window_allocate(w);
+	err = window_check(w);
+	if (err)
+		return err;
+	err = vmademo_pci_take(w);
+	return err == -ENOENT ? window_take_reserved(w) : err;
 }
 
 /**
@@ -162,10 +234,8 @@ int vmademo_window_take(struct vmademo_window *w, char *text, const char *memtyp
  */
 void vmademo_window_give_back(struct vmademo_window *w)
 {
-	if (w->io)
-		iounmap(w->io);
-	if (w->claimed)
-		release_mem_region(w->base, w->bytes);
+	vmademo_pci_give_back(w);
+	vmademo_window_release(w);
 	if (w->own)
 		free_pages_exact(w->own, w->bytes);
 }

@@ -4,8 +4,8 @@
  * window's first byte.  read, write and lseek are those of drivers/char/mem.c,
  * bounded by the window; but a read that fails on its way says how far it came.
  *
- * Where a window's memory comes from is in claim.c, how it is mapped in
- * map.c.
+ * Where a window's memory comes from is in claim.c, how it is mapped in map.c, how it
+ * is taken away again in revoke.c.
  *
  * Lifetime: the memory is given back after the node is gone.  Each mapping holds
  * its file and each file the module, so no mapping is left then.
@@ -233,6 +233,7 @@ static int window_make(unsigned int n, char *text, const char *memtype, bool laz
 	}
 	init_rwsem(&w->lock);
 	mutex_init(&w->revoking);
+	INIT_LIST_HEAD(&w->same_driver);
 	INIT_LIST_HEAD(&w->mmaps);
 	spin_lock_init(&w->mmaps_lock);
 	w->lazy = lazy;
@@ -334,7 +335,8 @@ int __init vmademo_phys_register(bool legacy_mmap)
 	for (n = 0; n < MAX_WINDOWS && windows[n]; n++) {
 		err = misc_register(&windows[n]->misc);
 		if (err) {
-			pr_err("%s: not made: error %d\n", windows[n]->name, err);
+			pr_err("failed to make %s: %pe\n", windows[n]->name,
+			       ERR_PTR(err));
 			return err;
 		}
 		windows[n]->registered = true;
@@ -359,4 +361,5 @@ void vmademo_phys_unregister(void)
 		window_free(windows[n]);
 		windows[n] = NULL;
 	}
+	vmademo_pci_exit();
 }

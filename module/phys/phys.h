@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What the files of physical windows share: phys.c makes them and their nodes,
- * claim.c takes their memory, map.c maps them, revoke.c takes them away, io.c copies.
+ * claim.c, pci.c and reserved.c take their memory, map.c maps them, revoke.c takes them
+ * away from programs, io.c copies.
  */
 #ifndef VMADEMO_PHYS_H
 #define VMADEMO_PHYS_H
@@ -25,10 +26,12 @@ enum vmademo_memtype { VMADEMO_WB, VMADEMO_WC, VMADEMO_UC };
  * @base: the first byte, a physical address
  * @bytes: the length, whole pages
  * @own: the kernel's address of memory that the module allocated, or NULL
- * @io: the kernel's mapping of what is not the module's own, or NULL
+ * @io: the kernel's mapping of what is not the module's own, while the range is taken
+ *      from others with request_mem_region(); or NULL
+ * @pdev: the PCI device it is a part of, or NULL
+ * @same_driver: in the list of windows whose device the module drives, or empty
  * @memtype: how it is cached, in @io and in every mapping
  * @registered: the node was made
- * @claimed: the range is taken from others with request_mem_region()
  * @inode: its i_mapping knows all mappings of the window, by whatever node
  * @lock: held for reading while page table entries are made; for writing by
  *        revocation
@@ -49,9 +52,10 @@ struct vmademo_window {
 	u64 bytes;
 	void *own;
 	void __iomem *io;
+	struct pci_dev *pdev;
+	struct list_head same_driver;
 	enum vmademo_memtype memtype;
 	bool registered;
-	bool claimed;
 	bool lazy;
 	struct inode *inode;
 	struct rw_semaphore lock;
@@ -75,6 +79,26 @@ static inline struct vmademo_window *vmademo_window_of(const struct file *file)
 extern const char * const vmademo_memtype_names[3];
 int vmademo_window_take(struct vmademo_window *w, char *text, const char *memtype);
 void vmademo_window_give_back(struct vmademo_window *w);
+int vmademo_window_request(struct vmademo_window *w);
+void vmademo_window_release(struct vmademo_window *w);
+
+/* pci.c */
+#ifdef CONFIG_PCI
+int vmademo_pci_take(struct vmademo_window *w);
+void vmademo_pci_give_back(struct vmademo_window *w);
+void vmademo_pci_exit(void);
+#else
+static inline int vmademo_pci_take(struct vmademo_window *w)
+{
+	return -ENOENT;
+}
+
+static inline void vmademo_pci_give_back(struct vmademo_window *w) { }
+static inline void vmademo_pci_exit(void) { }
+#endif
+
+/* reserved.c */
+int vmademo_is_reserved(phys_addr_t first, phys_addr_t last);
 
 /* map.c */
 struct vm_area_desc;
