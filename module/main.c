@@ -155,6 +155,15 @@ static int __init vmademo_init(void)
 
 unregister_node:
 	vmademo_node_unregister();
+	vmademo_phys_unregister();
+	/*
+	 * An open() that found a node has failed, but the kernel may still be about
+	 * to let go of its file_operations, which lie in the module; and nothing
+	 * waits for that when a load fails.  Before there was a node, nobody could
+	 * come here.
+	 */
+	synchronize_rcu_tasks();
+	goto exit_buffers;
 free_windows:
 	vmademo_phys_unregister();
 exit_buffers:
