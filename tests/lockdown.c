@@ -9,13 +9,14 @@
 #include <sys/stat.h>
 
 #include "kselftest_harness.h"
-#include "vmademo_test.h"
+#include "windows.h"
 
 #define SECURITYFS "/tmp/vmademo-securityfs"
 
 TEST(shuts_the_window)
 {
 	int before = open(WINDOW, O_RDWR), node;
+	char parameters[128];
 	unsigned char *p;
 
 	if (!getenv("VMADEMO_KO"))
@@ -41,6 +42,20 @@ TEST(shuts_the_window)
 	node = open(NODE, O_RDWR);
 	EXPECT_LE(0, node);
 	umount(SECURITYFS);
+
+	/* Nor can the module be loaded for a window; if any can be that is not signed */
+	munmap(p, PAGE);
+	close(before);
+	close(node);
+	ASSERT_EQ(0, unload_module());
+	if (reserved_memory()) {
+		snprintf(parameters, sizeof(parameters), "phys=1M@0x%" PRIx64,
+			 reserved_memory());
+		EXPECT_EQ(-1, load_module(parameters));
+		EXPECT_EQ(EPERM, errno);
+	}
+	EXPECT_EQ(-1, load_module("phys=2M"));
+	EXPECT_EQ(EPERM, errno);
 }
 
 TEST_HARNESS_MAIN
