@@ -15,8 +15,8 @@
  * one here is of 1, 2, 4 or 8 bytes, as the offset is aligned and as much as is left;
  * 8 not where it is uncached: many devices have no registers of that size.
  */
-static void window_copy_io(struct vmademo_window *w, u64 offset, void *buf, size_t len,
-		    bool write)
+static void window_copy_io(struct vmademo_window *w, u64 offset, void *buf,
+			   size_t len, bool write)
 {
 	size_t widest = w->memtype == VMADEMO_UC ? 4 : sizeof(long), n;
 	void __iomem *io = w->io + offset;

@@ -56,6 +56,7 @@ static struct pci_driver phys_pci_driver = {
 	.driver_managed_dma = true,
 	.driver		= { .probe_type = PROBE_FORCE_SYNCHRONOUS },
 };
+
 static bool registered;
 
 /* The device that has a BAR around the range, with a reference; or NULL. */

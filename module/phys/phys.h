@@ -60,9 +60,9 @@ struct vmademo_window {
 	struct inode *inode;
 	struct rw_semaphore lock;
 	bool revoked;
-	struct mutex revoking;
+	struct mutex revoking;		/* outside the mmap lock */
 	struct list_head mmaps;
-	spinlock_t mmaps_lock;
+	spinlock_t mmaps_lock;		/* inside the mmap lock */
 	atomic_long_t mappings;
 	atomic64_t faults;
 	atomic64_t huge_faults;
