@@ -11,6 +11,7 @@
  *   since  what changed                                   hidden by
  *   -----  ---------------------------------------------  ---------------------
  *   6.3    .setattr takes a mnt_idmap                     VMADEMO_IDMAP
+ *   6.3    so does notify_change()                       vmademo_notify_change()
  *   6.4    __filemap_get_folio(): NULL became ERR_PTR     vmademo_get_folio()
  *   6.5    generic_file_splice_read() went                vmademo_filemap_splice_read
  *   6.6    i_ctime, 6.7 i_atime and i_mtime: only by      vmademo_inode_created()
@@ -19,16 +20,18 @@
  *   6.10   write_cache_pages() is replaced by             vmademo_write_dirty()
  *          writeback_iter(), and gone since 6.18
  *   6.10   pagevec.h comes with writeback.h (and goes)     included here before
- *   6.12   .write_begin/.write_end take a folio           VMADEMO_WRITE_BEGIN...
+ *   6.8    .error_remove_page became ..._folio            VMADEMO_ERROR_REMOVE,
+ *                                                         vmademo_remove_folio()
+ *   6.12   .write_begin/.write_end take a folio           VMADEMO_WRITE_HOOKS
  *   6.12   FMODE_UNSIGNED_OFFSET became FOP_...           VMADEMO_UNSIGNED_OFFSET
  *   6.12   entries of 2 MiB for bare page frames          VMADEMO_HAS_HUGE_PFN
  *   6.17   ... whose number is no pfn_t any more          vmademo_insert_huge_pfn()
  *   6.16   VM_PAT, which remap_pfn_range() set, went     vmademo_forget_memtype()
- *   6.17   ... and a kiocb instead of the file            VMADEMO_WRITE_BEGIN...
+ *   6.17   ... and a kiocb instead of the file            VMADEMO_WRITE_HOOKS
  *   6.19   filemap_alloc_folio() takes a mempolicy        vmademo_alloc_folio()
  *   7.0    a mapping may say that reclaim must not       vmademo_keep_reclaim_off()
  *          wait for its write-back
- *   7.2    .mmap_prepare has its lasting form             VMADEMO_HAS_MMAP_PREPARE
+ *   7.2    .mmap_prepare has its final form               VMADEMO_HAS_MMAP_PREPARE
  *
  * 6.1, 6.12, 7.2 and 7.3 are what is tested.  For the versions between them, the
  * table says where the kernel's history puts the change.
@@ -90,6 +93,24 @@ static inline struct folio *vmademo_alloc_folio(gfp_t gfp, unsigned int order)
 #else
 #define VMADEMO_IDMAP	struct user_namespace
 #endif
+
+/* Changes attributes of an open file's inode.  The caller holds its i_rwsem. */
+static inline int vmademo_notify_change(struct file *file, struct iattr *attr)
+{
+	struct dentry *dentry = file->f_path.dentry;
+
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
+	return notify_change(file_mnt_idmap(file), dentry, attr, NULL);
+#else
+	return notify_change(file_mnt_user_ns(file), dentry, attr, NULL);
+#endif
+}
+
+/* Is memory of the folio broken? */
+static inline bool vmademo_folio_is_broken(struct folio *folio)
+{
+	return folio_test_hwpoison(folio);
+}
 
 /* A new inode was accessed, modified and changed now. */
 static inline void vmademo_inode_created(struct inode *inode)
@@ -193,25 +214,15 @@ static inline void vmademo_allow_unsigned_offset(struct file *file)
 /*
  * .mmap_prepare came with 6.16, but what it is given changed until 7.2, and only
  * then there is .mapped to tell that the mapping exists.  Older kernels use .mmap.
- * A file may have only one of them: vmademo_use_mmap_prepare() swaps them.
+ * A file may have only one of them.
  */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 2, 0)
 #define VMADEMO_HAS_MMAP_PREPARE
-static inline void
-vmademo_use_mmap_prepare(struct file_operations *fops,
-			 int (*hook)(struct vm_area_desc *desc))
-{
-	fops->mmap = NULL;
-	fops->mmap_prepare = hook;
-}
-#else
-#define vmademo_use_mmap_prepare(fops, hook)	((void)(fops))
 #endif
 
 /*
- * .write_begin and .write_end: what they are called with, and how the folio
- * is handed over.  Each definition names its parameters the same, so that the
- * function bodies need not know.
+ * .write_begin and .write_end: plain functions, called by hooks that have the types of
+ * this kernel.
  */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 17, 0)
 #define VMADEMO_WRITE_FILE	const struct kiocb *iocb
@@ -219,26 +230,75 @@ vmademo_use_mmap_prepare(struct file_operations *fops,
 #define VMADEMO_WRITE_FILE	struct file *file
 #endif
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 12, 0)
-#define VMADEMO_WRITE_BEGIN_ARGS					\
-	VMADEMO_WRITE_FILE, struct address_space *mapping,		\
-	loff_t pos, unsigned int len, struct folio **foliop, void **fsdata
-#define VMADEMO_WRITE_END_ARGS						\
-	VMADEMO_WRITE_FILE, struct address_space *mapping,		\
-	loff_t pos, unsigned int len, unsigned int copied,		\
-	struct folio *handed, void *fsdata
-#define vmademo_hand_over(folio)	(*foliop = (folio))
-#define vmademo_handed_over()		(handed)
+#define VMADEMO_WRITE_HOOKS(begin, end)						\
+static int vmademo_write_begin_hook(VMADEMO_WRITE_FILE,				\
+				    struct address_space *mapping, loff_t pos,	\
+				    unsigned int len, struct folio **foliop,	\
+				    void **fsdata)				\
+{										\
+	return begin(mapping, pos, len, foliop);				\
+}										\
+static int vmademo_write_end_hook(VMADEMO_WRITE_FILE,				\
+				  struct address_space *mapping, loff_t pos,	\
+				  unsigned int len, unsigned int copied,	\
+				  struct folio *folio, void *fsdata)		\
+{										\
+	return end(mapping, pos, len, copied, folio);				\
+}
 #else
-#define VMADEMO_WRITE_BEGIN_ARGS					\
-	VMADEMO_WRITE_FILE, struct address_space *mapping,		\
-	loff_t pos, unsigned int len, struct page **pagep, void **fsdata
-#define VMADEMO_WRITE_END_ARGS						\
-	VMADEMO_WRITE_FILE, struct address_space *mapping,		\
-	loff_t pos, unsigned int len, unsigned int copied,		\
-	struct page *handed, void *fsdata
-#define vmademo_hand_over(folio)					\
-	(*pagep = folio_file_page(folio, pos >> PAGE_SHIFT))
-#define vmademo_handed_over()		page_folio(handed)
+#define VMADEMO_WRITE_HOOKS(begin, end)						\
+static int vmademo_write_begin_hook(VMADEMO_WRITE_FILE,				\
+				    struct address_space *mapping, loff_t pos,	\
+				    unsigned int len, struct page **pagep,	\
+				    void **fsdata)				\
+{										\
+	struct folio *folio;							\
+	int err = begin(mapping, pos, len, &folio);				\
+										\
+	if (!err)								\
+		*pagep = folio_file_page(folio, pos >> PAGE_SHIFT);		\
+	return err;								\
+}										\
+static int vmademo_write_end_hook(VMADEMO_WRITE_FILE,				\
+				  struct address_space *mapping, loff_t pos,	\
+				  unsigned int len, unsigned int copied,	\
+				  struct page *page, void *fsdata)		\
+{										\
+	return end(mapping, pos, len, copied, page_folio(page));		\
+}
+#endif
+
+/* What memory failure asks of a mapping: a page, later a folio. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 8, 0)
+#define VMADEMO_ERROR_REMOVE		error_remove_folio
+#define VMADEMO_GENERIC_ERROR_REMOVE	generic_error_remove_folio
+#define VMADEMO_ERROR_HOOK(hook)						\
+static int vmademo_error_hook(struct address_space *mapping,			\
+			      struct folio *folio)				\
+{										\
+	return hook(mapping, folio);						\
+}
+
+static inline int vmademo_remove_folio(struct address_space *mapping,
+				       struct folio *folio)
+{
+	return generic_error_remove_folio(mapping, folio);
+}
+#else
+#define VMADEMO_ERROR_REMOVE		error_remove_page
+#define VMADEMO_GENERIC_ERROR_REMOVE	generic_error_remove_page
+#define VMADEMO_ERROR_HOOK(hook)						\
+static int vmademo_error_hook(struct address_space *mapping,			\
+			      struct page *page)				\
+{										\
+	return hook(mapping, page_folio(page));					\
+}
+
+static inline int vmademo_remove_folio(struct address_space *mapping,
+				       struct folio *folio)
+{
+	return generic_error_remove_page(mapping, &folio->page);
+}
 #endif
 
 /* Writes out one locked folio, no longer dirty; unlocks it. */

@@ -12,6 +12,7 @@
  * Locks: i_rwsem over all of it; the mapping's invalidate lock while folios are
  * dropped, so that none comes in between; folio locks.
  */
+#include <linux/bitmap.h>
 #include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
@@ -31,6 +32,7 @@ struct power_cut {
 	struct rnd_state random;
 	pgoff_t *dirty;		/* in random order */
 	size_t count;
+	size_t written;		/* so many of them, the first ones */
 };
 
 static u32 below(struct power_cut *cut, u32 n)
@@ -90,46 +92,68 @@ static void write_one(struct power_cut *cut, pgoff_t index)
 	folio_put(folio);
 }
 
+/* Any sectors, but not none and not all; a bit for each. */
+static void choose_sectors(struct power_cut *cut, unsigned long *which,
+			   unsigned int sectors)
+{
+	unsigned int i, chosen;
+
+	for (i = 0; i < sectors; i++)
+		__assign_bit(i, which, below(cut, 2));
+	chosen = bitmap_weight(which, sectors);
+	if (!chosen || chosen == sectors)
+		__change_bit(below(cut, sectors), which);
+}
+
 /* Some of its sectors do, but not all.  It stays dirty, and will be lost. */
 static void tear_one(struct power_cut *cut, pgoff_t index)
 {
+	DECLARE_BITMAP(which, PAGE_SIZE / SZ_512);
 	struct vmademo_buffer *buf = cut->buf;
 	struct folio *folio = vmademo_lock_folio(buf->inode->i_mapping, index);
 	loff_t left = i_size_read(buf->inode) - ((loff_t)index << PAGE_SHIFT);
-	unsigned int sectors = PAGE_SIZE / SZ_512, sector;
-	/* Any of them, in any order: that is how disks write */
-	u32 which = 1 + below(cut, (1U << sectors) - 2);
+	unsigned int sector;
 
+	/* Any of them, in any order: that is how disks write */
+	choose_sectors(cut, which, PAGE_SIZE / SZ_512);
 	if (!folio)
 		return;
 	folio_wait_writeback(folio);
-	for (sector = 0; sector < sectors && folio_test_dirty(folio); sector++) {
+	if (folio_test_dirty(folio))
+		cut->crash->torn_folios++;
+	for_each_set_bit(sector, which, PAGE_SIZE / SZ_512) {
 		size_t at = sector * SZ_512;
 		size_t len = clamp_t(loff_t, left - (loff_t)at, 0, SZ_512);
 
-		if (which & BIT(sector) && len &&
-		    buf->store->write(buf, folio, at, len))
-			vmademo_count(buf, VMADEMO_WRITE_ERRORS);
+		if (len && folio_test_dirty(folio))
+			vmademo_store_write(buf, folio, at, len);
 	}
-	cut->crash->torn_folios++;
 	folio_unlock(folio);
 	folio_put(folio);
 }
 
-/* What the flusher may have done before.  Runs where the store can be written to. */
-static int write_some(void *arg)
+static int tear_some(void *arg)
 {
 	struct power_cut *cut = arg;
-	/* Rounded at random, so that one folio of one is written now and then */
-	size_t whole = div_u64((u64)cut->count * cut->crash->written_permille +
-			       below(cut, 1000), 1000);
 	size_t i;
 
-	for (i = 0; i < whole; i++)
-		write_one(cut, cut->dirty[i]);
-	for (; i < cut->count && i - whole < cut->crash->torn; i++)
+	for (i = cut->written; i < cut->count && i - cut->written < cut->crash->torn; i++)
 		tear_one(cut, cut->dirty[i]);
 	return 0;
+}
+
+/* What the flusher may have done before. */
+static void write_some(struct power_cut *cut)
+{
+	size_t i;
+
+	/* Rounded at random, so that one folio of one is written now and then */
+	cut->written = div_u64((u64)cut->count * cut->crash->written_permille +
+			       below(cut, 1000), 1000);
+	for (i = 0; i < cut->written; i++)
+		write_one(cut, cut->dirty[i]);
+	filemap_fdatawait_keep_errors(cut->buf->inode->i_mapping);
+	cut->buf->store->run(cut->buf, tear_some, cut);
 }
 
 /**
@@ -161,18 +185,22 @@ int vmademo_crash(struct vmademo_buffer *buf, struct vmademo_crash *crash)
 	cut.count = min(list_dirty(buf, cut.dirty, cut.count), cut.count);
 	prandom_seed_state(&cut.random, crash->seed);
 	shuffle(&cut);
-	buf->store->call(buf, write_some, &cut);
+	write_some(&cut);
 	kvfree(cut.dirty);
 
 	filemap_invalidate_lock(mapping);
-	folios = vmademo_stat_sum(buf, VMADEMO_LOST_FOLIOS);
-	bytes = vmademo_stat_sum(buf, VMADEMO_LOST_BYTES);
+	folios = vmademo_counter_sum(buf, VMADEMO_LOST);
+	bytes = vmademo_counter_sum(buf, VMADEMO_LOST_BYTES);
 	buf->crashing = true;
+	WRITE_ONCE(buf->cuts, buf->cuts + 1);
+	smp_wmb();	/* before anything is gone */
 	truncate_inode_pages(mapping, 0);
+	smp_wmb();	/* after all is gone */
+	WRITE_ONCE(buf->cuts, buf->cuts + 1);
 	buf->crashing = false;
 	buf->last_crash_lost_folios =
-		vmademo_stat_sum(buf, VMADEMO_LOST_FOLIOS) - folios;
-	buf->last_crash_lost_bytes = vmademo_stat_sum(buf, VMADEMO_LOST_BYTES) - bytes;
+		vmademo_counter_sum(buf, VMADEMO_LOST) - folios;
+	buf->last_crash_lost_bytes = vmademo_counter_sum(buf, VMADEMO_LOST_BYTES) - bytes;
 	vmademo_count(buf, VMADEMO_CRASHES);
 	filemap_invalidate_unlock(mapping);
 

@@ -28,7 +28,7 @@
 #include "store/store.h"
 #include "vmademo.h"
 
-static enum vmademo_stat fault_kind(const struct vm_fault *vmf)
+static enum vmademo_counter fault_kind(const struct vm_fault *vmf)
 {
 	if (!(vmf->flags & FAULT_FLAG_WRITE))
 		return VMADEMO_READ_FAULTS;
@@ -42,15 +42,19 @@ static vm_fault_t vmademo_fault(struct vm_fault *vmf)
 {
 	struct address_space *mapping = vmf->vma->vm_file->f_mapping;
 	struct vmademo_buffer *buf = vmademo_buffer_of(mapping);
-	vm_fault_t ret;
+	vm_fault_t ret = 0;
+	int err;
 
 	vmademo_count(buf, fault_kind(vmf));
 	/* From a store, filemap_fault() reads it in, by .readahead or .read_folio */
-	if (!buf->store->read &&
-	    vmademo_populate(mapping, vmf->pgoff, vmf->gfp_mask))
-		return VM_FAULT_OOM;
-
-	ret = filemap_fault(vmf);
+	if (!buf->store->read) {
+		err = vmademo_populate(mapping, vmf->pgoff, vmf->gfp_mask);
+		/* No memory is OOM; no room is SIGBUS, as on a full tmpfs */
+		if (unlikely(err < 0))
+			ret = vmf_error(err);
+	}
+	if (!ret)
+		ret = filemap_fault(vmf);
 	/*
 	 * VM_FAULT_RETRY means that the lock was dropped, and with it what
 	 * keeps vmf->vma, the file and the buffer: touch none of them then.
@@ -82,6 +86,26 @@ static vm_fault_t vmademo_map_pages(struct vm_fault *vmf, pgoff_t start,
 }
 
 /*
+ * The store takes room for a page that is about to become dirty: here, where the task
+ * can be told, and can wait for memory.  The folio comes locked, if it is still there.
+ */
+static vm_fault_t reserve_and_lock(struct vm_fault *vmf, struct folio *folio)
+{
+	struct address_space *mapping = vmf->vma->vm_file->f_mapping;
+	struct vmademo_buffer *buf = vmademo_buffer_of(mapping);
+	int err = 0;
+
+	/* Punching and truncation must not take the room away before it is dirty */
+	filemap_invalidate_lock_shared(mapping);
+	if (folio->mapping == mapping)
+		err = buf->store->reserve(buf, vmf->pgoff, GFP_KERNEL);
+	if (!err)
+		folio_lock(folio);
+	filemap_invalidate_unlock_shared(mapping);
+	return err ? vmf_error(err) : 0;
+}
+
+/*
  * A shared mapping is about to write to a page that is mapped to read.  To
  * return VM_FAULT_LOCKED says: the folio is still ours, it is dirty, go on.  The
  * lock is kept until the page table entry is writable, so that write-back
@@ -91,13 +115,20 @@ static vm_fault_t vmademo_page_mkwrite(struct vm_fault *vmf)
 {
 	struct file *file = vmf->vma->vm_file;
 	struct address_space *mapping = file->f_mapping;
+	struct vmademo_buffer *buf = vmademo_buffer_of(mapping);
 	struct folio *folio = page_folio(vmf->page);
-	vm_fault_t ret = VM_FAULT_LOCKED;
+	vm_fault_t ret = 0;
 
 	sb_start_pagefault(mapping->host->i_sb);
 	file_update_time(file);
-	folio_lock(folio);
-	if (folio->mapping != mapping) {
+	if (buf->store->reserve)
+		ret = reserve_and_lock(vmf, folio);
+	else
+		folio_lock(folio);
+	if (unlikely(ret)) {
+		if (ret & VM_FAULT_SIGBUS)
+			vmademo_count(buf, VMADEMO_SIGBUS);
+	} else if (folio->mapping != mapping) {
 		/*
 		 * Removed while we waited for the lock: let it fault again.
 		 * (By truncation or migration; the tests cannot time it.)
@@ -107,40 +138,20 @@ static vm_fault_t vmademo_page_mkwrite(struct vm_fault *vmf)
 	} else {
 		folio_mark_dirty(folio);
 		folio_wait_stable(folio);
-		vmademo_count(vmademo_buffer_of(mapping), VMADEMO_FIRST_WRITES);
+		vmademo_count(buf, VMADEMO_FIRST_WRITES);
+		ret = VM_FAULT_LOCKED;
 	}
 	sb_end_pagefault(mapping->host->i_sb);
 	return ret;
 }
 
-/* A VMA was copied: fork, a split by munmap or mprotect, a move by mremap. */
-static void vmademo_vma_open(struct vm_area_struct *vma)
-{
-	atomic_long_inc(&vmademo_buffer_of(vma->vm_file->f_mapping)->mappings);
-}
-
-static void vmademo_vma_close(struct vm_area_struct *vma)
-{
-	atomic_long_dec(&vmademo_buffer_of(vma->vm_file->f_mapping)->mappings);
-}
-
-#ifdef VMADEMO_HAS_MMAP_PREPARE
-/* A VMA has come to be; not called if an existing one could be extended. */
-static int vmademo_vma_mapped(unsigned long start, unsigned long end,
-			      pgoff_t pgoff, const struct file *file,
-			      void **private_data)
-{
-	atomic_long_inc(&vmademo_buffer_of(file->f_mapping)->mappings);
-	return 0;
-}
-#endif
-
+/*
+ * There is no .open and no .close.  They would tell when a mapping comes and goes, but a
+ * VMA that has .close is not merged again once it was split: after mprotect of every
+ * second page and back, 512 VMAs would stay.  A device that counts its mappings pays
+ * that; vmademo_mappings() in stats.c counts them when it is asked.
+ */
 static const struct vm_operations_struct vmademo_vm_ops = {
-#ifdef VMADEMO_HAS_MMAP_PREPARE
-	.mapped		= vmademo_vma_mapped,
-#endif
-	.open		= vmademo_vma_open,
-	.close		= vmademo_vma_close,
 	.fault		= vmademo_fault,
 	.map_pages	= vmademo_map_pages,
 	.page_mkwrite	= vmademo_page_mkwrite,
@@ -161,7 +172,7 @@ static int vmademo_mmap_check(const struct inode *inode, unsigned long pgoff,
 }
 
 /*
- * Two doors.  .mmap gets the new VMA and may do with it what it likes.  The
+ * Two hooks.  .mmap gets the new VMA and may do with it what it likes.  The
  * kernel is replacing it by .mmap_prepare, which gets a description of a VMA that
  * does not exist yet.  To port a driver from the first to the second:
  *
@@ -169,8 +180,7 @@ static int vmademo_mmap_check(const struct inode *inode, unsigned long pgoff,
  *    Take no reference, count nothing, allocate nothing.  The kernel may still
  *    give up, or extend a neighbouring VMA instead, and tells nobody.
  *  - What the first mapping did in .mmap, because .open is not called for it, goes
- *    to .mapped.  Set in .mmap, .mapped is never called: here that is why
- *    vmademo_mmap() counts, and vmademo_mmap_prepare() does not.
+ *    to .mapped.  Set in .mmap, .mapped is never called.  phys/map.c counts so.
  *  - Neighbouring VMAs of one file with equal flags are merged (those with .close
  *    may be extended).  private_data is not compared, so it must follow from the
  *    file alone.
@@ -178,14 +188,14 @@ static int vmademo_mmap_check(const struct inode *inode, unsigned long pgoff,
  *    the errno of its failure in action.error_override.  The kernel then unmaps
  *    the VMA, which calls .close though .mapped was not called; see phys/map.c.
  *  - The checks are the same.  Keep them in a function of offset and length that
- *    both doors can call.
+ *    both hooks can call.
  */
 
 /**
  * vmademo_mmap() - map a buffer
  * @file: a file whose f_mapping is a buffer's
  * @vma: the new mapping; its length may reach beyond the buffer's end, touching
- *       it there is SIGBUS
+ *       it there raises SIGBUS
  *
  * The pages themselves come with .fault.  No flag is changed, so the mapping
  * can do all that a mapping of a regular file can.
@@ -202,7 +212,6 @@ int vmademo_mmap(struct file *file, struct vm_area_struct *vma)
 		return err;
 	file_accessed(file);
 	vma->vm_ops = &vmademo_vm_ops;
-	vmademo_vma_open(vma);	/* .open is not called for the first one */
 	return 0;
 }
 

@@ -40,7 +40,7 @@ static struct file *open_store(int fd)
 	return file;
 }
 
-static long ioctl_create(void __user *arg)
+static long ioctl_create(struct file *node, void __user *arg)
 {
 	static const struct vmademo_store_ops *const stores[] = {
 		[VMADEMO_STORE_NONE] = &vmademo_store_none,
@@ -51,51 +51,66 @@ static long ioctl_create(void __user *arg)
 	struct vmademo_buffer *buf;
 	struct file *file = NULL;
 	loff_t size;
-	int err;
+	int fd, err;
 
 	if (copy_from_user(&c, arg, sizeof(c)))
 		return -EFAULT;
 	if (c.flags & ~VMADEMO_FD_CLOEXEC || c.store >= ARRAY_SIZE(stores) ||
-	    c.reserved0 || !RESERVED_OK(c.reserved) || c.size > MAX_LFS_FILESIZE ||
+	    c.reserved0 || !RESERVED_OK(c.reserved) || c.size > VMADEMO_MAX_SIZE ||
 	    (c.store != VMADEMO_STORE_FILE && c.store_fd))
 		return -EINVAL;
+	/* A node that nobody can open for writing is open as far as can be */
+	if (!(node->f_mode & FMODE_WRITE) && !buffer_of(node)->read_only)
+		return -EBADF;
 
+	/* First, because a buffer that is made may have made its file longer */
+	fd = get_unused_fd_flags(c.flags & VMADEMO_FD_CLOEXEC ? O_CLOEXEC : 0);
+	if (fd < 0)
+		return fd;
 	size = c.size;
 	if (c.store == VMADEMO_STORE_FILE) {
 		file = open_store(c.store_fd);
-		if (IS_ERR(file))
-			return PTR_ERR(file);
+		err = PTR_ERR_OR_ZERO(file);
+		if (err)
+			goto put_fd;
 		err = vmademo_store_file_size(file, &size);
 		if (err) {
 			fput(file);
-			return err;
+			goto put_fd;
 		}
 	}
-	buf = vmademo_buffer_create(size, stores[c.store], file);
-	if (IS_ERR(buf))
-		return PTR_ERR(buf);
+	buf = vmademo_buffer_create(size, stores[c.store], file, false);
+	err = PTR_ERR_OR_ZERO(buf);
+	if (err)
+		goto put_fd;
 	/* Nobody can find it by a name: gone when it is closed, as a memfd */
 	clear_nlink(buf->inode);
 	/* Who made it may open it again, by /proc/self/fd */
 	buf->inode->i_uid = current_fsuid();
 	buf->inode->i_gid = current_fsgid();
-	return vmademo_file_open(buf, (buf->read_only ? O_RDONLY : O_RDWR) |
-				 (c.flags & VMADEMO_FD_CLOEXEC ? O_CLOEXEC : 0));
+	return vmademo_view_open(buf, fd, buf->read_only ? O_RDONLY : O_RDWR);
+
+put_fd:
+	put_unused_fd(fd);
+	return err;
 }
 
 static long ioctl_open_file(struct file *file, void __user *arg)
 {
 	struct vmademo_buffer *buf = buffer_of(file);
 	struct vmademo_open_file o;
+	int fd;
 
 	if (copy_from_user(&o, arg, sizeof(o)))
 		return -EFAULT;
 	if (o.flags & ~VMADEMO_FD_CLOEXEC || !RESERVED_OK(o.reserved))
 		return -EINVAL;
 
+	fd = get_unused_fd_flags(o.flags & VMADEMO_FD_CLOEXEC ? O_CLOEXEC : 0);
+	if (fd < 0)
+		return fd;
 	vmademo_buffer_get(buf);
-	return vmademo_file_open(buf, (file->f_flags & O_ACCMODE) |
-				 (o.flags & VMADEMO_FD_CLOEXEC ? O_CLOEXEC : 0));
+	return vmademo_view_open(buf, fd, file->f_flags & O_ACCMODE);
 }
 
 /* The content was changed by way of this file.  Called with i_rwsem held. */
@@ -117,7 +132,7 @@ static long ioctl_resize(struct file *file, void __user *arg)
 
 	if (copy_from_user(&r, arg, sizeof(r)))
 		return -EFAULT;
-	if (r.reserved || r.size > MAX_LFS_FILESIZE)
+	if (r.reserved || r.size > VMADEMO_MAX_SIZE)
 		return -EINVAL;
 	if (!(file->f_mode & FMODE_WRITE))
 		return -EBADF;
@@ -125,9 +140,9 @@ static long ioctl_resize(struct file *file, void __user *arg)
 	inode_lock(inode);
 	err = inode_newsize_ok(inode, r.size);	/* RLIMIT_FSIZE */
 	if (!err)
-		err = modified(file);
+		err = vmademo_resize(buffer_of(file), r.size);
 	if (!err)
-		err = vmademo_buffer_resize(buffer_of(file), r.size);
+		err = modified(file);
 	inode_unlock(inode);
 	return err;
 }
@@ -151,10 +166,10 @@ static long ioctl_discard(struct file *file, void __user *arg)
 	if (d.offset > size || d.length > size - d.offset)
 		err = -EINVAL;
 	else
-		err = modified(file);
+		err = vmademo_punch(buffer_of(file), d.offset,
+				    d.offset + d.length);
 	if (!err)
-		err = vmademo_buffer_punch(buffer_of(file), d.offset,
-					   d.offset + d.length);
+		err = modified(file);
 	inode_unlock(inode);
 	return err;
 }
@@ -166,7 +181,7 @@ static long ioctl_info(struct file *file, void __user *arg)
 		.size		= i_size_read(buf->inode),
 		.cached_bytes	= vmademo_cached_bytes(buf),
 		.dirty_bytes	= vmademo_dirty_bytes(buf),
-		.mappings	= atomic_long_read(&buf->mappings),
+		.mappings	= vmademo_mappings(buf),
 		.ino		= buf->inode->i_ino,
 		.store		= buf->store->kind,
 		.flags		= buf->read_only ? VMADEMO_INFO_READ_ONLY : 0,
@@ -199,7 +214,7 @@ static long ioctl_crash(struct file *file, void __user *arg)
 }
 
 /**
- * vmademo_file_ioctl() - .unlocked_ioctl of the regular-file view
+ * vmademo_view_ioctl() - .unlocked_ioctl of the regular-file view
  * @file: any file whose f_mapping is a buffer's
  * @cmd: the request
  * @arg: its argument, an address of the caller
@@ -207,7 +222,7 @@ static long ioctl_crash(struct file *file, void __user *arg)
  * Context: May sleep.
  * Return: 0 or more, as the request says, or a negative errno.
  */
-long vmademo_file_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+long vmademo_view_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	void __user *p = (void __user *)arg;
 
@@ -240,10 +255,10 @@ long vmademo_node_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 
 	switch (cmd) {
 	case VMADEMO_IOC_CREATE:
-		return ioctl_create(p);
+		return ioctl_create(file, p);
 	case VMADEMO_IOC_OPEN_FILE:
 		return ioctl_open_file(file, p);
 	default:
-		return vmademo_file_ioctl(file, cmd, arg);
+		return vmademo_view_ioctl(file, cmd, arg);
 	}
 }

@@ -12,10 +12,12 @@
 #include <linux/err.h>
 #include <linux/file.h>
 #include <linux/kernel.h>
+#include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/moduleparam.h>
 #include <linux/pagemap.h>
 #include <linux/rcupdate.h>
+#include <linux/sysfs.h>
 
 #include "store/store.h"
 #include "vmademo.h"
@@ -41,6 +43,28 @@ static bool legacy_mmap;
 module_param(legacy_mmap, bool, 0444);
 MODULE_PARM_DESC(legacy_mmap, "use .mmap where the kernel has .mmap_prepare too (default 0)");
 
+/* Shows what holds, not what was given; read when the module is loaded */
+static int get_ram_limit(char *page, const struct kernel_param *param)
+{
+	return sysfs_emit(page, "%llu\n", (u64)vmademo_room_limit << PAGE_SHIFT);
+}
+
+static const struct kernel_param_ops ram_limit_ops = {
+	.set = param_set_charp,
+	.get = get_ram_limit,
+	.free = param_free_charp,
+};
+
+static char *ram_limit;
+module_param_cb(ram_limit, &ram_limit_ops, &ram_limit, 0444);
+MODULE_PARM_DESC(ram_limit, "memory for all buffers together that cannot be reclaimed, in bytes, with K, M or G (default half of the memory)");
+
+module_param_named(max_stores, vmademo_max_stores, uint, 0444);
+MODULE_PARM_DESC(max_stores, "how many private buffers with a store there can be (default 1024)");
+
+module_param_named(exec, vmademo_exec, bool, 0444);
+MODULE_PARM_DESC(exec, "let regular files of buffers be run, and be mapped to run; for the node the mount of /dev decides (default 0)");
+
 static char *phys = "2M";
 module_param_hw(phys, charp, iomem, 0400);	/* refused by kernel lockdown */
 MODULE_PARM_DESC(phys, "physical windows, SIZE@BASE,...; SIZE alone: memory of the module's own; none (default 2M)");
@@ -63,9 +87,9 @@ static int parse_size(loff_t *result)
 		       size);
 		return err;
 	}
-	if (err || bytes > MAX_LFS_FILESIZE) {
+	if (err || bytes > VMADEMO_MAX_SIZE) {
 		pr_err("size=%s: more than a file can have, %lld bytes\n", size,
-		       (long long)MAX_LFS_FILESIZE);
+		       (long long)VMADEMO_MAX_SIZE);
 		return -EINVAL;
 	}
 	if (!bytes || bytes % PAGE_SIZE) {
@@ -77,7 +101,20 @@ static int parse_size(loff_t *result)
 	return 0;
 }
 
-/* After vmademo_buffers_init().  Sets the file, or NULL, and may change the size. */
+static int __init parse_ram_limit(void)
+{
+	u64 bytes = (u64)totalram_pages() << PAGE_SHIFT >> 1;
+
+	if (ram_limit && (vmademo_parse_bytes(ram_limit, &bytes) || !bytes)) {
+		pr_err("ram_limit=%s: not a number of bytes, with K, M, G or nothing behind it\n",
+		       ram_limit);
+		return -EINVAL;
+	}
+	vmademo_room_limit = min_t(u64, bytes >> PAGE_SHIFT, LONG_MAX);
+	return 0;
+}
+
+/* After vmademo_super_init().  Sets the file, or NULL, and may change the size. */
 static const struct vmademo_store_ops *__init parse_store(struct file **file,
 							  loff_t *bytes)
 {
@@ -125,16 +162,19 @@ static int __init vmademo_init(void)
 	err = parse_size(&bytes);
 	if (err)
 		return err;
-	err = vmademo_buffers_init();
+	err = parse_ram_limit();
+	if (err)
+		return err;
+	err = vmademo_super_init();
 	if (err) {
-		pr_err("no file system for buffers: error %d\n", err);
+		pr_err("failed to make a file system for buffers: %pe\n", ERR_PTR(err));
 		return err;
 	}
 	/* Says itself what was wrong */
 	err = vmademo_phys_prepare(phys, phys_memtype, phys_map);
 	if (err)
-		goto exit_buffers;
-	vmademo_file_init(legacy_mmap);
+		goto exit_super;
+	vmademo_view_init(legacy_mmap);
 	/* Says itself what was wrong */
 	ops = parse_store(&file, &bytes);
 	if (IS_ERR(ops)) {
@@ -163,11 +203,11 @@ unregister_node:
 	 * come here.
 	 */
 	synchronize_rcu_tasks();
-	goto exit_buffers;
+	goto exit_super;
 free_windows:
 	vmademo_phys_unregister();
-exit_buffers:
-	vmademo_buffers_exit();
+exit_super:
+	vmademo_super_exit();
 	return err;
 }
 
@@ -175,7 +215,7 @@ static void __exit vmademo_exit(void)
 {
 	vmademo_phys_unregister();
 	vmademo_node_unregister();
-	vmademo_buffers_exit();
+	vmademo_super_exit();
 	/*
 	 * A fault that returned VM_FAULT_RETRY gave up its hold on the module
 	 * inside filemap_fault(); the last instructions of vmademo_fault() may

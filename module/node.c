@@ -35,6 +35,7 @@ static int vmademo_open(struct inode *inode, struct file *file)
 	if (file->f_mode & FMODE_WRITE && node->buf->read_only)
 		return -EROFS;
 	file->f_mapping = node->buf->inode->i_mapping;
+	file->f_mode |= FMODE_CAN_ODIRECT;	/* see view.c */
 	/* Only errors from now on are this file's to report */
 	file->f_wb_err = filemap_sample_wb_err(file->f_mapping);
 	return 0;
@@ -43,33 +44,50 @@ static int vmademo_open(struct inode *inode, struct file *file)
 /* As for a block device: no seeking past the end. */
 static loff_t vmademo_llseek(struct file *file, loff_t offset, int whence)
 {
-	return fixed_size_llseek(file, offset, whence,
-				 i_size_read(buffer_inode(file)));
+	loff_t size = i_size_read(buffer_inode(file));
+
+	if (whence == SEEK_DATA || whence == SEEK_HOLE) {
+		offset = vmademo_seek(vmademo_buffer_of(file->f_mapping), offset,
+				      whence);
+		if (offset < 0)
+			return offset;
+		whence = SEEK_SET;
+	}
+	return fixed_size_llseek(file, offset, whence, size);
 }
 
-/* Not const, because which .mmap it has is chosen when the module is loaded */
-static struct file_operations vmademo_fops __ro_after_init = {
-	.owner		= THIS_MODULE,
-	.open		= vmademo_open,
-	.llseek		= vmademo_llseek,
-	.read_iter	= vmademo_read_iter,
-	.write_iter	= vmademo_write_within,
-	.splice_read	= vmademo_splice_read,
-	.splice_write	= iter_file_splice_write,
-	.fsync		= vmademo_fsync,
-	.unlocked_ioctl	= vmademo_node_ioctl,
-	.compat_ioctl	= compat_ptr_ioctl,
-	.show_fdinfo	= vmademo_show_fdinfo,
+#define NODE_FOPS							\
+	.owner		= THIS_MODULE,					\
+	.open		= vmademo_open,					\
+	.llseek		= vmademo_llseek,				\
+	.read_iter	= vmademo_read_iter,				\
+	.write_iter	= vmademo_write_within,				\
+	.splice_read	= vmademo_splice_read,				\
+	.splice_write	= iter_file_splice_write,			\
+	.fsync		= vmademo_fsync,				\
+	.unlocked_ioctl	= vmademo_node_ioctl,				\
+	.compat_ioctl	= compat_ptr_ioctl,				\
+	.show_fdinfo	= vmademo_show_fdinfo,				\
+	/* Address and offset agree modulo 2 MiB: room for huge page tables */ \
+	.get_unmapped_area = thp_get_unmapped_area
+
+static const struct file_operations vmademo_node_legacy_fops = {
+	NODE_FOPS,
 	.mmap		= vmademo_mmap,
-	/* Address and offset agree modulo 2 MiB: room for huge page tables */
-	.get_unmapped_area = thp_get_unmapped_area,
 };
+
+#ifdef VMADEMO_HAS_MMAP_PREPARE
+static const struct file_operations vmademo_node_prepare_fops = {
+	NODE_FOPS,
+	.mmap_prepare	= vmademo_mmap_prepare,
+};
+#endif
 
 static struct vmademo_node vmademo_node = {
 	.misc = {
 		.minor	= MISC_DYNAMIC_MINOR,
 		.name	= "vmademo",
-		.fops	= &vmademo_fops,
+		.fops	= &vmademo_node_legacy_fops,
 		.mode	= 0600,
 		.groups	= vmademo_stats_groups,
 	},
@@ -91,15 +109,16 @@ int __init vmademo_node_register(loff_t size,
 {
 	int err;
 
+#ifdef VMADEMO_HAS_MMAP_PREPARE
 	if (!legacy_mmap)
-		vmademo_use_mmap_prepare(&vmademo_fops, vmademo_mmap_prepare);
-
-	vmademo_node.buf = vmademo_buffer_create(size, store, file);
+		vmademo_node.misc.fops = &vmademo_node_prepare_fops;
+#endif
+	vmademo_node.buf = vmademo_buffer_create(size, store, file, true);
 	if (IS_ERR(vmademo_node.buf))
 		return PTR_ERR(vmademo_node.buf);
 	err = misc_register(&vmademo_node.misc);
 	if (err)
-		vmademo_buffer_put(vmademo_node.buf);
+		vmademo_buffer_end(vmademo_node.buf);
 	return err;
 }
 
@@ -113,5 +132,5 @@ int __init vmademo_node_register(loff_t size,
 void vmademo_node_unregister(void)
 {
 	misc_deregister(&vmademo_node.misc);
-	vmademo_buffer_put(vmademo_node.buf);
+	vmademo_buffer_end(vmademo_node.buf);
 }

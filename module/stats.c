@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The account of a buffer, and how it is shown: the node's as one value a file
- * under /sys/class/misc/NODE/; that of any buffer in /proc/PID/fdinfo/N, under the
- * same names.  Counting is in vmademo.h, inline: one per-CPU addition.  The sums
- * are made here, when somebody reads.
+ * The counters of a buffer (counters.h), and how they are shown: the node's as one
+ * value a file under /sys/class/misc/NODE/; those of any buffer in
+ * /proc/PID/fdinfo/N, under the same names.  Counting is in vmademo.h, inline: one
+ * addition.  The sums are made here, when somebody reads.
  *
  * What is dirty or cached now is not counted but looked up in the page cache,
  * so that the counters can be checked against it:
  *
  *   dirtied = written + discarded + lost + dirty,  in folios and in bytes, at rest.
  *
- * Locks: none of its own; the page cache is walked under RCU.
+ * Locks: the mapping's i_mmap_rwsem, to count mappings; the page cache is walked
+ * under RCU.
  */
+#include <linux/backing-dev.h>
 #include <linux/device.h>
 #include <linux/pagemap.h>
 #include <linux/seq_file.h>
@@ -30,61 +32,66 @@ static struct vmademo_buffer *buffer_of_device(struct device *dev)
 }
 
 /**
- * vmademo_stat_sum() - one counter of a buffer, of all processors
+ * vmademo_counter_sum() - one counter of a buffer
  * @buf: the buffer
- * @stat: which
+ * @counter: which
  *
  * Context: Any.
- * Return: the sum; folios, bytes or events, as the counter says.
+ * Return: folios, bytes or events, as the counter says.
  */
-u64 vmademo_stat_sum(const struct vmademo_buffer *buf, enum vmademo_stat stat)
+u64 vmademo_counter_sum(const struct vmademo_buffer *buf,
+			enum vmademo_counter counter)
 {
 	u64 sum = 0;
-	int cpu;
+	int i;
 
-	for_each_possible_cpu(cpu)
-		sum += per_cpu_ptr(buf->stats, cpu)->count[stat];
+	for (i = 0; i < VMADEMO_STRIPES; i++)
+		sum += atomic64_read(&buf->counters[i].count[counter]);
 	return sum;
 }
 
-static ssize_t stat_show(struct device *dev, struct device_attribute *attr,
-			 char *page);
+/**
+ * vmademo_mappings() - how many VMAs map a buffer at this moment
+ * @buf: the buffer
+ *
+ * Walks the kernel's own tree of them: each VMA of each process, shared or private.
+ *
+ * Context: May sleep.  Takes the mapping's i_mmap_rwsem.
+ * Return: their number.
+ */
+long vmademo_mappings(const struct vmademo_buffer *buf)
+{
+	struct address_space *mapping = buf->inode->i_mapping;
+	struct rb_node *node;
+	long n = 0;
 
-#define STAT_ATTR(_name)	__ATTR(_name, 0444, stat_show, NULL)
+	i_mmap_lock_read(mapping);
+	for (node = rb_first_cached(&mapping->i_mmap); node; node = rb_next(node))
+		n++;
+	i_mmap_unlock_read(mapping);
+	return n;
+}
 
-static struct device_attribute stat_attrs[VMADEMO_NR_STATS] = {
-	[VMADEMO_READ_FAULTS]		= STAT_ATTR(read_faults),
-	[VMADEMO_WRITE_FAULTS]		= STAT_ATTR(write_faults),
-	[VMADEMO_COW_FAULTS]		= STAT_ATTR(cow_faults),
-	[VMADEMO_FAULT_AROUND]		= STAT_ATTR(fault_around),
-	[VMADEMO_FAULT_AROUND_HITS]	= STAT_ATTR(fault_around_hits),
-	[VMADEMO_FIRST_WRITES]		= STAT_ATTR(first_writes),
-	[VMADEMO_DIRTIED_FOLIOS]	= STAT_ATTR(dirtied_folios),
-	[VMADEMO_DIRTIED_BYTES]		= STAT_ATTR(dirtied_bytes),
-	[VMADEMO_WRITTEN_FOLIOS]	= STAT_ATTR(written_folios),
-	[VMADEMO_WRITTEN_BYTES]		= STAT_ATTR(written_bytes),
-	[VMADEMO_LOST_FOLIOS]		= STAT_ATTR(lost_folios),
-	[VMADEMO_LOST_BYTES]		= STAT_ATTR(lost_bytes),
-	[VMADEMO_DISCARDED_FOLIOS]	= STAT_ATTR(discarded_folios),
-	[VMADEMO_DISCARDED_BYTES]	= STAT_ATTR(discarded_bytes),
-	[VMADEMO_READ_IN_FOLIOS]	= STAT_ATTR(read_in_folios),
-	[VMADEMO_READ_IN_BYTES]		= STAT_ATTR(read_in_bytes),
-	[VMADEMO_EVICTED_FOLIOS]	= STAT_ATTR(evicted_folios),
-	[VMADEMO_EVICTED_BYTES]		= STAT_ATTR(evicted_bytes),
-	[VMADEMO_READ_ERRORS]		= STAT_ATTR(read_errors),
-	[VMADEMO_WRITE_ERRORS]		= STAT_ATTR(write_errors),
-	[VMADEMO_FLUSHES]		= STAT_ATTR(flushes),
-	[VMADEMO_DATA_FLUSHES]		= STAT_ATTR(data_flushes),
-	[VMADEMO_CRASHES]		= STAT_ATTR(crashes),
-	[VMADEMO_SIGBUS]		= STAT_ATTR(sigbus),
+static ssize_t counter_show(struct device *dev, struct device_attribute *attr,
+			    char *page);
+
+#define EVENT_ATTR(NAME, name)						\
+	[VMADEMO_##NAME] = __ATTR(name, 0444, counter_show, NULL),
+#define FOLIOS_ATTRS(NAME, name)					\
+	[VMADEMO_##NAME] = __ATTR(name##_folios, 0444, counter_show, NULL), \
+	[VMADEMO_##NAME##_BYTES] =					\
+		__ATTR(name##_bytes, 0444, counter_show, NULL),
+
+static struct device_attribute counter_attrs[VMADEMO_NR_COUNTERS] = {
+	VMADEMO_COUNTERS(EVENT_ATTR, FOLIOS_ATTRS)
 };
 
-static ssize_t stat_show(struct device *dev, struct device_attribute *attr,
-			 char *page)
+static ssize_t counter_show(struct device *dev, struct device_attribute *attr,
+			    char *page)
 {
 	return sysfs_emit(page, "%llu\n",
-			  vmademo_stat_sum(buffer_of_device(dev),
-					   attr - stat_attrs));
+			  vmademo_counter_sum(buffer_of_device(dev),
+					      attr - counter_attrs));
 }
 
 /* Walks the folios that the page cache holds as dirty at this moment. */
@@ -120,7 +127,9 @@ static ssize_t dirty_folios_show(struct device *dev,
 	count_dirty(buffer_of_device(dev), &folios, &bytes);
 	return sysfs_emit(page, "%llu\n", folios);
 }
-static DEVICE_ATTR_RO(dirty_folios);
+
+/* For root: to look walks all of the page cache that is dirty */
+static DEVICE_ATTR_ADMIN_RO(dirty_folios);
 
 /**
  * vmademo_dirty_bytes() - what is dirty in a buffer at this moment
@@ -143,7 +152,7 @@ static ssize_t dirty_bytes_show(struct device *dev,
 	return sysfs_emit(page, "%llu\n",
 			  vmademo_dirty_bytes(buffer_of_device(dev)));
 }
-static DEVICE_ATTR_RO(dirty_bytes);
+static DEVICE_ATTR_ADMIN_RO(dirty_bytes);
 
 /**
  * vmademo_cached_bytes() - what of a buffer is in the page cache at this moment
@@ -168,10 +177,18 @@ static DEVICE_ATTR_RO(cached_bytes);
 static ssize_t mappings_show(struct device *dev, struct device_attribute *attr,
 			     char *page)
 {
-	return sysfs_emit(page, "%ld\n",
-			  atomic_long_read(&buffer_of_device(dev)->mappings));
+	return sysfs_emit(page, "%ld\n", vmademo_mappings(buffer_of_device(dev)));
 }
-static DEVICE_ATTR_RO(mappings);
+static DEVICE_ATTR_ADMIN_RO(mappings);
+
+/* Of all buffers, against the parameter ram_limit */
+static ssize_t ram_used_show(struct device *dev, struct device_attribute *attr,
+			     char *page)
+{
+	return sysfs_emit(page, "%llu\n",
+			  (u64)atomic_long_read(&vmademo_room_used) << PAGE_SHIFT);
+}
+static DEVICE_ATTR_RO(ram_used);
 
 static ssize_t size_show(struct device *dev, struct device_attribute *attr,
 			 char *page)
@@ -206,39 +223,22 @@ static ssize_t last_crash_lost_bytes_show(struct device *dev,
 }
 static DEVICE_ATTR_RO(last_crash_lost_bytes);
 
+#define EVENT_POINTER(NAME, name)					\
+	&counter_attrs[VMADEMO_##NAME].attr,
+#define FOLIOS_POINTERS(NAME, name)					\
+	EVENT_POINTER(NAME, name) EVENT_POINTER(NAME##_BYTES, name)
+
 static struct attribute *vmademo_stats_attrs[] = {
 	&dev_attr_size.attr,
 	&dev_attr_store.attr,
 	&dev_attr_mappings.attr,
-	&stat_attrs[VMADEMO_READ_FAULTS].attr,
-	&stat_attrs[VMADEMO_WRITE_FAULTS].attr,
-	&stat_attrs[VMADEMO_COW_FAULTS].attr,
-	&stat_attrs[VMADEMO_FAULT_AROUND].attr,
-	&stat_attrs[VMADEMO_FAULT_AROUND_HITS].attr,
-	&stat_attrs[VMADEMO_FIRST_WRITES].attr,
-	&stat_attrs[VMADEMO_DIRTIED_FOLIOS].attr,
-	&stat_attrs[VMADEMO_DIRTIED_BYTES].attr,
-	&stat_attrs[VMADEMO_WRITTEN_FOLIOS].attr,
-	&stat_attrs[VMADEMO_WRITTEN_BYTES].attr,
-	&stat_attrs[VMADEMO_LOST_FOLIOS].attr,
-	&stat_attrs[VMADEMO_LOST_BYTES].attr,
-	&stat_attrs[VMADEMO_DISCARDED_FOLIOS].attr,
-	&stat_attrs[VMADEMO_DISCARDED_BYTES].attr,
-	&stat_attrs[VMADEMO_READ_IN_FOLIOS].attr,
-	&stat_attrs[VMADEMO_READ_IN_BYTES].attr,
-	&stat_attrs[VMADEMO_EVICTED_FOLIOS].attr,
-	&stat_attrs[VMADEMO_EVICTED_BYTES].attr,
-	&stat_attrs[VMADEMO_READ_ERRORS].attr,
-	&stat_attrs[VMADEMO_WRITE_ERRORS].attr,
-	&stat_attrs[VMADEMO_FLUSHES].attr,
-	&stat_attrs[VMADEMO_DATA_FLUSHES].attr,
-	&stat_attrs[VMADEMO_CRASHES].attr,
-	&stat_attrs[VMADEMO_SIGBUS].attr,
+	VMADEMO_COUNTERS(EVENT_POINTER, FOLIOS_POINTERS)
 	&dev_attr_last_crash_lost_folios.attr,
 	&dev_attr_last_crash_lost_bytes.attr,
 	&dev_attr_dirty_folios.attr,
 	&dev_attr_dirty_bytes.attr,
 	&dev_attr_cached_bytes.attr,
+	&dev_attr_ram_used.attr,
 	NULL
 };
 
@@ -253,7 +253,7 @@ const struct attribute_group *vmademo_stats_groups[] = {
 };
 
 /**
- * vmademo_show_fdinfo() - .show_fdinfo: the account of the buffer behind a file
+ * vmademo_show_fdinfo() - .show_fdinfo: the counters of the buffer behind a file
  * @m: where to print
  * @file: any file whose f_mapping is a buffer's
  *
@@ -267,10 +267,11 @@ void vmademo_show_fdinfo(struct seq_file *m, struct file *file)
 
 	seq_printf(m, "size:\t%lld\n", i_size_read(buf->inode));
 	seq_printf(m, "store:\t%s\n", buf->store->name);
-	seq_printf(m, "mappings:\t%ld\n", atomic_long_read(&buf->mappings));
-	for (i = 0; i < VMADEMO_NR_STATS; i++)
-		seq_printf(m, "%s:\t%llu\n", stat_attrs[i].attr.name,
-			   vmademo_stat_sum(buf, i));
+	seq_printf(m, "bdi:\t%s\n", bdi_dev_name(buf->inode->i_sb->s_bdi));
+	seq_printf(m, "mappings:\t%ld\n", vmademo_mappings(buf));
+	for (i = 0; i < VMADEMO_NR_COUNTERS; i++)
+		seq_printf(m, "%s:\t%llu\n", counter_attrs[i].attr.name,
+			   vmademo_counter_sum(buf, i));
 	seq_printf(m, "last_crash_lost_folios:\t%llu\n",
 		   READ_ONCE(buf->last_crash_lost_folios));
 	seq_printf(m, "last_crash_lost_bytes:\t%llu\n",

@@ -33,6 +33,9 @@ static void set_readahead(struct file *file)
 
 /**
  * vmademo_read_iter() - .read_iter of node and regular file
+ *
+ * O_DIRECT is taken, as by tmpfs, and means nothing: the page cache is the device.
+ *
  * @iocb: what file, and where
  * @to: where to
  *
@@ -42,6 +45,7 @@ static void set_readahead(struct file *file)
 ssize_t vmademo_read_iter(struct kiocb *iocb, struct iov_iter *to)
 {
 	set_readahead(iocb->ki_filp);
+	iocb->ki_flags &= ~IOCB_DIRECT;
 	return generic_file_read_iter(iocb, to);
 }
 
@@ -64,6 +68,16 @@ ssize_t vmademo_splice_read(struct file *file, loff_t *ppos,
 	return vmademo_filemap_splice_read(file, ppos, pipe, len, flags);
 }
 
+/* The end of a write: O_SYNC, O_DSYNC.  cuts was read while i_rwsem was held. */
+static ssize_t end_write(struct kiocb *iocb, ssize_t ret, unsigned int cuts)
+{
+	ret = generic_write_sync(iocb, ret);
+	if (ret > 0 && iocb_is_dsync(iocb) &&
+	    vmademo_was_cut(vmademo_buffer_of(iocb->ki_filp->f_mapping), cuts))
+		return -EIO;
+	return ret;
+}
+
 /**
  * vmademo_write_within() - .write_iter of what cannot grow: as on a disk
  * @iocb: what file, and where
@@ -77,15 +91,22 @@ ssize_t vmademo_splice_read(struct file *file, loff_t *ppos,
 ssize_t vmademo_write_within(struct kiocb *iocb, struct iov_iter *from)
 {
 	struct inode *inode = iocb->ki_filp->f_mapping->host;
+	unsigned int cuts;
 	loff_t size;
 	ssize_t ret;
 
+	iocb->ki_flags &= ~IOCB_DIRECT;
 	inode_lock(inode);
+	size = i_size_read(inode);
+	/* Also where the end is that of all files, which would be EFBIG */
+	if (iocb->ki_pos >= size && iov_iter_count(from)) {
+		ret = -ENOSPC;
+		goto unlock;
+	}
 	ret = generic_write_checks(iocb, from);
 	if (ret <= 0)
 		goto unlock;
-	size = i_size_read(inode);
-	if (iocb->ki_pos >= size) {
+	if (iocb->ki_pos >= size) {	/* O_APPEND */
 		ret = -ENOSPC;
 		goto unlock;
 	}
@@ -94,57 +115,81 @@ ssize_t vmademo_write_within(struct kiocb *iocb, struct iov_iter *from)
 	if (ret > 0)
 		vmademo_inode_modified(inode);	/* seen by the view's fstat */
 unlock:
+	cuts = vmademo_buffer_of(inode->i_mapping)->cuts;
 	inode_unlock(inode);
-	if (ret > 0)
-		ret = generic_write_sync(iocb, ret);	/* O_SYNC, O_DSYNC */
-	return ret;
+	return ret > 0 ? end_write(iocb, ret, cuts) : ret;
 }
 
-static ssize_t vmademo_file_write_iter(struct kiocb *iocb, struct iov_iter *from)
+static ssize_t vmademo_view_write_iter(struct kiocb *iocb, struct iov_iter *from)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
 	struct vmademo_buffer *buf = inode->i_private;
-	loff_t size, end;
+	unsigned int cuts;
+	loff_t end;
 	ssize_t ret;
 	int err;
 
 	if (buf->fixed_size)
 		return vmademo_write_within(iocb, from);
 
+	iocb->ki_flags &= ~IOCB_DIRECT;
 	inode_lock(inode);
 	ret = generic_write_checks(iocb, from);
 	if (ret <= 0)
 		goto unlock;
-	size = i_size_read(inode);
 	end = iocb->ki_pos + ret;
-	/* What comes to lie between the old end and the data is zero */
-	if (end > size) {
-		err = buf->store->resize(buf, size, size);
+	/* The store must be able to grow with it; this is the time to say no */
+	if (end > i_size_read(inode) && buf->store->grow) {
+		err = buf->store->grow(buf, end);
 		if (err) {
 			ret = err;
 			goto unlock;
 		}
 	}
-	if (iocb->ki_pos > size)
+	/* What comes to lie between the old end and the data is zero */
+	if (iocb->ki_pos > i_size_read(inode))
 		vmademo_zero_tail(inode);
 	ret = __generic_file_write_iter(iocb, from);
 	/* Cut short by a bad address, it may leave pages beyond the end */
 	if (end > i_size_read(inode))
-		truncate_pagecache(inode, i_size_read(inode));
+		vmademo_drop_beyond(buf, end);
 unlock:
+	cuts = buf->cuts;
 	inode_unlock(inode);
-	if (ret > 0)
-		ret = generic_write_sync(iocb, ret);	/* O_SYNC, O_DSYNC */
-	return ret;
+	return ret > 0 ? end_write(iocb, ret, cuts) : ret;
 }
 
-static long vmademo_file_fallocate(struct file *file, int mode, loff_t offset,
+/*
+ * A range is allocated that may reach beyond the end.  With store none the size comes
+ * first, since no page is kept beyond it, and is taken back if there is no room; with
+ * any other, the store has the room before the size changes.
+ */
+static int allocate(struct vmademo_buffer *buf, loff_t start, loff_t end)
+{
+	loff_t size = i_size_read(buf->inode);
+	int err;
+
+	if (buf->store->allocate) {
+		err = vmademo_allocate(buf, start, end);
+		if (err || end <= size)
+			return err;
+	}
+	err = end > size ? vmademo_resize(buf, end) : 0;
+	/* Once more: to grow over a rest of the file makes holes of it */
+	if (!err)
+		err = vmademo_allocate(buf, start, end);
+	if (err && end > size)
+		vmademo_resize(buf, size);
+	return err;
+}
+
+static long vmademo_view_fallocate(struct file *file, int mode, loff_t offset,
 				   loff_t len)
 {
 	struct inode *inode = file_inode(file);
 	struct vmademo_buffer *buf = inode->i_private;
 	loff_t end = offset + len;	/* no overflow: vfs_fallocate() */
-	loff_t size, last;
+	loff_t size;
 	int err = 0;
 
 	switch (mode & ~FALLOC_FL_KEEP_SIZE) {
@@ -158,41 +203,47 @@ static long vmademo_file_fallocate(struct file *file, int mode, loff_t offset,
 
 	inode_lock(inode);
 	size = i_size_read(inode);
-	if (!(mode & FALLOC_FL_KEEP_SIZE) && end > size) {
-		err = buf->fixed_size ? -ENOSPC : inode_newsize_ok(inode, end);
-		if (err)
-			goto unlock;
-	}
 	/* Pages beyond the end are not kept: with KEEP_SIZE there is less to do */
-	last = mode & FALLOC_FL_KEEP_SIZE ? min(end, size) : end;
-	if (mode & FALLOC_FL_PUNCH_HOLE) {
-		err = file_modified(file) ?:
-		      vmademo_buffer_punch(buf, offset, end);
+	if (mode & FALLOC_FL_KEEP_SIZE)
+		end = min(end, size);
+	else if (end > size)
+		err = buf->fixed_size ? -ENOSPC : inode_newsize_ok(inode, end);
+	if (err || offset >= end)
 		goto unlock;
+	if (mode & FALLOC_FL_PUNCH_HOLE)
+		err = vmademo_punch(buf, offset, end);
+	else
+		err = allocate(buf, offset, end);
+	if (!err && mode & FALLOC_FL_ZERO_RANGE && offset < size) {
+		err = vmademo_zero_range(buf, offset, min(end, size));
+		if (err && end > size)
+			vmademo_resize(buf, size);
 	}
-	/* So the size comes first, and is taken back if there is no room */
-	if (last > size)
-		err = vmademo_buffer_resize(buf, last);
-	if (err)
-		goto unlock;
-	if (last > offset)
-		err = buf->store->allocate(buf, offset, last);
+	/* Last: a request that fails leaves the times as they were */
 	if (!err)
 		err = file_modified(file);
-	if (!err && mode & FALLOC_FL_ZERO_RANGE && offset < size) {
-		err = vmademo_buffer_punch(buf, offset, min(end, size));
-		if (!err)
-			err = buf->store->allocate(buf, offset, min(end, size));
-	}
-	if (err && last > size)
-		vmademo_buffer_resize(buf, size);
 unlock:
 	inode_unlock(inode);
 	return err;
 }
 
+/*
+ * SEEK_DATA and SEEK_HOLE ask the page cache and the store, outside the lock of
+ * file->f_pos's other users: two threads that seek at once race anyway.
+ */
+static loff_t vmademo_view_llseek(struct file *file, loff_t offset, int whence)
+{
+	struct inode *inode = file_inode(file);
+
+	if (whence != SEEK_DATA && whence != SEEK_HOLE)
+		return generic_file_llseek(file, offset, whence);
+	offset = vmademo_seek(inode->i_private, offset, whence);
+	return offset < 0 ? offset :
+			    vfs_setpos(file, offset, inode->i_sb->s_maxbytes);
+}
+
 /* truncate, ftruncate, O_TRUNC, fchmod, fchown, futimens.  Called with i_rwsem held. */
-static int vmademo_file_setattr(VMADEMO_IDMAP *idmap, struct dentry *dentry,
+static int vmademo_view_setattr(VMADEMO_IDMAP *idmap, struct dentry *dentry,
 				struct iattr *attr)
 {
 	struct inode *inode = d_inode(dentry);
@@ -203,7 +254,7 @@ static int vmademo_file_setattr(VMADEMO_IDMAP *idmap, struct dentry *dentry,
 	if (attr->ia_valid & ATTR_SIZE) {
 		loff_t from = i_size_read(inode);
 
-		err = vmademo_buffer_resize(inode->i_private, attr->ia_size);
+		err = vmademo_resize(inode->i_private, attr->ia_size);
 		if (err)
 			return err;
 		/* truncate(2) leaves the times to us, ftruncate(2) brings them */
@@ -215,78 +266,111 @@ static int vmademo_file_setattr(VMADEMO_IDMAP *idmap, struct dentry *dentry,
 	return 0;
 }
 
-const struct inode_operations vmademo_file_iops = {
-	.setattr	= vmademo_file_setattr,
-	.getattr	= simple_getattr,	/* st_blocks: what is cached */
+/* st_blocks: what the store holds or, if that is more, what is cached. */
+static int vmademo_view_getattr(VMADEMO_IDMAP *idmap, const struct path *path,
+				struct kstat *stat, u32 request_mask,
+				unsigned int flags)
+{
+	struct vmademo_buffer *buf = d_inode(path->dentry)->i_private;
+	int err = simple_getattr(idmap, path, stat, request_mask, flags);
+
+	if (!err && buf->store->used && request_mask & STATX_BLOCKS)
+		stat->blocks = max_t(u64, stat->blocks, buf->store->used(buf) >> 9);
+	return err;
+}
+
+const struct inode_operations vmademo_view_iops = {
+	.setattr	= vmademo_view_setattr,
+	.getattr	= vmademo_view_getattr,
 };
 
-/* Who opens it by /proc/PID/fd. */
-static int vmademo_file_open_again(struct inode *inode, struct file *file)
+/* Opened again by /proc/PID/fd. */
+static int vmademo_view_open_again(struct inode *inode, struct file *file)
 {
 	struct vmademo_buffer *buf = inode->i_private;
 
 	if (file->f_mode & FMODE_WRITE && buf->read_only)
 		return -EROFS;
+	/* By the page cache: it is as direct as memory can be */
+	file->f_mode |= FMODE_CAN_ODIRECT;
 	return generic_file_open(inode, file);
 }
 
 /*
  * Has no .owner, because what it would hold is not enough: the module is needed
- * until the last path to the file is gone.  See vmademo_dentry_ops in buffer.c.
+ * until the last path to the file is gone.  See buffer.c.
  */
-struct file_operations vmademo_file_fops __ro_after_init = {
-	.open		= vmademo_file_open_again,
-	.llseek		= generic_file_llseek,
-	.read_iter	= vmademo_read_iter,
-	.write_iter	= vmademo_file_write_iter,
-	.splice_read	= vmademo_splice_read,
-	.splice_write	= iter_file_splice_write,
-	.fsync		= vmademo_fsync,
-	.fallocate	= vmademo_file_fallocate,
-	.unlocked_ioctl	= vmademo_file_ioctl,
-	.compat_ioctl	= compat_ptr_ioctl,
-	.show_fdinfo	= vmademo_show_fdinfo,
+#define VIEW_FOPS							\
+	.open		= vmademo_view_open_again,			\
+	.llseek		= vmademo_view_llseek,				\
+	.read_iter	= vmademo_read_iter,				\
+	.write_iter	= vmademo_view_write_iter,			\
+	.splice_read	= vmademo_splice_read,				\
+	.splice_write	= iter_file_splice_write,			\
+	.fsync		= vmademo_fsync,				\
+	.fallocate	= vmademo_view_fallocate,			\
+	.unlocked_ioctl	= vmademo_view_ioctl,				\
+	.compat_ioctl	= compat_ptr_ioctl,				\
+	.show_fdinfo	= vmademo_show_fdinfo,				\
+	.get_unmapped_area = thp_get_unmapped_area
+
+static const struct file_operations vmademo_view_legacy_fops = {
+	VIEW_FOPS,
 	.mmap		= vmademo_mmap,
-	.get_unmapped_area = thp_get_unmapped_area,
 };
 
+#ifdef VMADEMO_HAS_MMAP_PREPARE
+static const struct file_operations vmademo_view_prepare_fops = {
+	VIEW_FOPS,
+	.mmap_prepare	= vmademo_mmap_prepare,
+};
+#endif
+
+const struct file_operations *vmademo_view_fops __ro_after_init =
+	&vmademo_view_legacy_fops;
+
 /**
- * vmademo_file_init() - choose how regular files are mapped
+ * vmademo_view_init() - choose how regular files are mapped
  * @legacy_mmap: .mmap, even if the kernel has .mmap_prepare
  *
  * Context: Any; before the first regular file is made.
  */
-void __init vmademo_file_init(bool legacy_mmap)
+void __init vmademo_view_init(bool legacy_mmap)
 {
+#ifdef VMADEMO_HAS_MMAP_PREPARE
 	if (!legacy_mmap)
-		vmademo_use_mmap_prepare(&vmademo_file_fops,
-					 vmademo_mmap_prepare);
+		vmademo_view_fops = &vmademo_view_prepare_fops;
+#endif
 }
 
 /**
- * vmademo_file_open() - a descriptor of a regular file that shows a buffer
- * @buf: the buffer; the file takes over the caller's hold on it, and also if this
- *       fails
- * @flags: O_RDONLY, O_WRONLY or O_RDWR, and O_CLOEXEC or nothing
+ * vmademo_view_open() - make a descriptor one of a regular file that shows a buffer
+ * @buf: the buffer; the caller's hold on it is taken over, and also if this fails
+ * @fd: what get_unused_fd_flags() returned; is given back if this fails
+ * @flags: O_RDONLY, O_WRONLY or O_RDWR
  *
  * Context: May sleep.  The caller holds the module.
  * Return: the descriptor, or a negative errno.
  */
-int vmademo_file_open(struct vmademo_buffer *buf, int flags)
+int vmademo_view_open(struct vmademo_buffer *buf, int fd, int flags)
 {
 	struct file *file;
-	int fd = get_unused_fd_flags(flags & O_CLOEXEC);
 
-	if (fd < 0) {
-		vmademo_buffer_put(buf);
-		return fd;
-	}
-	file = vmademo_buffer_alloc_file(buf, flags & O_ACCMODE);
+	ihold(buf->inode);	/* for the file, which holds the mount, too */
+	file = alloc_file_pseudo(buf->inode, buf->mnt, "vmademo", flags | O_LARGEFILE,
+				 vmademo_view_fops);
 	if (IS_ERR(file)) {
+		iput(buf->inode);
 		put_unused_fd(fd);
-		vmademo_buffer_put(buf);
-		return PTR_ERR(file);
+		fd = PTR_ERR(file);
+	} else {
+		/* What opening a path does */
+		file->f_mode |= FMODE_LSEEK | FMODE_PREAD | FMODE_PWRITE |
+				FMODE_CAN_ODIRECT;
+		file_ra_state_init(&file->f_ra, file->f_mapping);
 	}
-	fd_install(fd, file);
+	vmademo_buffer_put(buf);
+	if (!IS_ERR(file))
+		fd_install(fd, file);
 	return fd;
 }

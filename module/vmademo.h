@@ -1,103 +1,130 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the files of the module share: the buffer, its account, and the
+ * What the files of the module share: the buffer, its counters, and the
  * functions one file calls of another.  Calls run one way, but for tables of
  * operations, which are named where they are installed:
  *
- *   main -> phys -> phys/map, phys/claim, buffer
- *   main -> node -> ioctl -> view -> fault, crash, buffer -> writeback -> store/
+ *   main -> phys/, node -> ioctl -> view, shape, crash -> buffer -> super
+ *        -> writeback -> fill -> store/
+ *   phys/: phys -> claim -> pci, reserved; phys -> map, revoke -> io
  *   all of them -> stats
  *
  * Lock order, over all files (a lock is taken before those below it):
  *
+ *   sb_start_write() of the backing file's file system   write(2), on the way down
  *   inode->i_rwsem                    write(2), power cuts, and what changes the size
  *     mm->mmap_lock or the VMA lock   held by the kernel around vm_operations
  *       sb_start_pagefault()          .page_mkwrite
- *       mapping->invalidate_lock      shared: adding a folio to the page cache;
- *                                     exclusive: resize, punch and power cuts
+ *       mapping->invalidate_lock      shared: adding a folio to the page cache,
+ *                                     starting write-back, taking room in a store;
+ *                                     exclusive: resize, punch, allocate, power cuts
  *         folio lock
  *           mapping->i_mmap_rwsem     unmapping and cleaning, by the kernel; resize
  *                                     and punch take it without a folio lock too
  *           page table lock           held by the kernel around .dirty_folio
  *
- * A store that is a file takes the locks of that file's file system, in a worker; who
- * waits for that may hold any of the first four.
+ * A store that is a file takes the locks of that file's file system: in a worker to be
+ * read and written (store/file.c), otherwise in the caller, below the invalidate lock.  A
+ * task that waits for the worker may hold any lock but the last two.
+ * The end of write-back, in another worker, takes none of these locks.
  */
 #ifndef VMADEMO_H
 #define VMADEMO_H
 
 #include <linux/atomic.h>
+#include <linux/cache.h>
 #include <linux/fs.h>
 #include <linux/list.h>
+#include <linux/magic.h>
 #include <linux/miscdevice.h>
-#include <linux/percpu.h>
+#include <linux/mm.h>
+#include <linux/mutex.h>
+#include <linux/smp.h>
+#include <linux/workqueue.h>
 #include <linux/xarray.h>
 
-/* The per-CPU part of a buffer's account; shown under the same names. */
-enum vmademo_stat {
-	VMADEMO_READ_FAULTS,		/* .fault for a read */
-	VMADEMO_WRITE_FAULTS,		/* .fault for a write, shared mapping */
-	VMADEMO_COW_FAULTS,		/* .fault for a write, private mapping */
-	VMADEMO_FAULT_AROUND,		/* .map_pages */
-	VMADEMO_FAULT_AROUND_HITS,	/* ... that spared a .fault */
-	VMADEMO_FIRST_WRITES,		/* .page_mkwrite that let the write go on */
-	VMADEMO_DIRTIED_FOLIOS,		/* clean to dirty */
-	VMADEMO_DIRTIED_BYTES,
-	VMADEMO_WRITTEN_FOLIOS,		/* dirty to written back */
-	VMADEMO_WRITTEN_BYTES,
-	VMADEMO_LOST_FOLIOS,		/* dirty to gone: power cut, failed write */
-	VMADEMO_LOST_BYTES,
-	VMADEMO_DISCARDED_FOLIOS,	/* gone by truncation while dirty */
-	VMADEMO_DISCARDED_BYTES,
-	VMADEMO_READ_IN_FOLIOS,		/* filled from the store */
-	VMADEMO_READ_IN_BYTES,
-	VMADEMO_EVICTED_FOLIOS,		/* given to reclaim; the store has them */
-	VMADEMO_EVICTED_BYTES,
-	VMADEMO_READ_ERRORS,		/* folios that the store did not give */
-	VMADEMO_WRITE_ERRORS,		/* folios that the store did not take */
-	VMADEMO_FLUSHES,		/* of the store, with its metadata */
-	VMADEMO_DATA_FLUSHES,		/* of its data only: fdatasync */
-	VMADEMO_CRASHES,		/* simulated power cuts */
-	VMADEMO_SIGBUS,			/* .fault that ended in SIGBUS */
-	VMADEMO_NR_STATS
+#include "counters.h"
+
+#define VMADEMO_MAGIC		0x564d4144	/* "VMAD", of all its superblocks */
+
+/* The largest size of a buffer, in bytes: whole pages, so that rounding cannot wrap. */
+#define VMADEMO_MAX_SIZE	round_down(MAX_LFS_FILESIZE, (loff_t)PAGE_SIZE)
+
+#define VMADEMO_EVENT(NAME, name)	VMADEMO_##NAME,
+#define VMADEMO_FOLIOS(NAME, name)	VMADEMO_##NAME, VMADEMO_##NAME##_BYTES,
+
+enum vmademo_counter {
+	VMADEMO_COUNTERS(VMADEMO_EVENT, VMADEMO_FOLIOS)
+	VMADEMO_NR_COUNTERS
 };
+
+/*
+ * A few copies of the counters, so that processors that fault at once seldom share a
+ * cache line.  Not one for each processor: a buffer must be cheap to make.
+ */
+#define VMADEMO_STRIPES		4
+
+struct vmademo_counters {
+	atomic64_t count[VMADEMO_NR_COUNTERS];
+} ____cacheline_aligned_in_smp;
 
 struct vmademo_store_ops;
-
-struct vmademo_stats {
-	u64 count[VMADEMO_NR_STATS];
-};
 
 /**
  * struct vmademo_buffer - the memory behind the node, or behind regular files
  * @inode: owns the buffer: its i_mapping holds the folios, its i_size the
  *         size in bytes, its i_private points here
- * @stats: the account, one copy a CPU so that counting shares no cache line
- * @mappings: VMAs that map the buffer now
+ * @mnt: the mount that files of the view are opened on
  * @store: what stands behind the page cache
  * @read_only: the store cannot be written to, so the buffer cannot either
  * @fixed_size: nor can its size be changed: a block device, or read only
  * @crashing: a power cut is being simulated: what goes while dirty is lost, not
  *            discarded.  Under i_rwsem and the invalidate lock
+ * @cuts: twice the power cuts so far; odd during one
  * @last_crash_lost_folios: what the last one lost; under i_rwsem
  * @last_crash_lost_bytes: the same in bytes
- * @ram: of the store ram: its pages
- * @file: of the store file: the file
- * @store_list: of the store file: all of them
+ * @write_work: ends write-back, where the store may block
+ * @strict: its bdi has a strict limit for the time being
+ * @puts: references that @put_work gives back
+ * @put_work: for threads of the kernel that may not wait for the store
+ * @ram: of store ram: its pages
+ * @ram_pages: of store ram: how many
+ * @file: of store file: the backing file
+ * @memcg: of store file: the memory cgroup that pays for what the workers allocate
+ * @file_end: of store file: from here on the backing file's bytes are not the buffer's,
+ *            which reads as zeroes; LLONG_MAX if all are.  Changed under @rest_lock
+ * @file_was: of store file: how long it was before it was made longer for a write
+ * @rest_lock: of store file: held while the backing file's size is changed
+ * @reads: of store file: the queue for reading
+ * @writes: of store file: the queue of @write_work
+ * @stores: of store file: all of them
+ * @counters: see above
  */
 struct vmademo_buffer {
 	struct inode *inode;
-	struct vmademo_stats __percpu *stats;
-	atomic_long_t mappings;
+	struct vfsmount *mnt;
 	const struct vmademo_store_ops *store;
 	bool read_only;
 	bool fixed_size;
 	bool crashing;
+	unsigned int cuts;
 	u64 last_crash_lost_folios;
 	u64 last_crash_lost_bytes;
+	struct work_struct write_work;
+	bool strict;
+	atomic_t puts;
+	struct work_struct put_work;
 	struct xarray ram;
+	atomic_long_t ram_pages;
 	struct file *file;
-	struct list_head store_list;
+	struct mem_cgroup *memcg;
+	loff_t file_end;
+	loff_t file_was;
+	struct mutex rest_lock;	/* see above */
+	struct workqueue_struct *reads;
+	struct workqueue_struct *writes;
+	struct list_head stores;
+	struct vmademo_counters counters[VMADEMO_STRIPES];
 };
 
 /**
@@ -117,25 +144,74 @@ vmademo_buffer_of(const struct address_space *mapping)
 	return mapping->host->i_private;
 }
 
+/* Is this the inode of a buffer?  Of any superblock of ours. */
+static inline bool vmademo_is_buffer(const struct inode *inode)
+{
+	return inode->i_sb->s_magic == VMADEMO_MAGIC;
+}
+
+/* ---- counting ------------------------------------------------------------ */
+
+static inline void vmademo_count_by(struct vmademo_buffer *buf,
+				    enum vmademo_counter counter, u64 by)
+{
+	atomic64_add(by, &buf->counters[raw_smp_processor_id() %
+					VMADEMO_STRIPES].count[counter]);
+}
+
+static inline void vmademo_count(struct vmademo_buffer *buf,
+				 enum vmademo_counter counter)
+{
+	vmademo_count_by(buf, counter, 1);
+}
+
+/* One event of a folio: it is counted, and so are its bytes. */
+static inline void vmademo_count_folio(struct vmademo_buffer *buf,
+				       enum vmademo_counter counter,
+				       const struct folio *folio)
+{
+	vmademo_count(buf, counter);
+	vmademo_count_by(buf, counter + 1, folio_size((struct folio *)folio));
+}
+
+/* ---- power cuts ---------------------------------------------------------- */
+
+/* Whether what is written from here on may be lost before it is made durable. */
+static inline bool vmademo_was_cut(const struct vmademo_buffer *buf, unsigned int cuts)
+{
+	smp_rmb();	/* after what found the page cache clean */
+	return cuts & 1 || READ_ONCE(buf->cuts) != cuts;
+}
+
+/* ---- room: memory that no reclaim gets back ------------------------------ */
+
+/* In pages, of all buffers: pages of store none, and those that store ram holds. */
+extern atomic_long_t vmademo_room_used;
+extern unsigned long vmademo_room_limit;
+
+static inline int vmademo_room_take(unsigned long pages)
+{
+	if (likely(atomic_long_add_return(pages, &vmademo_room_used) <=
+		   vmademo_room_limit))
+		return 0;
+	atomic_long_sub(pages, &vmademo_room_used);
+	return -ENOSPC;
+}
+
+static inline void vmademo_room_give_back(unsigned long pages)
+{
+	atomic_long_sub(pages, &vmademo_room_used);
+}
+
 /* stats.c */
 struct seq_file;
 extern const struct attribute_group *vmademo_stats_groups[];
 u64 vmademo_cached_bytes(const struct vmademo_buffer *buf);
 u64 vmademo_dirty_bytes(const struct vmademo_buffer *buf);
-u64 vmademo_stat_sum(const struct vmademo_buffer *buf, enum vmademo_stat stat);
+u64 vmademo_counter_sum(const struct vmademo_buffer *buf,
+			enum vmademo_counter counter);
+long vmademo_mappings(const struct vmademo_buffer *buf);
 void vmademo_show_fdinfo(struct seq_file *m, struct file *file);
-
-static inline void vmademo_count(struct vmademo_buffer *buf,
-				 enum vmademo_stat stat)
-{
-	this_cpu_inc(buf->stats->count[stat]);
-}
-
-static inline void vmademo_count_by(struct vmademo_buffer *buf,
-				    enum vmademo_stat stat, u64 by)
-{
-	this_cpu_add(buf->stats->count[stat], by);
-}
 
 /* main.c */
 extern bool vmademo_ready;
@@ -143,28 +219,53 @@ extern bool vmademo_ready;
 /* parse.c */
 int vmademo_parse_bytes(const char *text, u64 *bytes);
 
+/* super.c */
+extern bool vmademo_exec;
+extern unsigned int vmademo_max_stores;
+int vmademo_super_init(void);
+void vmademo_super_exit(void);
+struct inode *vmademo_inode_create(struct vfsmount *mnt);
+struct vfsmount *vmademo_mount_get(const struct vmademo_store_ops *store,
+				   bool for_node);
+void vmademo_mount_put(struct vfsmount *mnt, bool for_node);
+void vmademo_put_work(struct work_struct *work);
+
 /* buffer.c */
-int vmademo_buffers_init(void);
-void vmademo_buffers_exit(void);
-struct inode *vmademo_inode_create(void);
 struct vmademo_buffer *
 vmademo_buffer_create(loff_t size, const struct vmademo_store_ops *store,
-		      struct file *file);
-bool vmademo_is_buffer(const struct inode *inode);
+		      struct file *file, bool for_node);
 void vmademo_buffer_get(struct vmademo_buffer *buf);
 void vmademo_buffer_put(struct vmademo_buffer *buf);
-struct file *vmademo_buffer_alloc_file(struct vmademo_buffer *buf, int flags);
-int vmademo_buffer_resize(struct vmademo_buffer *buf, loff_t size);
-int vmademo_buffer_punch(struct vmademo_buffer *buf, loff_t start, loff_t end);
+void vmademo_buffer_end(struct vmademo_buffer *buf);
+
+/* shape.c */
+void vmademo_drop_beyond(struct vmademo_buffer *buf, loff_t end);
+int vmademo_resize(struct vmademo_buffer *buf, loff_t size);
+int vmademo_punch(struct vmademo_buffer *buf, loff_t start, loff_t end);
+int vmademo_zero_range(struct vmademo_buffer *buf, loff_t start, loff_t end);
+int vmademo_allocate(struct vmademo_buffer *buf, loff_t start, loff_t end);
+
+/* fill.c */
+int vmademo_populate(struct address_space *mapping, pgoff_t index, gfp_t gfp);
+int vmademo_read_folio(struct file *file, struct folio *folio);
+void vmademo_readahead(struct readahead_control *rac);
+int vmademo_write_begin(struct address_space *mapping, loff_t pos,
+			unsigned int len, struct folio **foliop);
+int vmademo_write_end(struct address_space *mapping, loff_t pos,
+		      unsigned int len, unsigned int copied, struct folio *folio);
+struct folio *vmademo_get_or_read(struct address_space *mapping, loff_t pos);
+void vmademo_zero_part(struct folio *folio, loff_t start, loff_t end, bool dirty);
+void vmademo_zero_tail(struct inode *inode);
+loff_t vmademo_seek(struct vmademo_buffer *buf, loff_t pos, int whence);
 
 /* writeback.c */
-extern const struct address_space_operations vmademo_aops;
-int vmademo_populate(struct address_space *mapping, pgoff_t index, gfp_t gfp);
-int vmademo_read_in(struct address_space *mapping, loff_t pos);
-int vmademo_zero_part(struct address_space *mapping, loff_t start, loff_t end);
-void vmademo_zero_tail(struct inode *inode);
+extern const struct address_space_operations vmademo_none_aops;
+extern const struct address_space_operations vmademo_store_aops;
+void vmademo_write_work(struct work_struct *work);
 int vmademo_write_folio(struct folio *folio);
-int vmademo_flush(struct vmademo_buffer *buf, bool datasync);
+int vmademo_store_write(struct vmademo_buffer *buf, struct folio *folio,
+			size_t offset, size_t len);
+int vmademo_store_flush(struct vmademo_buffer *buf, bool datasync);
 int vmademo_fsync(struct file *file, loff_t start, loff_t end, int datasync);
 
 /* crash.c */
@@ -177,18 +278,18 @@ int vmademo_mmap(struct file *file, struct vm_area_struct *vma);
 int vmademo_mmap_prepare(struct vm_area_desc *desc);
 
 /* view.c */
-extern const struct inode_operations vmademo_file_iops;
-extern struct file_operations vmademo_file_fops;
+extern const struct inode_operations vmademo_view_iops;
+extern const struct file_operations *vmademo_view_fops;
 ssize_t vmademo_read_iter(struct kiocb *iocb, struct iov_iter *to);
 ssize_t vmademo_splice_read(struct file *file, loff_t *ppos,
 			    struct pipe_inode_info *pipe, size_t len,
 			    unsigned int flags);
 ssize_t vmademo_write_within(struct kiocb *iocb, struct iov_iter *from);
-void vmademo_file_init(bool legacy_mmap);
-int vmademo_file_open(struct vmademo_buffer *buf, int flags);
+void vmademo_view_init(bool legacy_mmap);
+int vmademo_view_open(struct vmademo_buffer *buf, int fd, int flags);
 
 /* ioctl.c */
-long vmademo_file_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
+long vmademo_view_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
 long vmademo_node_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
 
 /* node.c */

@@ -1,15 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * How a buffer's folios are filled, dirtied, written back, evicted and discarded: the
- * address_space_operations.  What is read in and written back goes through the
- * buffer's store (store.h).  With store none nothing stands behind the page cache: a
- * page that was never written reads as zeroes, and writing back moves no data.  It
- * still takes each folio through all the states that a folio of a disk file goes
- * through, which is what makes the kernel's account come out.
+ * How a buffer's folios are dirtied, written back, evicted and discarded; and the
+ * address_space_operations.  What is written back goes to the buffer's store
+ * (store/store.h).  With store none, writing back moves no data.  It still takes each folio
+ * through all the states that a folio of a disk file goes through, which is what makes
+ * the kernel's counters add up.
  *
- * Locks: see the comment at each function.  Most are called with the folio locked;
+ * Where the store can block, write-back is asynchronous: .writepages starts it, and one
+ * work item of the buffer ends it, folio by folio, as a disk would.  So the flusher,
+ * which serves many, waits for no store.  The page cache's own tag says what is under
+ * write-back: it is the queue, and takes no memory.
+ *
+ * Locks: .writepages takes the mapping's invalidate lock (shared), then folio locks;
+ * the work item takes none.  Others are called with the folio locked;
  * .dirty_folio may be called under the page table lock instead, and may not sleep.
  */
+#include <linux/backing-dev.h>
 #include <linux/migrate.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
@@ -19,204 +25,31 @@
 #include "store/store.h"
 #include "vmademo.h"
 
-/**
- * vmademo_populate() - make sure that a page is cached; for the store none
- * @mapping: the buffer's
- * @index: the page; nothing is done if it is beyond the end
- * @gfp: how to allocate
- *
- * filemap_fault() could do it by way of .read_folio, but it would drop the mmap
- * lock as if for a disk, take the fault a second time and count a major one.
- * There is no disk: allocate, zero, add.
- *
- * Context: May sleep.  Takes the invalidate lock for reading, then the folio lock.
- * Return: 0, or -ENOMEM.
- */
-int vmademo_populate(struct address_space *mapping, pgoff_t index, gfp_t gfp)
-{
-	struct folio *folio;
-	int err = 0;
-
-	if (xa_load(&mapping->i_pages, index))
-		return 0;
-	folio = vmademo_alloc_folio(gfp, 0);
-	if (!folio)
-		return -ENOMEM;
-	folio_zero_range(folio, 0, folio_size(folio));
-
-	/* The lock keeps the size still until the folio is in */
-	filemap_invalidate_lock_shared(mapping);
-	if (index < DIV_ROUND_UP(i_size_read(mapping->host), PAGE_SIZE)) {
-		err = filemap_add_folio(mapping, folio, index, gfp);
-		if (!err) {
-			folio_mark_uptodate(folio);
-			folio_unlock(folio);
-		} else if (err == -EEXIST) {
-			err = 0;	/* another fault was faster */
-		}
-	}
-	filemap_invalidate_unlock_shared(mapping);
-	folio_put(folio);
-	return err;
-}
+/* This part of the machine's memory, in pages. */
+#define MUCH_DIRTY	64
 
 /*
- * The locked folio at pos, read in if it is not cached; NULL if it is not and there is
- * nothing to read; or an ERR_PTR.
+ * What a store does not take must not use up what the whole machine may have dirty.  So
+ * if much of a buffer is dirty, its device gets a strict limit: its share of what was
+ * written lately, which for a store that is stuck is soon nothing.  Then its own users
+ * wait, and others do not.  (Not strict from the beginning: a new device has a share of
+ * nothing, and its first dirty page would call the flusher.)
  */
-static struct folio *lock_or_read(struct address_space *mapping, loff_t pos)
+static void limit_dirty(struct vmademo_buffer *buf)
 {
-	pgoff_t index = pos >> PAGE_SHIFT;
-	struct folio *folio;
+	struct backing_dev_info *bdi = buf->inode->i_sb->s_bdi;
+	unsigned long pages = wb_stat(&bdi->wb, WB_RECLAIMABLE) +
+			      wb_stat(&bdi->wb, WB_WRITEBACK);
+	unsigned long much = totalram_pages() / MUCH_DIRTY;
 
-	if (!vmademo_buffer_of(mapping)->store->read)
-		return vmademo_lock_folio(mapping, index);
-	for (;;) {
-		folio = read_mapping_folio(mapping, index, NULL);
-		if (IS_ERR(folio))
-			return folio;
-		folio_lock(folio);
-		if (folio->mapping == mapping)
-			return folio;
-		/* Reclaim was faster */
-		folio_unlock(folio);
-		folio_put(folio);
+	if (pages > much && !(bdi->capabilities & BDI_CAP_STRICTLIMIT)) {
+		buf->strict = true;
+		bdi->capabilities |= BDI_CAP_STRICTLIMIT;
+	} else if (buf->strict && pages < much / 2) {
+		/* Not what the administrator has asked for */
+		buf->strict = false;
+		bdi->capabilities &= ~BDI_CAP_STRICTLIMIT;
 	}
-}
-
-/**
- * vmademo_read_in() - read in the page of which pos is not the first byte
- * @mapping: the buffer's
- * @pos: if it is the first byte of a page, or beyond the end, nothing is done
- *
- * Context: May sleep.  Takes the folio lock.
- * Return: 0, or the store's error.
- */
-int vmademo_read_in(struct address_space *mapping, loff_t pos)
-{
-	struct folio *folio;
-
-	if (!offset_in_page(pos) || pos >= i_size_read(mapping->host))
-		return 0;
-	folio = lock_or_read(mapping, pos);
-	if (IS_ERR_OR_NULL(folio))
-		return PTR_ERR_OR_ZERO(folio);
-	folio_unlock(folio);
-	folio_put(folio);
-	return 0;
-}
-
-static void zero_and_put(struct folio *folio, loff_t start, loff_t end, bool dirty)
-{
-	folio_wait_stable(folio);
-	folio_zero_range(folio, offset_in_folio(folio, start), end - start);
-	if (dirty)
-		folio_mark_dirty(folio);
-	folio_unlock(folio);
-	folio_put(folio);
-}
-
-/**
- * vmademo_zero_part() - write zeroes to a part of a page
- * @mapping: the buffer's
- * @start: the first byte
- * @end: the byte after the last, in the same page or at its end
- *
- * Context: May sleep.  Takes the folio lock.
- * Return: 0, or the store's error, if the page was not cached.
- */
-int vmademo_zero_part(struct address_space *mapping, loff_t start, loff_t end)
-{
-	struct folio *folio;
-
-	if (start == end)
-		return 0;
-	folio = lock_or_read(mapping, start);
-	if (IS_ERR_OR_NULL(folio))
-		return PTR_ERR_OR_ZERO(folio);
-	zero_and_put(folio, start, end, true);
-	return 0;
-}
-
-/**
- * vmademo_zero_tail() - clear what lies in the last page beyond the end
- * @inode: the buffer's; its size is about to grow
- *
- * A mapping can write there, because a page is the least that can be mapped.  It
- * is no data, and must not become data.  To clear it dirties nothing: it was
- * cleared, too, when the page was last written back.
- *
- * Context: May sleep.  The caller holds i_rwsem.  Takes the folio lock.
- */
-void vmademo_zero_tail(struct inode *inode)
-{
-	loff_t size = i_size_read(inode);
-	struct folio *folio = NULL;
-
-	if (offset_in_page(size))
-		folio = vmademo_lock_folio(inode->i_mapping, size >> PAGE_SHIFT);
-	if (folio)
-		zero_and_put(folio, size, round_up(size, PAGE_SIZE), false);
-}
-
-/* Fills a locked folio that is not up to date.  Called by way of the store's call(). */
-static int fill_folio(void *arg)
-{
-	struct folio *folio = arg;
-	struct vmademo_buffer *buf = vmademo_buffer_of(folio->mapping);
-	int err;
-
-	/* Nothing is read of what write(2) is about to add beyond the end */
-	if (!buf->store->read || folio_pos(folio) >= i_size_read(buf->inode)) {
-		folio_zero_range(folio, 0, folio_size(folio));
-		folio_mark_uptodate(folio);
-		return 0;
-	}
-	err = buf->store->read(buf, folio);
-	if (err)
-		return err;
-	folio_mark_uptodate(folio);
-	vmademo_count(buf, VMADEMO_READ_IN_FOLIOS);
-	vmademo_count_by(buf, VMADEMO_READ_IN_BYTES, folio_size(folio));
-	return 0;
-}
-
-/* Called with the folio locked, for one that is not up to date; unlocks it. */
-static int vmademo_read_folio(struct file *file, struct folio *folio)
-{
-	struct vmademo_buffer *buf = vmademo_buffer_of(folio->mapping);
-	int err = buf->store->call(buf, fill_folio, folio);
-
-	if (err)
-		vmademo_count(buf, VMADEMO_READ_ERRORS);
-	folio_unlock(folio);
-	return err;
-}
-
-/*
- * Reads ahead, as far as the kernel's readahead or madvise and fadvise think it wise.
- * A folio that fails is left as it is: whoever needs it asks .read_folio, and is told.
- */
-static int read_ahead(void *arg)
-{
-	struct readahead_control *rac = arg;
-	struct vmademo_buffer *buf = vmademo_buffer_of(rac->mapping);
-	struct folio *folio;
-
-	if (buf->store->prepare && readahead_count(rac) > 1)
-		buf->store->prepare(buf, readahead_pos(rac), readahead_length(rac));
-	while ((folio = readahead_folio(rac))) {
-		fill_folio(folio);
-		folio_unlock(folio);
-	}
-	return 0;
-}
-
-static void vmademo_readahead(struct readahead_control *rac)
-{
-	struct vmademo_buffer *buf = vmademo_buffer_of(rac->mapping);
-
-	buf->store->call(buf, read_ahead, rac);
 }
 
 /*
@@ -234,198 +67,153 @@ static bool vmademo_dirty_folio(struct address_space *mapping,
 
 	if (!filemap_dirty_folio(mapping, folio))
 		return false;
-	vmademo_count(buf, VMADEMO_DIRTIED_FOLIOS);
-	vmademo_count_by(buf, VMADEMO_DIRTIED_BYTES, folio_size(folio));
+	vmademo_count_folio(buf, VMADEMO_DIRTIED, folio);
+	if (buf->store->blocks)
+		limit_dirty(buf);
 	return true;
 }
 
-/*
- * write(2) is about to copy len bytes to pos.  Hands over the folio, locked.
- * Bytes of the page that are not written must be right before it is up to date:
- * so fill it, unless all of it will be overwritten.
+/* ---- writing back -------------------------------------------------------- */
+
+/**
+ * vmademo_store_write() - the store is given a part of a folio
+ * @buf: the buffer
+ * @folio: locked or under write-back
+ * @offset: the first byte, in the folio
+ * @len: bytes
+ *
+ * Context: May sleep, if the store blocks.
+ * Return: 0, -EIO, -ENOSPC; -ENOMEM if it can be tried again.
  */
-static int vmademo_write_begin(VMADEMO_WRITE_BEGIN_ARGS)
+int vmademo_store_write(struct vmademo_buffer *buf, struct folio *folio,
+			size_t offset, size_t len)
 {
-	struct vmademo_buffer *buf = vmademo_buffer_of(mapping);
-	struct folio *folio = vmademo_get_folio(mapping, pos >> PAGE_SHIFT);
+	int err = buf->store->write(buf, folio, offset, len);
 
-	if (IS_ERR(folio))
-		return PTR_ERR(folio);
-	if (!folio_test_uptodate(folio) && len != folio_size(folio)) {
-		int err = buf->store->call(buf, fill_folio, folio);
-
-		if (err) {
-			vmademo_count(buf, VMADEMO_READ_ERRORS);
-			folio_unlock(folio);
-			folio_put(folio);
-			return err;
-		}
-	}
-	vmademo_hand_over(folio);
-	return 0;
+	if (err && err != -ENOMEM)
+		vmademo_count(buf, VMADEMO_WRITE_ERRORS);
+	return err;
 }
 
-/* copied of the len bytes have arrived.  Unlocks the folio and lets it go. */
-static int vmademo_write_end(VMADEMO_WRITE_END_ARGS)
+/*
+ * With err the store is not asked.  Returns what came of it.
+ *
+ * If the store does not take the folio, it stays clean, and each open file is told by
+ * its next fsync: as with a file on a disk.
+ */
+static int end_write(struct vmademo_buffer *buf, struct folio *folio, int err)
 {
-	struct vmademo_buffer *buf = vmademo_buffer_of(mapping);
-	struct folio *folio = vmademo_handed_over();
+	loff_t left = i_size_read(buf->inode) - folio_pos(folio);
+	/* Beyond the end only while it is being truncated: then it is discarded */
+	size_t len = clamp_t(loff_t, left, 0, folio_size(folio));
 
-	if (!folio_test_uptodate(folio)) {
-		/*
-		 * .write_begin counted on a whole page.  After a bad user
-		 * pointer the rest is garbage: take nothing, and the caller
-		 * comes again with what it has.
-		 */
-		if (copied < len) {
-			copied = 0;
-			if (!buf->store->read)
-				fill_folio(folio);
-		} else {
-			folio_mark_uptodate(folio);
-		}
+	if (len && buf->store->write && !err)
+		err = vmademo_store_write(buf, folio, 0, len);
+	if (err)
+		mapping_set_error(folio->mapping, err);
+	if (err == -ENOMEM) {
+		/* Dirty again, and counted once; or a writer was faster, and counted */
+		if (!filemap_dirty_folio(folio->mapping, folio))
+			vmademo_count_folio(buf, VMADEMO_DISCARDED, folio);
+	} else if (err) {
+		vmademo_count_folio(buf, VMADEMO_LOST, folio);
+	} else {
+		vmademo_count_folio(buf, len ? VMADEMO_WRITTEN : VMADEMO_DISCARDED,
+				    folio);
 	}
-	if (copied) {
-		folio_mark_dirty(folio);
-		/* The caller holds i_rwsem; a node's write never comes this far */
-		if (pos + copied > i_size_read(mapping->host))
-			i_size_write(mapping->host, pos + copied);
-	}
-	folio_unlock(folio);
-	folio_put(folio);
-	return copied;
+	folio_end_writeback(folio);
+	return err;
 }
 
 /**
- * vmademo_write_folio() - write a folio to the store
+ * vmademo_write_work() - ends write-back: the work item of a buffer
+ * @work: the buffer's write_work
+ *
+ * One run finds all that was started before it; what is started later queues the item
+ * once more.
+ *
+ * Context: A worker of the buffer's own.
+ */
+void vmademo_write_work(struct work_struct *work)
+{
+	struct vmademo_buffer *buf = container_of(work, struct vmademo_buffer,
+						  write_work);
+	struct folio_batch batch;
+	pgoff_t index = 0;
+	unsigned int i;
+	int err = 0;
+
+	folio_batch_init(&batch);
+	while (filemap_get_folios_tag(buf->inode->i_mapping, &index, ULONG_MAX,
+				      PAGECACHE_TAG_WRITEBACK, &batch)) {
+		for (i = 0; i < folio_batch_count(&batch); i++)
+			/* If there is no memory, there is none for the rest */
+			if (folio_test_writeback(batch.folios[i]))
+				err = end_write(buf, batch.folios[i],
+						err == -ENOMEM ? err : 0);
+		folio_batch_release(&batch);
+		cond_resched();
+	}
+	limit_dirty(buf);
+}
+
+/**
+ * vmademo_write_folio() - write a folio back
  * @folio: locked, and its dirty bit cleared by folio_clear_dirty_for_io(), which also
  *         write-protected the page tables: the next write through a mapping comes to
  *         .page_mkwrite again.  Is unlocked
  *
- * If the store does not take it, it stays clean, and each open file is told by its next
- * fsync: as with a file on a disk.
+ * When this returns, write-back has started; if the store cannot block, it has ended.
  *
- * Context: May sleep.  Called by way of the store's call().
- * Return: 0: the other folios shall have their chance.
+ * Context: May sleep.
+ * Return: 0: the other folios are to have their chance.
  */
 int vmademo_write_folio(struct folio *folio)
 {
-	struct address_space *mapping = folio->mapping;
-	struct vmademo_buffer *buf = vmademo_buffer_of(mapping);
-	loff_t size = i_size_read(buf->inode), pos = folio_pos(folio);
-	size_t bytes = folio_size(folio);
-	/* Beyond the end only while it is being truncated: then it is discarded */
-	size_t len = clamp_t(loff_t, size - pos, 0, bytes);
-	int err = 0;
+	struct vmademo_buffer *buf = vmademo_buffer_of(folio->mapping);
+	loff_t left = i_size_read(buf->inode) - folio_pos(folio);
 
 	/* What a mapping wrote beyond the end is not to be written back */
-	if (len && len < bytes)
-		folio_zero_segment(folio, len, bytes);
+	if (left > 0 && left < folio_size(folio))
+		folio_zero_segment(folio, left, folio_size(folio));
 
 	folio_start_writeback(folio);
 	folio_unlock(folio);
-	if (len)
-		err = buf->store->write(buf, folio, 0, len);
-	if (err) {
-		mapping_set_error(mapping, err);
-		vmademo_count(buf, VMADEMO_WRITE_ERRORS);
-		vmademo_count(buf, VMADEMO_LOST_FOLIOS);
-		vmademo_count_by(buf, VMADEMO_LOST_BYTES, bytes);
-	} else if (len) {
-		vmademo_count(buf, VMADEMO_WRITTEN_FOLIOS);
-		vmademo_count_by(buf, VMADEMO_WRITTEN_BYTES, bytes);
-	} else {
-		vmademo_count(buf, VMADEMO_DISCARDED_FOLIOS);
-		vmademo_count_by(buf, VMADEMO_DISCARDED_BYTES, bytes);
-	}
-	folio_end_writeback(folio);
+	if (!buf->store->blocks)
+		end_write(buf, folio, 0);
+	else
+		/* At once: a task may hold the lock of the next folio and wait for this */
+		queue_work(buf->writes, &buf->write_work);
 	return 0;
 }
 
-struct write_out {
-	struct address_space *mapping;
-	struct writeback_control *wbc;
-};
-
-static int write_out(void *arg)
-{
-	struct write_out *w = arg;
-
-	return vmademo_write_dirty(w->mapping, w->wbc, vmademo_write_folio);
-}
-
-/* Called by msync, fsync, sync(2) and the flusher; takes folio locks. */
+/* Called by msync, fsync, sync(2) and the flusher. */
 static int vmademo_writepages(struct address_space *mapping,
 			      struct writeback_control *wbc)
 {
-	struct vmademo_buffer *buf = vmademo_buffer_of(mapping);
-	struct write_out w = { .mapping = mapping, .wbc = wbc };
+	bool has_store = vmademo_buffer_of(mapping)->store->read;
+	int err;
 
-	return buf->store->call(buf, write_out, &w);
+	/* What changes the store's shape keeps write-back from starting */
+	if (has_store)
+		filemap_invalidate_lock_shared(mapping);
+	err = vmademo_write_dirty(mapping, wbc, vmademo_write_folio);
+	if (has_store)
+		filemap_invalidate_unlock_shared(mapping);
+	return err;
 }
-
-/*
- * Reclaim, drop_caches or POSIX_FADV_DONTNEED would like to drop this clean folio.
- * If it is the only copy: no.  (Somebody may still take hold of the folio and keep it
- * in the page cache; it was counted as evicted then.)
- */
-static bool vmademo_release_folio(struct folio *folio, gfp_t gfp)
-{
-	struct vmademo_buffer *buf = vmademo_buffer_of(folio->mapping);
-
-	if (!buf->store->read || folio_test_dirty(folio))
-		return false;
-	vmademo_count(buf, VMADEMO_EVICTED_FOLIOS);
-	vmademo_count_by(buf, VMADEMO_EVICTED_BYTES, folio_size(folio));
-	return true;
-}
-
-/*
- * The folio, or a part of it, is being truncated; it is locked, and no longer
- * mapped.  A folio that goes while it is dirty is never written: count it, so that
- * the account comes out.  After a power cut it is lost, and not what anybody wanted.
- */
-static void vmademo_invalidate_folio(struct folio *folio, size_t offset,
-				     size_t length)
-{
-	struct vmademo_buffer *buf = vmademo_buffer_of(folio->mapping);
-
-	if (offset || length < folio_size(folio))
-		return;
-	if (folio_test_dirty(folio)) {
-		folio_cancel_dirty(folio);
-		vmademo_count(buf, buf->crashing ? VMADEMO_LOST_FOLIOS :
-						   VMADEMO_DISCARDED_FOLIOS);
-		vmademo_count_by(buf, buf->crashing ? VMADEMO_LOST_BYTES :
-						      VMADEMO_DISCARDED_BYTES,
-				 folio_size(folio));
-	}
-}
-
-const struct address_space_operations vmademo_aops = {
-	.read_folio	= vmademo_read_folio,
-	.readahead	= vmademo_readahead,
-	.dirty_folio	= vmademo_dirty_folio,
-	.write_begin	= vmademo_write_begin,
-	.write_end	= vmademo_write_end,
-	.writepages	= vmademo_writepages,
-	.invalidate_folio = vmademo_invalidate_folio,
-	.release_folio	= vmademo_release_folio,
-	.migrate_folio	= filemap_migrate_folio,
-	/* No .error_remove_folio: a folio with a memory error stays, for SIGBUS */
-};
 
 /**
- * vmademo_flush() - make what was written to the store lasting
+ * vmademo_store_flush() - make what was written to the store durable
  * @buf: the buffer
  * @datasync: only what it takes to read it again
  *
  * An error is recorded, for each open file to be told by its next fsync.
  *
  * Context: May sleep.
- * Return: 0, -EIO or -ENOSPC.
+ * Return: 0, -EIO or -ENOSPC; -EINTR if the task is being killed, which is not recorded.
  */
-int vmademo_flush(struct vmademo_buffer *buf, bool datasync)
+int vmademo_store_flush(struct vmademo_buffer *buf, bool datasync)
 {
 	int err;
 
@@ -433,7 +221,7 @@ int vmademo_flush(struct vmademo_buffer *buf, bool datasync)
 		return 0;
 	vmademo_count(buf, datasync ? VMADEMO_DATA_FLUSHES : VMADEMO_FLUSHES);
 	err = buf->store->flush(buf, datasync);
-	if (err)
+	if (err && err != -EINTR)
 		mapping_set_error(buf->inode->i_mapping, err);
 	return err;
 }
@@ -445,17 +233,115 @@ int vmademo_flush(struct vmademo_buffer *buf, bool datasync)
  * @end: last byte
  * @datasync: fdatasync: the store need not save what only describes the data
  *
- * Context: May sleep.  Takes no lock that a fault needs: msync calls it with
- *          the mmap lock dropped.
- * Return: 0, or the error of a write-back that this file was not yet told of.
+ * Context: May sleep.  msync calls it with the mmap lock dropped.  Takes the
+ *          invalidate lock (shared), but waits for the store without it.
+ * Return: 0, or the error of a write-back that this file was not yet told of; -EIO if a
+ *         power cut was simulated meanwhile.
  */
 int vmademo_fsync(struct file *file, loff_t start, loff_t end, int datasync)
 {
+	struct vmademo_buffer *buf = vmademo_buffer_of(file->f_mapping);
+	unsigned int cuts = READ_ONCE(buf->cuts);
 	int err = file_write_and_wait_range(file, start, end);
-	int told;
+	int told, flushed = vmademo_store_flush(buf, datasync);
 
-	vmademo_flush(vmademo_buffer_of(file->f_mapping), datasync);
+	/* What is gone is not dirty, and not durable either */
+	if (!err && vmademo_was_cut(buf, cuts))
+		err = -EIO;
 	/* Also what the flush has recorded, since others may have had the error first */
 	told = file_check_and_advance_wb_err(file);
-	return err ?: told;
+	return err ?: told ?: flushed;
 }
+
+/* ---- leaving the page cache ---------------------------------------------- */
+
+/*
+ * Reclaim, drop_caches or POSIX_FADV_DONTNEED would like to drop this clean folio.
+ * (Somebody may still take hold of the folio and keep it in the page cache; it was
+ * counted as evicted then.)
+ */
+static bool vmademo_release_folio(struct folio *folio, gfp_t gfp)
+{
+	if (folio_test_dirty(folio))
+		return false;
+	vmademo_count_folio(vmademo_buffer_of(folio->mapping), VMADEMO_EVICTED,
+			    folio);
+	return true;
+}
+
+/* The same for store none: it is the only copy. */
+static bool vmademo_keep_folio(struct folio *folio, gfp_t gfp)
+{
+	return false;
+}
+
+/*
+ * The folio, or a part of it, is being truncated; it is locked, and no longer
+ * mapped.  A folio that goes while it is dirty is never written: count it, so that
+ * the counters add up.  After a power cut it is lost, and not what anybody wanted.
+ */
+static void vmademo_invalidate_folio(struct folio *folio, size_t offset,
+				     size_t length)
+{
+	struct vmademo_buffer *buf = vmademo_buffer_of(folio->mapping);
+
+	if (offset || length < folio_size(folio))
+		return;
+	if (folio_test_dirty(folio)) {
+		folio_cancel_dirty(folio);
+		vmademo_count_folio(buf, buf->crashing ? VMADEMO_LOST :
+							 VMADEMO_DISCARDED, folio);
+	}
+}
+
+/* A folio of store none has left the page cache: it gives back its room (fill.c). */
+static void vmademo_free_folio(struct folio *folio)
+{
+	if (folio_test_uptodate(folio))
+		vmademo_room_give_back(folio_nr_pages(folio));
+}
+
+/*
+ * The memory of a folio of store none is broken: nobody has another copy.  It stays, so
+ * that it is not taken for zeroes; and since it is not up to date any more, reading asks
+ * .read_folio, which refuses.
+ */
+static int vmademo_keep_broken(struct address_space *mapping, struct folio *folio)
+{
+	if (folio_test_uptodate(folio)) {
+		folio_clear_uptodate(folio);
+		vmademo_room_give_back(folio_nr_pages(folio));
+	}
+	return 0;
+}
+
+VMADEMO_WRITE_HOOKS(vmademo_write_begin, vmademo_write_end)
+VMADEMO_ERROR_HOOK(vmademo_keep_broken)
+
+const struct address_space_operations vmademo_none_aops = {
+	.read_folio	= vmademo_read_folio,
+	.readahead	= vmademo_readahead,
+	.dirty_folio	= vmademo_dirty_folio,
+	.write_begin	= vmademo_write_begin_hook,
+	.write_end	= vmademo_write_end_hook,
+	.writepages	= vmademo_writepages,
+	.invalidate_folio = vmademo_invalidate_folio,
+	.release_folio	= vmademo_keep_folio,
+	.free_folio	= vmademo_free_folio,
+	.migrate_folio	= filemap_migrate_folio,
+	.VMADEMO_ERROR_REMOVE = vmademo_error_hook,
+};
+
+const struct address_space_operations vmademo_store_aops = {
+	.read_folio	= vmademo_read_folio,
+	.readahead	= vmademo_readahead,
+	.dirty_folio	= vmademo_dirty_folio,
+	.write_begin	= vmademo_write_begin_hook,
+	.write_end	= vmademo_write_end_hook,
+	.writepages	= vmademo_writepages,
+	.invalidate_folio = vmademo_invalidate_folio,
+	.release_folio	= vmademo_release_folio,
+	.migrate_folio	= filemap_migrate_folio,
+	/* The store has the page, or the error is told by the next fsync */
+	.VMADEMO_ERROR_REMOVE = VMADEMO_GENERIC_ERROR_REMOVE,
+};

@@ -204,12 +204,6 @@ TEST_F(edges, map_sync_is_not_offered)
 		MAP_SHARED_VALIDATE | MAP_SYNC, self->fd, 0);
 }
 
-TEST_F(edges, o_direct_is_not_offered)
-{
-	EXPECT_EQ(-1, reopen(self->fd, O_RDWR | O_DIRECT));
-	EXPECT_EQ(EINVAL, errno);
-}
-
 /* What the kernel asks of the node's own inode does not know the buffer. */
 TEST(a_node_is_no_file)
 {

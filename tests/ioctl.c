@@ -74,7 +74,7 @@ TEST_F(ioctl, create)
 {
 	const struct vmademo_create good = { .size = 3 * PAGE + 7 };
 	struct vmademo_create c = good;
-	int before = next_fd(), fd = ioctl(self->ro, VMADEMO_IOC_CREATE, &c);
+	int before = next_fd(), fd = ioctl(self->node, VMADEMO_IOC_CREATE, &c);
 	struct stat st;
 
 	ASSERT_EQ(before, fd);
@@ -92,15 +92,17 @@ TEST_F(ioctl, create)
 	close(fd);
 
 	/* The largest file there is; a byte more is none */
-	c.size = INT64_MAX;
+	c.size = MAX_SIZE;
 	fd = ioctl(self->node, VMADEMO_IOC_CREATE, &c);
 	ASSERT_GE(fd, 0);
-	EXPECT_EQ(INT64_MAX, lseek(fd, 0, SEEK_END));
+	EXPECT_EQ(MAX_SIZE, lseek(fd, 0, SEEK_END));
 	close(fd);
+	REFUSED(EBADF, self->ro, VMADEMO_IOC_CREATE, &c);
 
 #define BAD(field, value)                                                    \
 	REFUSED_WITH(EINVAL, self->node, VMADEMO_IOC_CREATE, vmademo_create, \
 		     good, field, value)
+	BAD(size, MAX_SIZE + 1);
 	BAD(size, (uint64_t)INT64_MAX + 1);
 	BAD(size, UINT64_MAX);
 	for (int bit = 1; bit < 32; bit++)
@@ -169,6 +171,7 @@ TEST_F(ioctl, resize)
 #define BAD(field, value)                                                    \
 	REFUSED_WITH(EINVAL, self->node, VMADEMO_IOC_RESIZE, vmademo_resize, \
 		     good, field, value)
+	BAD(size, MAX_SIZE + 1);
 	BAD(size, (uint64_t)INT64_MAX + 1);
 	BAD(size, UINT64_MAX);
 	BAD(reserved, 1);
@@ -187,7 +190,7 @@ TEST_F(ioctl, resize)
 	EXPECT_EQ(0, node_value("size"));
 	EXPECT_EQ(0, node_value("cached_bytes"));
 	EXPECT_EQ(SIGBUS, touch_signal(p, 1));
-	r.size = INT64_MAX;
+	r.size = MAX_SIZE;
 	ASSERT_EQ(0, ioctl(self->node, VMADEMO_IOC_RESIZE, &r));
 	EXPECT_EQ(0, touch(p));
 	r.size = self->size;

@@ -3,6 +3,8 @@
  * The module's parameters: good values do what they say, bad ones refuse the
  * load with one line in the log.  Loads and unloads; VMADEMO_KO names the module.
  */
+#include <sys/stat.h>
+
 #include "params_fixture.h"
 #include "windows.h"
 
@@ -78,6 +80,7 @@ TEST_F(params, bad_sizes)
 		{ "size=4095", pages },
 		{ "size=4097", pages },
 		{ "size=5K", pages },
+		/* Whole pages end a page before 2^63 */
 		{ "size=9223372036854775808", large },
 		{ "size=17179869184G", large },
 		{ "size=8589934592G", large },
@@ -250,6 +253,129 @@ TEST_F(params, windows_that_others_have)
 }
 
 /*
+ * The smallest program: 64 bits, one segment, exit(7).  (A static program of the GNU libc
+ * will not do: it expects the name of what it runs to be a path.)
+ */
+static const unsigned char program[] = {
+	0x7f, 'E',  'L',  'F', 2,  1,	 1,  0, 0, 0, 0,    0,
+	0,    0,    0,	  0, /* ident */
+	2,    0,    62,	  0,   1,  0,	 0,  0, /* type, machine, version */
+	0x78, 0,    0x40, 0,   0,  0,	 0,  0, /* entry */
+	64,   0,    0,	  0,   0,  0,	 0,  0, /* program headers */
+	0,    0,    0,	  0,   0,  0,	 0,  0, /* section headers */
+	0,    0,    0,	  0,   64, 0,	 56, 0, 1, 0, 0,    0,
+	0,    0,    0,	  0, /* flags, sizes */
+	1,    0,    0,	  0,   5,  0,	 0,  0, /* load; read and execute */
+	0,    0,    0,	  0,   0,  0,	 0,  0, /* offset */
+	0,    0,    0x40, 0,   0,  0,	 0,  0, /* address */
+	0,    0,    0x40, 0,   0,  0,	 0,  0, /* physical address */
+	0x84, 0,    0,	  0,   0,  0,	 0,  0, /* bytes in the file */
+	0x84, 0,    0,	  0,   0,  0,	 0,  0, /* bytes in memory */
+	0,    0x10, 0,	  0,   0,  0,	 0,  0, /* alignment */
+	0xb8, 60,   0,	  0,   0,  0xbf, 7,  0, 0, 0, 0x0f, 0x05, /* exit(7) */
+};
+
+/* Copies the program to a buffer and runs it; 0, or the errno. */
+static int run_from_buffer(void)
+{
+	int written = create_buffer(0), fd, status;
+	pid_t pid;
+
+	if (write(written, program, sizeof(program)) != sizeof(program))
+		return -1;
+	fchmod(written, 0700);
+	/* What is open for writing may not be run */
+	fd = reopen(written, O_RDONLY);
+	close(written);
+	pid = fork();
+	if (pid == 0) {
+		char *const argv[] = { "exit", NULL }, *const envp[] = { NULL };
+
+		syscall(SYS_execveat, fd, "", argv, envp,
+			0x1000 /* AT_EMPTY_PATH */);
+		_exit(errno == EACCES ? EACCES : 1);
+	}
+	waitpid(pid, &status, 0);
+	close(fd);
+	if (!WIFEXITED(status))
+		return -1;
+	return WEXITSTATUS(status) == 7 ? 0 : WEXITSTATUS(status);
+}
+
+/* Maps a buffer so, and then protects it so; 0, or the errno. */
+static int map_to_run(bool later)
+{
+	int fd = create_buffer(PAGE), err = 0;
+	void *p = mmap(NULL, PAGE, later ? PROT_READ : PROT_READ | PROT_EXEC,
+		       MAP_SHARED, fd, 0);
+
+	if (p == MAP_FAILED ||
+	    (later && mprotect(p, PAGE, PROT_READ | PROT_EXEC)))
+		err = errno;
+	close(fd);
+	if (p != MAP_FAILED)
+		munmap(p, PAGE);
+	return err;
+}
+
+/*
+ * Nobody runs a program from a buffer who could not run it from a file, unless the
+ * administrator allows it.
+ */
+TEST_F(params, exec)
+{
+	static const char exec[] = "/sys/module/vmademo/parameters/exec";
+
+	RUN_IF_READY();
+	for (int given = 0; given < 2; given++) {
+		ASSERT_EQ(0, load_module(given ? "exec=0" : ""));
+		EXPECT_TRUE(file_says(exec, "N\n"));
+		EXPECT_EQ(EACCES, run_from_buffer());
+		EXPECT_EQ(EPERM, map_to_run(false));
+		EXPECT_EQ(EACCES, map_to_run(true));
+		ASSERT_EQ(0, unload_module());
+	}
+	ASSERT_EQ(0, load_module("exec=1"));
+	EXPECT_TRUE(file_says(exec, "Y\n"));
+	EXPECT_EQ(0, run_from_buffer());
+	EXPECT_EQ(0, map_to_run(false));
+	EXPECT_EQ(0, map_to_run(true));
+	ASSERT_EQ(0, unload_module());
+}
+
+/* A limit for the memory of all buffers; what it does is in `ram_room`. */
+TEST_F(params, ram_limit)
+{
+	RUN_IF_READY();
+
+	static const char *const good[] = { "ram_limit=4096", "ram_limit=1M",
+					    "ram_limit=0x10K",
+					    "ram_limit=1048576G" };
+	static const char *const bad[] = { "ram_limit=", "ram_limit=all",
+					   "ram_limit=-1", "ram_limit=1.5M",
+					   "ram_limit=11111111111111111111111" };
+	char line[256];
+
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		ASSERT_EQ(0, load_module(good[i])) TH_LOG("%s", good[i]);
+		EXPECT_EQ(1, log_lines(self->kmsg, line, sizeof(line)))
+		TH_LOG("%s: %s", good[i], line);
+		EXPECT_LT(0,
+			  read_number("/sys/module/vmademo/parameters/ram_limit"));
+		ASSERT_EQ(0, unload_module());
+	}
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		const struct bad_parameters b = { bad[i], "not a number of bytes",
+						  EINVAL };
+
+		expect_refused(_metadata, self->kmsg, &b);
+		/* Where it was taken, the others shall have their turn, too */
+		if (module_is_loaded())
+			ASSERT_EQ(0, unload_module());
+	}
+}
+
+/*
  * That nobody has claimed a range does not mean that nothing is there: registers of the
  * chipset, what the firmware keeps, what a bridge passes on.
  */
@@ -349,7 +475,7 @@ TEST_F(params, windows_that_are_too_large)
 	EXPECT_EQ(-1, access("/sys/bus/pci/drivers/vmademo", F_OK));
 }
 
-/* Which door the mapping goes through is a choice; a bad one is refused. */
+/* Which hook the mapping goes through is a choice; a bad one is refused. */
 TEST_F(params, legacy_mmap)
 {
 	static const char legacy[] = "/sys/module/vmademo/parameters/legacy_mmap";

@@ -133,7 +133,7 @@ TEST_F(store, read_ahead_kb)
 	RUN_IF_READY();
 	number_the_pages(_metadata, self);
 
-	static const char knob[] = "/sys/class/bdi/vmademo/read_ahead_kb";
+	const char *knob = bdi_file(self->fd, "read_ahead_kb");
 	const int64_t was = read_number(knob);
 	unsigned char *p;
 	int fd;

@@ -100,10 +100,7 @@ TEST_F(remap, reversed)
 			EXPECT_EQ(100 + PAGES - 1 - i, byte);
 		}
 
-		/*
-		 * In order again.  For a device that has .close, Linux 6.1 does
-		 * not join the VMAs; 6.12 makes the first one longer each time.
-		 */
+		/* In order again, they are one */
 		for (int i = 0; i < PAGES; i++) {
 			ASSERT_EQ(0, ways[way](self->fd, p + i * PAGE, PAGE, i));
 		}
@@ -111,7 +108,7 @@ TEST_F(remap, reversed)
 			EXPECT_EQ(i, touch(p + i * PAGE));
 		in_order = fd_value(self->fd, "mappings");
 		EXPECT_EQ(vmas_in(p, LEN), in_order);
-		EXPECT_EQ(mappings_are_extended(self->fd) ? 1 : PAGES, in_order);
+		EXPECT_EQ(1, in_order);
 	}
 }
 

@@ -24,6 +24,8 @@
 
 #include <linux/vmademo.h>
 
+#include "../module/counters.h"
+
 #define NODE   "/dev/vmademo"
 #define WINDOW "/dev/vmademo-phys0"
 #define PAGE   4096UL
@@ -54,6 +56,9 @@
 
 /* The offset in the buffer where test number n may do what it likes. */
 #define PLACE(n) ((off_t)(n)*MIB)
+
+/* The largest size of a buffer on 64 bits: whole pages that a file can have. */
+#define MAX_SIZE ((uint64_t)INT64_MAX + 1 - PAGE)
 
 /* A 32-bit program can name offsets below 2^44 only: libc refuses others. */
 #define IS_32_BIT (sizeof(long) < 8)
@@ -105,13 +110,11 @@ static inline int64_t node_value(const char *name)
 
 /* The counters of one buffer; the fields have the names of the module's. */
 struct account {
-	int64_t read_faults, write_faults, cow_faults;
-	int64_t fault_around, fault_around_hits, first_writes;
-	int64_t dirtied_folios, dirtied_bytes, written_folios, written_bytes;
-	int64_t discarded_folios, discarded_bytes, lost_folios, lost_bytes;
-	int64_t read_in_folios, read_in_bytes, evicted_folios, evicted_bytes;
-	int64_t read_errors, write_errors, flushes, data_flushes, crashes;
-	int64_t sigbus, dirty_folios, dirty_bytes, cached_bytes;
+#define EVENT(NAME, name)  name,
+#define FOLIOS(NAME, name) name##_folios, name##_bytes,
+	int64_t VMADEMO_COUNTERS(EVENT, FOLIOS) dirty_folios, dirty_bytes, cached_bytes;
+#undef EVENT
+#undef FOLIOS
 };
 
 /* One value of the buffer behind fd, by its name; -1 if there is none. */
@@ -133,40 +136,39 @@ static inline int64_t fd_value(int fd, const char *name)
 	return value;
 }
 
+/* A file of the backing device of the buffer behind fd, in a static place. */
+static inline const char *bdi_file(int fd, const char *name)
+{
+	static char path[128];
+	char line[128], bdi[32] = "?";
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	f = fopen(path, "r");
+	while (f && fgets(line, sizeof(line), f))
+		sscanf(line, "bdi: %31s", bdi);
+	if (f)
+		fclose(f);
+	snprintf(path, sizeof(path), "/sys/class/bdi/%s/%s", bdi, name);
+	return path;
+}
+
 /* The account of the buffer behind fd; of the node's by sysfs if fd is -1. */
 static inline struct account account_of(int fd)
 {
+	static const char *const names[] = {
+#define EVENT(NAME, name)  #name,
+#define FOLIOS(NAME, name) #name "_folios", #name "_bytes",
+		VMADEMO_COUNTERS(EVENT, FOLIOS) "dirty_folios", "dirty_bytes",
+		"cached_bytes"
+#undef EVENT
+#undef FOLIOS
+	};
 	struct account a;
+	int64_t *n = (int64_t *)&a;
 
-#define READ(field) a.field = fd < 0 ? node_value(#field) : fd_value(fd, #field)
-	READ(read_faults);
-	READ(write_faults);
-	READ(cow_faults);
-	READ(fault_around);
-	READ(fault_around_hits);
-	READ(first_writes);
-	READ(dirtied_folios);
-	READ(dirtied_bytes);
-	READ(written_folios);
-	READ(written_bytes);
-	READ(discarded_folios);
-	READ(discarded_bytes);
-	READ(lost_folios);
-	READ(lost_bytes);
-	READ(read_in_folios);
-	READ(read_in_bytes);
-	READ(evicted_folios);
-	READ(evicted_bytes);
-	READ(read_errors);
-	READ(write_errors);
-	READ(flushes);
-	READ(data_flushes);
-	READ(crashes);
-	READ(sigbus);
-	READ(dirty_folios);
-	READ(dirty_bytes);
-	READ(cached_bytes);
-#undef READ
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		n[i] = fd < 0 ? node_value(names[i]) : fd_value(fd, names[i]);
 	return a;
 }
 
@@ -208,8 +210,10 @@ static inline int create_with(uint32_t store, uint64_t size, int store_fd)
 		.store = store,
 		.store_fd = store_fd,
 	};
-	int node = open(NODE, O_RDONLY | O_CLOEXEC), fd, err;
+	int node = open(NODE, O_RDWR | O_CLOEXEC), fd, err;
 
+	if (node < 0 && errno == EROFS) /* its store cannot be written to */
+		node = open(NODE, O_RDONLY | O_CLOEXEC);
 	if (node < 0)
 		return -1;
 	fd = ioctl(node, VMADEMO_IOC_CREATE, &c);
@@ -345,27 +349,6 @@ static inline int vmas_in(const void *p, size_t len)
 	if (f)
 		fclose(f);
 	return n;
-}
-
-/*
- * Whether what is mapped of fd right behind a mapping, in memory and in the file,
- * makes that one longer, and is no VMA of its own.  Linux 6.1 does not if the device
- * has .close; 6.12 does.
- */
-static inline int mappings_are_extended(int fd)
-{
-	unsigned char *p = mmap(NULL, 2 * PAGE, PROT_NONE,
-				MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	int vmas;
-
-	if (p == MAP_FAILED)
-		return -1;
-	for (int i = 0; i < 2; i++)
-		mmap(p + i * PAGE, PAGE, PROT_READ, MAP_SHARED | MAP_FIXED, fd,
-		     i * PAGE);
-	vmas = vmas_in(p, 2 * PAGE);
-	munmap(p, 2 * PAGE);
-	return vmas == 1;
 }
 
 /* A line of /proc/self/smaps on the VMA at p, in bytes; -1 if there is none. */

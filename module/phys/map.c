@@ -295,7 +295,7 @@ static int phys_mmap_eager(struct vmademo_window *w, struct vm_area_struct *vma,
  *
  * Context: Called with the mmap lock held for writing.
  * Return: 0; -EINVAL, -EPERM, -EAGAIN as mmap_mem(); -ENODEV if it was revoked
- *         (-EAGAIN by the other door, if that happens meanwhile).
+ *         (-EAGAIN by the other hook, if that happens meanwhile).
  */
 int vmademo_phys_mmap(struct file *file, struct vm_area_struct *vma)
 {
@@ -336,7 +336,7 @@ forget:
 
 #ifdef VMADEMO_HAS_MMAP_PREPARE
 /**
- * vmademo_phys_mmap_prepare() - the same by the other door; see fault.c
+ * vmademo_phys_mmap_prepare() - the same by the other hook; see fault.c
  * @desc: the mapping to be
  *
  * Context: Called with the mmap lock held for writing.

@@ -154,19 +154,28 @@ static unsigned long phys_get_unmapped_area(struct file *file,
 				     pgoff + pfn % PHYS_PFN(PMD_SIZE), flags);
 }
 
-/* Not const, because which .mmap it has is chosen when the module is loaded */
-static struct file_operations phys_fops __ro_after_init = {
-	.owner		= THIS_MODULE,
-	.open		= phys_open,
-	.llseek		= phys_llseek,
-	.read		= phys_read,
-	.write		= phys_write,
-	.unlocked_ioctl	= phys_ioctl,
-	.compat_ioctl	= compat_ptr_ioctl,
+#define PHYS_FOPS							\
+	.owner		= THIS_MODULE,					\
+	.open		= phys_open,					\
+	.llseek		= phys_llseek,					\
+	.read		= phys_read,					\
+	.write		= phys_write,					\
+	.unlocked_ioctl	= phys_ioctl,					\
+	.compat_ioctl	= compat_ptr_ioctl,				\
+	VMADEMO_UNSIGNED_OFFSET						\
+	.get_unmapped_area = phys_get_unmapped_area
+
+static const struct file_operations phys_legacy_fops = {
+	PHYS_FOPS,
 	.mmap		= vmademo_phys_mmap,
-	VMADEMO_UNSIGNED_OFFSET
-	.get_unmapped_area = phys_get_unmapped_area,
 };
+
+#ifdef VMADEMO_HAS_MMAP_PREPARE
+static const struct file_operations phys_prepare_fops = {
+	PHYS_FOPS,
+	.mmap_prepare	= vmademo_phys_mmap_prepare,
+};
+#endif
 
 /* ---- sysfs --------------------------------------------------------------- */
 
@@ -240,13 +249,13 @@ static int window_make(unsigned int n, char *text, const char *memtype, bool laz
 	snprintf(w->name, sizeof(w->name), "vmademo-phys%u", n);
 	w->misc.minor = MISC_DYNAMIC_MINOR;
 	w->misc.name = w->name;
-	w->misc.fops = &phys_fops;
+	w->misc.fops = &phys_legacy_fops;
 	w->misc.mode = 0600;
 	w->misc.groups = phys_groups;
 	err = vmademo_window_take(w, text, memtype);
 	if (err)
 		goto free;
-	w->inode = vmademo_inode_create();
+	w->inode = vmademo_inode_create(NULL);
 	if (!w->inode) {
 		pr_err("phys=: no memory\n");
 		err = -ENOMEM;
@@ -330,9 +339,11 @@ int __init vmademo_phys_register(bool legacy_mmap)
 	unsigned int n;
 	int err;
 
-	if (!legacy_mmap)
-		vmademo_use_mmap_prepare(&phys_fops, vmademo_phys_mmap_prepare);
 	for (n = 0; n < MAX_WINDOWS && windows[n]; n++) {
+#ifdef VMADEMO_HAS_MMAP_PREPARE
+		if (!legacy_mmap)
+			windows[n]->misc.fops = &phys_prepare_fops;
+#endif
 		err = misc_register(&windows[n]->misc);
 		if (err) {
 			pr_err("failed to make %s: %pe\n", windows[n]->name,

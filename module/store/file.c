@@ -1,102 +1,106 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Store "file": a regular file, or a block device.  Read and written through its own
- * page cache, as a loop device does it, so any file will do.
+ * Store "file": a regular file, or a block device: the backing file.  Read and written
+ * through its own page cache, as a loop device does it, so any file will do.  What may
+ * be a backing file is in open.c.
  *
- * What reads and writes it runs in a worker of our own:
- *  - it holds no locks.  Some files take their i_rwsem to be read, and a fault may come
+ * What reads and writes it runs in workers, because a worker
+ *  - holds no locks.  Some files take their i_rwsem to be read, and a fault may come
  *    while somebody reads another such file into a mapping of the buffer;
- *  - it has no signals.  A program that is being killed must still write back what
+ *  - has no signals.  A program that is being killed must still write back what
  *    it leaves, and file systems give up writing when a fatal signal is pending;
- *  - it may not wait for write-back in order to get memory (PF_MEMALLOC_NOIO), since
- *    that could be ours;
- *  - it is throttled by what is dirty on the lower device alone (PF_LOCAL_THROTTLE),
- *    not by the folios that wait for it;
- *  - it has the rights of who made the buffer, not those of a kernel thread, whom no
- *    quota stops.
+ *  - is throttled by what is dirty on the lower device alone (PF_LOCAL_THROTTLE),
+ *    not by the folios that wait for it.
+ * It takes on the rights and the memory cgroup of the task that made the buffer: a kernel
+ * thread is stopped by no quota and no limit.  Writing may not wait for write-back in
+ * order to get memory, since that could be ours; reading may not enter a file system for
+ * it.
  *
- * Limits: the file must not be changed by others meanwhile, least of all by write(2)
- * with a mapping of the buffer as its source: that holds the file's i_rwsem while it
- * faults, and the fault may wait for somebody who needs that i_rwsem.  As long as the
- * file's file system is frozen, writing back waits.
+ * Each buffer has two queues: what is read never waits for what is written, and a
+ * backing file that is slow, frozen or mute delays the users of its buffer only.
  *
- * Locks: stores_lock, around the list alone; what the file's own operations take.
+ * Limits: nobody may do I/O on the backing file with a mapping of the buffer as its
+ * memory, in either direction: some file systems hold the file's i_rwsem while they fault,
+ * and the fault waits for that i_rwsem.  Neither may others change the file.
+ *
+ * Locks: rest_lock; then what the backing file's own operations take.
  */
+#include <linux/bvec.h>
 #include <linux/completion.h>
 #include <linux/cred.h>
 #include <linux/fadvise.h>
 #include <linux/falloc.h>
 #include <linux/file.h>
 #include <linux/fs.h>
-#include <linux/highmem.h>
-#include <linux/list.h>
-#include <linux/magic.h>
+#include <linux/memcontrol.h>
 #include <linux/mm.h>
-#include <linux/mutex.h>
-#include <linux/namei.h>
 #include <linux/pagemap.h>
 #include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/stat.h>
+#include <linux/uio.h>
 #include <linux/vmademo.h>
 #include <linux/workqueue.h>
 
+#include "compat.h"
 #include "store/store.h"
 #include "vmademo.h"
 
-static struct workqueue_struct *vmademo_wq;
+/* ---- the workers --------------------------------------------------------- */
 
-/* All buffers with such a store, for sync(2). */
-static LIST_HEAD(stores);
-static DEFINE_MUTEX(stores_lock);
-
-/* ---- the worker ---------------------------------------------------------- */
-
-struct call {
+struct job {
 	struct work_struct work;
 	struct completion done;
-	const struct cred *cred;
+	const struct vmademo_buffer *buf;
+	unsigned int noio;
 	int (*function)(void *arg);
 	void *arg;
 	int ret;
 };
 
-static void call_work(struct work_struct *work)
+static void do_job(struct work_struct *work)
 {
-	struct call *call = container_of(work, struct call, work);
-	const struct cred *mine = override_creds(call->cred);
-	unsigned int noio = memalloc_noio_save();
+	struct job *job = container_of(work, struct job, work);
+	const struct cred *mine = override_creds(job->buf->file->f_cred);
+	struct mem_cgroup *memcg = set_active_memcg(job->buf->memcg);
+	unsigned int nofs = memalloc_nofs_save();
 
-	current->flags |= PF_LOCAL_THROTTLE;
-	call->ret = call->function(call->arg);
-	current->flags &= ~PF_LOCAL_THROTTLE;
-	memalloc_noio_restore(noio);
+	current->flags |= PF_LOCAL_THROTTLE | job->noio;
+	job->ret = job->function(job->arg);
+	current->flags &= ~(PF_LOCAL_THROTTLE | job->noio);
+	memalloc_nofs_restore(nofs);
+	set_active_memcg(memcg);
 	revert_creds(mine);
-	complete(&call->done);
+	complete(&job->done);
 }
 
-/* Runs a function in the worker and waits, whatever signals come. */
-static int file_call(struct vmademo_buffer *buf, int (*function)(void *arg),
-		     void *arg)
+/* Runs a function in a worker and waits, whatever signals come. */
+static int file_run(struct vmademo_buffer *buf, int (*function)(void *arg),
+		    void *arg)
 {
-	struct call call = {
-		.cred = buf->file->f_cred,
+	struct job job = {
+		.buf = buf,
+		.noio = current->flags & PF_MEMALLOC_NOIO,
 		.function = function,
 		.arg = arg,
 	};
 
-	INIT_WORK_ONSTACK(&call.work, call_work);
-	init_completion(&call.done);
-	queue_work(vmademo_wq, &call.work);
-	wait_for_completion(&call.done);
-	destroy_work_on_stack(&call.work);
-	return call.ret;
+	INIT_WORK_ONSTACK(&job.work, do_job);
+	init_completion(&job.done);
+	queue_work(buf->reads, &job.work);
+	wait_for_completion(&job.done);
+	destroy_work_on_stack(&job.work);
+	return job.ret;
 }
 
 /* ---- reading and writing ------------------------------------------------- */
 
-/* Two answers are enough for who asked to write back: full, or broken. */
+/* Few answers are enough for a task that asked to write back: full, broken, once more. */
 static int write_error(ssize_t err)
 {
 	switch (err) {
+	case -ENOMEM:
+		return -ENOMEM;
 	case -ENOSPC:
 	case -EDQUOT:
 	case -EFBIG:
@@ -106,25 +110,46 @@ static int write_error(ssize_t err)
 	}
 }
 
+/* One call of the file's .read_iter or .write_iter, for a part of a folio. */
+static ssize_t transfer(struct file *file, struct folio *folio, size_t offset,
+			size_t len, bool write)
+{
+	struct bio_vec bvec = {
+		.bv_page = folio_page(folio, 0),
+		.bv_offset = offset,
+		.bv_len = len,
+	};
+	struct iov_iter iter;
+	struct kiocb kiocb;
+	ssize_t n;
+
+	iov_iter_bvec(&iter, write ? ITER_SOURCE : ITER_DEST, &bvec, 1, len);
+	init_sync_kiocb(&kiocb, file);
+	kiocb.ki_pos = folio_pos(folio) + offset;
+	if (!write)
+		return file->f_op->read_iter(&kiocb, &iter);
+	file_start_write(file);
+	n = file->f_op->write_iter(&kiocb, &iter);
+	file_end_write(file);
+	return n;
+}
+
 static int file_read(struct vmademo_buffer *buf, struct folio *folio)
 {
 	/* What lies beyond the buffer's end is no data, whatever the file has there */
-	loff_t left = i_size_read(buf->inode) - folio_pos(folio);
-	size_t len = clamp_t(loff_t, left, 0, folio_size(folio)), done = 0;
-	ssize_t n = 0;
+	loff_t end = min(i_size_read(buf->inode), READ_ONCE(buf->file_end));
+	size_t len = clamp_t(loff_t, end - folio_pos(folio), 0, folio_size(folio));
+	size_t done = 0;
 
 	while (done < len) {
-		void *data = kmap_local_folio(folio, done);
-		loff_t pos = folio_pos(folio) + done;
+		ssize_t n = transfer(buf->file, folio, done, len - done, false);
 
-		n = kernel_read(buf->file, data, len - done, &pos);
-		kunmap_local(data);
-		if (n <= 0)
-			break;	/* an error; or the file ends: the rest is zeroes */
+		if (n < 0)
+			return n == -ENOMEM ? n : -EIO;
+		if (!n)
+			break;	/* the file ends: the rest is zeroes */
 		done += n;
 	}
-	if (n < 0)
-		return n == -ENOMEM ? n : -EIO;
 	folio_zero_range(folio, done, folio_size(folio) - done);
 	return 0;
 }
@@ -135,339 +160,239 @@ static void file_prepare(struct vmademo_buffer *buf, loff_t pos, loff_t len)
 	vfs_fadvise(buf->file, pos, len, POSIX_FADV_WILLNEED);
 }
 
-static int write_all(struct file *file, const void *data, size_t len, loff_t pos)
+/* With the right of the descriptor, which is what the buffer was made with. */
+static int set_file_size(struct file *file, loff_t size)
 {
-	while (len) {
-		ssize_t n = kernel_write(file, data, len, &pos);
+	struct inode *inode = file_inode(file);
+	struct iattr attr = {
+		.ia_valid = ATTR_SIZE | ATTR_MTIME | ATTR_CTIME | ATTR_FILE,
+		.ia_size = size,
+		.ia_file = file,
+	};
+	int err;
 
-		if (n <= 0)
-			return write_error(n);
-		data += n;
-		len -= n;
+	if (size == i_size_read(inode))
+		return 0;
+	file_start_write(file);
+	inode_lock(inode);
+	err = IS_APPEND(inode) || IS_IMMUTABLE(inode) ? -EPERM :
+							file_remove_privs(file);
+	if (!err)
+		err = vmademo_notify_change(file, &attr);
+	inode_unlock(inode);
+	file_end_write(file);
+	return err;
+}
+
+/*
+ * The buffer has grown over bytes of the file that were never its own.  They have to be
+ * gone before data comes after them.
+ */
+static int clear_rest(struct vmademo_buffer *buf)
+{
+	loff_t size;
+	int err = 0;
+
+	mutex_lock(&buf->rest_lock);
+	size = i_size_read(file_inode(buf->file));
+	if (buf->file_end < size) {
+		err = set_file_size(buf->file, buf->file_end);
+		/* As large as the buffer; if not, what is missing reads as zeroes */
+		if (!err)
+			set_file_size(buf->file, i_size_read(buf->inode));
+		else	/* a sealed one; it stays as large as it is */
+			err = vmademo_store_file_zero(buf->file, buf->file_end, size,
+						      false);
 	}
-	return 0;
+	if (!err)
+		WRITE_ONCE(buf->file_end, LLONG_MAX);
+	mutex_unlock(&buf->rest_lock);
+	return err;
 }
 
 static int file_write(struct vmademo_buffer *buf, struct folio *folio,
 		      size_t offset, size_t len)
 {
-	void *data = kmap_local_folio(folio, offset);
-	int err = write_all(buf->file, data, len, folio_pos(folio) + offset);
+	const struct cred *mine = override_creds(buf->file->f_cred);
+	struct mem_cgroup *memcg = set_active_memcg(buf->memcg);
+	unsigned int noio = memalloc_noio_save();
+	size_t end = offset + len;
+	int err = 0;
 
-	kunmap_local(data);
-	return err;
+	current->flags |= PF_LOCAL_THROTTLE;
+	if (unlikely(folio_pos(folio) + end > READ_ONCE(buf->file_end)))
+		err = clear_rest(buf);
+	while (!err && offset < end) {
+		ssize_t n = transfer(buf->file, folio, offset, end - offset, true);
+
+		if (n <= 0)
+			err = n ?: -EIO;
+		else
+			offset += n;
+	}
+	current->flags &= ~PF_LOCAL_THROTTLE;
+	memalloc_noio_restore(noio);
+	set_active_memcg(memcg);
+	revert_creds(mine);
+	return err ? write_error(err) : 0;
+}
+
+static int rest_job(void *arg)
+{
+	return clear_rest(arg);
 }
 
 static int file_flush(struct vmademo_buffer *buf, bool datasync)
 {
-	int err = vfs_fsync(buf->file, datasync);
+	int err = 0;
 
+	if (READ_ONCE(buf->file_end) < i_size_read(buf->inode))
+		err = file_run(buf, rest_job, buf);
+	if (!err)
+		err = vfs_fsync(buf->file, datasync);
+	/* The caller is being killed: that says nothing about the file */
+	if (err && fatal_signal_pending(current))
+		return -EINTR;
 	return err ? write_error(err) : 0;
 }
 
 /* ---- what changes the file's shape --------------------------------------- */
 
-struct change {
-	struct file *file;
-	int mode;
-	loff_t start;
-	loff_t end;
-};
+/*
+ * Here the caller itself goes to the file, with the rights of the task that made the
+ * buffer: it is the caller that can be killed, and that pays for memory.
+ */
 
-/* For file systems that cannot punch. */
-static int write_zeroes(struct file *file, loff_t start, loff_t end)
+static int file_discard(struct vmademo_buffer *buf, loff_t start, loff_t end,
+			bool keep)
 {
-	const void *zeroes = page_address(ZERO_PAGE(0));
+	const struct cred *mine = override_creds(buf->file->f_cred);
 	int err = 0;
 
-	for (; start < end && !err; start += PAGE_SIZE)
-		err = write_all(file, zeroes, min_t(loff_t, end - start, PAGE_SIZE),
-				start);
+	/* What is beyond the buffer's end is somebody else's */
+	end = min3(end, i_size_read(buf->inode), READ_ONCE(buf->file_end));
+	end = min(end, i_size_read(buf->file->f_mapping->host));
+	if (start < end)
+		err = vmademo_store_file_zero(buf->file, start, end, keep);
+	revert_creds(mine);
 	return err;
 }
 
-static int discard_work(void *arg)
-{
-	const struct change *c = arg;
-	loff_t end = min(c->end, i_size_read(c->file->f_mapping->host));
-	int err;
-
-	if (c->start >= end)
-		return 0;
-	err = vfs_fallocate(c->file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-			    c->start, end - c->start);
-	/* A block device takes whole blocks only, and may be unable to */
-	if (err == -EOPNOTSUPP || err == -EINVAL)
-		err = write_zeroes(c->file, c->start, end);
-	return err;
-}
-
-static int file_discard(struct vmademo_buffer *buf, loff_t start, loff_t end)
-{
-	struct change c = { .file = buf->file, .start = start, .end = end };
-
-	return file_call(buf, discard_work, &c);
-}
-
-static int resize_work(void *arg)
-{
-	const struct change *c = arg;
-	loff_t smaller = min(c->start, c->end);
-	int err = 0;
-
-	/* Also if the buffer was a part of the file: now it is all of it */
-	if (i_size_read(c->file->f_mapping->host) > smaller)
-		err = vfs_truncate(&c->file->f_path, smaller);
-	if (!err && c->end > smaller)
-		err = vfs_truncate(&c->file->f_path, c->end);
-	return err;
-}
-
+/* One step that can fail; what follows only tidies up. */
 static int file_resize(struct vmademo_buffer *buf, loff_t from, loff_t to)
 {
-	struct change c = { .file = buf->file, .start = from, .end = to };
+	const struct cred *mine = override_creds(buf->file->f_cred);
+	loff_t rest;
+	int err;
 
-	/* Called so before the buffer grows by writing, which takes the file along */
-	if (from == to && i_size_read(buf->file->f_mapping->host) <= to)
-		return 0;
-	return file_call(buf, resize_work, &c);
+	mutex_lock(&buf->rest_lock);
+	rest = min(i_size_read(file_inode(buf->file)), to);
+	err = set_file_size(buf->file, to);
+	/* Bytes of the file that the buffer has grown over; see clear_rest() */
+	if (!err && (buf->file_end >= rest ||
+		     !vmademo_store_file_zero(buf->file, buf->file_end, rest, false)))
+		WRITE_ONCE(buf->file_end, LLONG_MAX);
+	mutex_unlock(&buf->rest_lock);
+	revert_creds(mine);
+	return err;
 }
 
-static int allocate_work(void *arg)
+static int file_grow(struct vmademo_buffer *buf, loff_t to)
 {
-	const struct change *c = arg;
+	const struct cred *mine = override_creds(buf->file->f_cred);
+	loff_t size;
+	int err = 0;
 
-	return vfs_fallocate(c->file, FALLOC_FL_KEEP_SIZE, c->start,
-			     c->end - c->start);
+	mutex_lock(&buf->rest_lock);
+	size = i_size_read(file_inode(buf->file));
+	if (to > i_size_read(buf->inode)) {
+		buf->file_was = size;
+		err = to > size ? set_file_size(buf->file, to) : 0;
+	} else if (size > max(to, buf->file_was)) {
+		set_file_size(buf->file, max(to, buf->file_was));
+	}
+	mutex_unlock(&buf->rest_lock);
+	revert_creds(mine);
+	return err;
 }
 
 static int file_allocate(struct vmademo_buffer *buf, loff_t start, loff_t end)
 {
-	struct change c = { .file = buf->file, .start = start, .end = end };
+	const struct cred *mine;
+	int err = 0;
 
 	/* What a block device has is allocated */
-	return buf->fixed_size ? 0 : file_call(buf, allocate_work, &c);
+	if (buf->fixed_size)
+		return 0;
+	mine = override_creds(buf->file->f_cred);
+	/* Or what is allocated there would be cut off later */
+	if (min(end, i_size_read(buf->inode)) > READ_ONCE(buf->file_end))
+		err = clear_rest(buf);
+	if (!err)
+		err = vfs_fallocate(buf->file, FALLOC_FL_KEEP_SIZE, start, end - start);
+	revert_creds(mine);
+	return err;
 }
 
-/* ---- making and ending --------------------------------------------------- */
+/* ---- what it has --------------------------------------------------------- */
+
+static loff_t file_seek(struct vmademo_buffer *buf, loff_t pos, int whence)
+{
+	loff_t ret = -EINVAL, end = READ_ONCE(buf->file_end);
+
+	if (pos < end)
+		ret = vfs_llseek(buf->file, pos, whence);
+	else
+		ret = -ENXIO;
+	if (whence == SEEK_DATA) {
+		/* -EINVAL: a block device, which is all data */
+		if (ret == -ENXIO || ret >= end)
+			return LLONG_MAX;
+		return ret == -EINVAL ? pos : ret;
+	}
+	if (ret == -ENXIO)
+		return pos;
+	return ret < 0 && ret != -EINVAL ? ret : min_t(u64, ret, end);
+}
+
+static u64 file_used(struct vmademo_buffer *buf)
+{
+	const struct cred *mine;
+	struct kstat stat;
+	int err;
+
+	if (S_ISBLK(file_inode(buf->file)->i_mode))
+		return i_size_read(buf->inode);
+	mine = override_creds(buf->file->f_cred);
+	err = vfs_getattr(&buf->file->f_path, &stat, STATX_BLOCKS,
+			  AT_STATX_DONT_SYNC);
+	revert_creds(mine);
+	return err ? 0 : stat.blocks << 9;
+}
 
 static void file_close(struct vmademo_buffer *buf)
 {
-	mutex_lock(&stores_lock);
-	list_del(&buf->store_list);
-	mutex_unlock(&stores_lock);
+	destroy_workqueue(buf->writes);
+	destroy_workqueue(buf->reads);
+	vmademo_store_file_detach(buf);
+	mem_cgroup_put(buf->memcg);
 	fput(buf->file);
 }
 
 const struct vmademo_store_ops vmademo_store_file = {
 	.kind		= VMADEMO_STORE_FILE,
 	.name		= "file",
+	.blocks		= true,
 	.read		= file_read,
 	.prepare	= file_prepare,
 	.write		= file_write,
 	.flush		= file_flush,
 	.discard	= file_discard,
 	.resize		= file_resize,
+	.grow		= file_grow,
 	.allocate	= file_allocate,
-	.call		= file_call,
+	.seek		= file_seek,
+	.used		= file_used,
+	.run		= file_run,
 	.close		= file_close,
 };
-
-/* Something that can be a store? */
-static bool holds_data(const struct inode *inode)
-{
-	/* Of our own: then a folio would wait for itself to be written */
-	if ((!S_ISREG(inode->i_mode) && !S_ISBLK(inode->i_mode)) ||
-	    vmademo_is_buffer(inode))
-		return false;
-	/*
-	 * The kernel's own words, made up when they are read.  (Much of /proc can be
-	 * read like any file, and sysfs says that a file has a page.)
-	 */
-	switch (inode->i_sb->s_magic) {
-	case PROC_SUPER_MAGIC:
-	case SYSFS_MAGIC:
-	case CGROUP_SUPER_MAGIC:
-	case CGROUP2_SUPER_MAGIC:
-	case RDTGROUP_SUPER_MAGIC:
-		return false;
-	default:
-		return true;
-	}
-}
-
-/* Is it open for what is needed: by what kernel_read() and kernel_write() call? */
-static int check_file(const struct file *file)
-{
-	if (!file->f_op->read_iter || file->f_op->read)
-		return -EINVAL;
-	if (file->f_mode & FMODE_WRITE &&
-	    (!file->f_op->write_iter || file->f_op->write))
-		return -EINVAL;
-	return 0;
-}
-
-/**
- * vmademo_store_file_open() - open a file once more, to be a store
- * @path: where it is
- * @read_only: it shall not be written to
- *
- * An open file of its own, because flags such as O_APPEND belong to that, and so does
- * which errors of writing it back were reported.
- *
- * Context: May sleep.
- * Return: the file, or an ERR_PTR: -EINVAL if it can be no store; -EBUSY if it is a
- *         block device that is mounted or otherwise claimed.
- */
-struct file *vmademo_store_file_open(const struct path *path, bool read_only)
-{
-	const struct inode *inode = d_inode(path->dentry);
-	int flags = O_LARGEFILE | (read_only ? O_RDONLY : O_RDWR);
-	struct file *file;
-	int err;
-
-	/* Before it is opened, which for a device may do things */
-	if (!holds_data(inode))
-		return ERR_PTR(-EINVAL);
-	if (S_ISBLK(inode->i_mode) && !read_only)
-		flags |= O_EXCL;	/* claimed, as mount(2) does */
-	/* What is there may not be written over, whatever was open before */
-	if ((IS_APPEND(inode) || IS_IMMUTABLE(inode)) && !read_only)
-		return ERR_PTR(-EPERM);
-	file = dentry_open(path, flags, current_cred());
-	if (IS_ERR(file))
-		return file;
-	err = check_file(file);
-	if (err) {
-		fput(file);
-		return ERR_PTR(err);
-	}
-	/*
-	 * What is read ahead is decided above.  If it were here too, good pages would
-	 * be in one large folio with a bad one, and unreadable as that.
-	 */
-	file->f_mode |= FMODE_RANDOM;
-	return file;
-}
-
-/**
- * vmademo_store_file_open_name() - the same for a name, when the module is loaded
- * @name: an absolute path
- *
- * What cannot be opened for writing is opened for reading.
- *
- * Context: May sleep.
- * Return: the file, or an ERR_PTR.
- */
-struct file *vmademo_store_file_open_name(const char *name)
-{
-	struct file *file;
-	struct path path;
-	int err = kern_path(name, LOOKUP_FOLLOW, &path);
-
-	if (err)
-		return ERR_PTR(err);
-	file = vmademo_store_file_open(&path, false);
-	err = PTR_ERR_OR_ZERO(file);
-	if (err == -EROFS || err == -EACCES || err == -EPERM)
-		file = vmademo_store_file_open(&path, true);
-	path_put(&path);
-	return file;
-}
-
-/**
- * vmademo_store_file_size() - how large shall a buffer on a file be?
- * @file: the file
- * @size: in: what is asked for in bytes, 0 for the file's; out: the answer
- *
- * Context: Any.
- * Return: 0; -EINVAL if it is more than the file has, and that cannot grow; -EFBIG if it
- *         is more than the file or this process may have.
- */
-int vmademo_store_file_size(struct file *file, loff_t *size)
-{
-	loff_t has = i_size_read(file->f_mapping->host);
-
-	if (!*size)
-		*size = has;
-	if (*size <= has)
-		return 0;
-	if (!(file->f_mode & FMODE_WRITE) || S_ISBLK(file_inode(file)->i_mode))
-		return -EINVAL;
-	return inode_newsize_ok(file_inode(file), *size);
-}
-
-/**
- * vmademo_store_file_attach() - put a file behind a new buffer
- * @buf: the buffer, which nobody else knows yet
- * @file: the file; the buffer takes it over
- *
- * Context: May sleep.
- */
-void vmademo_store_file_attach(struct vmademo_buffer *buf, struct file *file)
-{
-	buf->file = file;
-	buf->read_only = !(file->f_mode & FMODE_WRITE);
-	buf->fixed_size = buf->read_only || S_ISBLK(file_inode(file)->i_mode);
-	mutex_lock(&stores_lock);
-	list_add(&buf->store_list, &stores);
-	mutex_unlock(&stores_lock);
-}
-
-/**
- * vmademo_store_file_sync() - flush all files that are stores: the end of sync(2)
- *
- * Context: May sleep.
- * Return: 0, or the first error.
- */
-int vmademo_store_file_sync(void)
-{
-	struct inode *last = NULL;
-	struct vmademo_buffer *buf;
-	int ret = 0;
-
-	mutex_lock(&stores_lock);
-	list_for_each_entry(buf, &stores, store_list) {
-		int err;
-
-		if (buf->read_only || !igrab(buf->inode))
-			continue;
-		/*
-		 * Flushing may take long; others shall be able to make and to close
-		 * buffers meanwhile.  This one stays in the list, since we hold it.
-		 */
-		mutex_unlock(&stores_lock);
-		iput(last);
-		last = buf->inode;
-		err = vmademo_flush(buf, false);
-		if (!ret)
-			ret = err;
-		mutex_lock(&stores_lock);
-	}
-	mutex_unlock(&stores_lock);
-	iput(last);
-	return ret;
-}
-
-/**
- * vmademo_store_file_init() - make the worker
- *
- * Context: May sleep.
- * Return: 0 or -ENOMEM.
- */
-int vmademo_store_file_init(void)
-{
-	/* A rescuer, because memory may be freed by what it writes */
-	vmademo_wq = alloc_workqueue("vmademo", WQ_MEM_RECLAIM | WQ_UNBOUND, 0);
-	return vmademo_wq ? 0 : -ENOMEM;
-}
-
-/**
- * vmademo_store_file_exit() - end the worker; there is no such store any more
- *
- * Context: May sleep.
- */
-void vmademo_store_file_exit(void)
-{
-	destroy_workqueue(vmademo_wq);
-}

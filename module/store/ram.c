@@ -1,12 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Store "ram": a page of the kernel's for each page that was written back.  It is
+ * Store "ram": a page of the kernel's for each page that was written to.  It is
  * the stable copy: what a simulated power cut leaves.  A page that it does not have
  * reads as zeroes.
  *
+ * The page is allocated when the folio becomes dirty, by the task that dirties it: so
+ * that task's memory cgroup is charged, "full" is told to that task, and writing back
+ * needs no memory.  A page is freed only where nothing is dirty any more or can
+ * become so: see store.h.
+ *
  * Locks: that of the xarray.  The content of a page is guarded by the folio that is
- * read or written, see store.h.
+ * read or written.
  */
+#include <linux/bitmap.h>
 #include <linux/fs.h>
 #include <linux/gfp.h>
 #include <linux/highmem.h>
@@ -19,20 +25,43 @@
 #include "store/store.h"
 #include "vmademo.h"
 
-/* Returns the page at index, made if there was none, or NULL. */
-static struct page *get_page_at(struct vmademo_buffer *buf, pgoff_t index,
-				gfp_t gfp)
+static void free_page_of(struct vmademo_buffer *buf, struct page *page)
 {
-	struct page *page = xa_load(&buf->ram, index);
+	__free_page(page);
+	atomic_long_dec(&buf->ram_pages);
+	vmademo_room_give_back(1);
+}
 
-	if (page)
-		return page;
-	page = alloc_page(gfp | __GFP_HIGHMEM | __GFP_ZERO | __GFP_NOWARN);
-	if (page && xa_err(xa_store(&buf->ram, index, page, gfp | __GFP_NOWARN))) {
-		__free_page(page);
-		return NULL;
+/* Returns 1 if there was no page at index and is one now; 0 if there was; or an error. */
+static int make_page(struct vmademo_buffer *buf, pgoff_t index, gfp_t gfp)
+{
+	struct page *page;
+	void *old;
+	int err;
+
+	if (xa_load(&buf->ram, index))
+		return 0;
+	err = vmademo_room_take(1);
+	if (err)
+		return err;
+	page = alloc_page(gfp | __GFP_HIGHMEM | __GFP_ACCOUNT | __GFP_ZERO |
+			  __GFP_NOWARN);
+	if (!page) {
+		vmademo_room_give_back(1);
+		return -ENOMEM;
 	}
-	return page;
+	atomic_long_inc(&buf->ram_pages);
+	/* In one step: another task may be at the same page */
+	old = xa_cmpxchg(&buf->ram, index, NULL, page, gfp | __GFP_NOWARN);
+	if (!old)
+		return 1;
+	free_page_of(buf, page);
+	return xa_is_err(old) ? -ENOMEM : 0;
+}
+
+static int ram_reserve(struct vmademo_buffer *buf, pgoff_t index, gfp_t gfp)
+{
+	return min(make_page(buf, index, gfp), 0);
 }
 
 static int ram_read(struct vmademo_buffer *buf, struct folio *folio)
@@ -46,17 +75,14 @@ static int ram_read(struct vmademo_buffer *buf, struct folio *folio)
 	return 0;
 }
 
-/*
- * Reclaim may be what waits for this folio to be written: so the allocation may wait
- * for no write-back in turn.
- */
 static int ram_write(struct vmademo_buffer *buf, struct folio *folio,
 		     size_t offset, size_t len)
 {
-	struct page *page = get_page_at(buf, folio->index, GFP_NOIO);
+	struct page *page = xa_load(&buf->ram, folio->index);
 
-	if (!page)
-		return -ENOSPC;
+	/* It was reserved before the folio became dirty, which is one page */
+	if (WARN_ON_ONCE(!page || folio_test_large(folio)))
+		return -EIO;
 	memcpy_page(page, offset, folio_page(folio, 0), offset, len);
 	return 0;
 }
@@ -68,7 +94,8 @@ static int ram_flush(struct vmademo_buffer *buf, bool datasync)
 }
 
 /* Frees whole pages; zeroes what is in the range of others. */
-static int ram_discard(struct vmademo_buffer *buf, loff_t start, loff_t end)
+static int ram_discard(struct vmademo_buffer *buf, loff_t start, loff_t end,
+		       bool keep)
 {
 	unsigned long index;
 	struct page *page;
@@ -78,9 +105,9 @@ static int ram_discard(struct vmademo_buffer *buf, loff_t start, loff_t end)
 		loff_t first = max(start, (loff_t)index << PAGE_SHIFT);
 		loff_t past = min(end, ((loff_t)index + 1) << PAGE_SHIFT);
 
-		if (past - first == PAGE_SIZE) {
+		if (past - first == PAGE_SIZE && !keep) {
 			xa_erase(&buf->ram, index);
-			__free_page(page);
+			free_page_of(buf, page);
 		} else {
 			memzero_page(page, offset_in_page(first), past - first);
 		}
@@ -92,25 +119,77 @@ static int ram_discard(struct vmademo_buffer *buf, loff_t start, loff_t end)
 static int ram_resize(struct vmademo_buffer *buf, loff_t from, loff_t to)
 {
 	/* Nothing is there beyond the end: it can only shrink */
-	return to < from ? ram_discard(buf, to, round_up(from, PAGE_SIZE)) : 0;
+	return to < from ? ram_discard(buf, to, round_up(from, PAGE_SIZE), false) :
+			   0;
+}
+
+/* Gives back what an allocation that failed has got. */
+static void undo_allocate(struct vmademo_buffer *buf, pgoff_t first,
+			  const unsigned long *made, unsigned long pages)
+{
+	unsigned long i;
+
+	for_each_set_bit(i, made, pages) {
+		free_page_of(buf, xa_erase(&buf->ram, first + i));
+		cond_resched();
+	}
 }
 
 static int ram_allocate(struct vmademo_buffer *buf, loff_t start, loff_t end)
 {
-	pgoff_t index = start >> PAGE_SHIFT;
-	pgoff_t past = DIV_ROUND_UP(end, PAGE_SIZE);
+	/* Rather refuse than have others killed for memory */
+	gfp_t gfp = GFP_KERNEL | __GFP_RETRY_MAYFAIL;
+	pgoff_t first = start >> PAGE_SHIFT;
+	unsigned long pages = DIV_ROUND_UP(end, PAGE_SIZE) - first, i;
+	unsigned long *made;
+	int ret = 0;
 
-	if (past - index > totalram_pages())
+	if (pages > vmademo_room_limit)
 		return -ENOSPC;
-	for (; index < past; index++) {
-		if (fatal_signal_pending(current))
-			return -EINTR;
-		/* Rather refuse than have others killed for memory */
-		if (!get_page_at(buf, index, GFP_KERNEL | __GFP_RETRY_MAYFAIL))
-			return -ENOSPC;
+	made = kvcalloc(BITS_TO_LONGS(pages), sizeof(long), GFP_KERNEL_ACCOUNT);
+	if (!made)
+		return -ENOMEM;
+	for (i = 0; i < pages; i++) {
+		ret = fatal_signal_pending(current) ?
+			      -EINTR : make_page(buf, first + i, gfp);
+		if (ret < 0)
+			break;
+		if (ret)
+			__set_bit(i, made);
 		cond_resched();
 	}
-	return 0;
+	if (ret < 0)
+		undo_allocate(buf, first, made, i);
+	kvfree(made);
+	return min(ret, 0);
+}
+
+static loff_t ram_seek(struct vmademo_buffer *buf, loff_t pos, int whence)
+{
+	unsigned long index = pos >> PAGE_SHIFT;
+
+	if (whence == SEEK_HOLE) {
+		while (xa_load(&buf->ram, index)) {
+			if (fatal_signal_pending(current))
+				return -EINTR;
+			index++;
+			cond_resched();
+		}
+	} else if (!xa_find(&buf->ram, &index, ULONG_MAX, XA_PRESENT)) {
+		return LLONG_MAX;
+	}
+	return max(pos, (loff_t)index << PAGE_SHIFT);
+}
+
+static u64 ram_used(struct vmademo_buffer *buf)
+{
+	return (u64)atomic_long_read(&buf->ram_pages) << PAGE_SHIFT;
+}
+
+static int ram_run(struct vmademo_buffer *buf, int (*function)(void *arg),
+		   void *arg)
+{
+	return function(arg);
 }
 
 static void ram_close(struct vmademo_buffer *buf)
@@ -119,7 +198,7 @@ static void ram_close(struct vmademo_buffer *buf)
 	struct page *page;
 
 	xa_for_each(&buf->ram, index, page) {
-		__free_page(page);
+		free_page_of(buf, page);
 		cond_resched();
 	}
 	xa_destroy(&buf->ram);
@@ -129,11 +208,14 @@ const struct vmademo_store_ops vmademo_store_ram = {
 	.kind		= VMADEMO_STORE_RAM,
 	.name		= "ram",
 	.read		= ram_read,
+	.reserve	= ram_reserve,
 	.write		= ram_write,
 	.flush		= ram_flush,
 	.discard	= ram_discard,
 	.resize		= ram_resize,
 	.allocate	= ram_allocate,
-	.call		= vmademo_call_here,
+	.seek		= ram_seek,
+	.used		= ram_used,
+	.run		= ram_run,
 	.close		= ram_close,
 };

@@ -5,12 +5,15 @@
  *
  *   none   none.c   nothing: the page cache is the only copy
  *   ram    ram.c    pages that the kernel holds, as the stable copy
- *   file   file.c   a regular file or a block device
+ *   file   file.c   a regular file or a block device, the backing file
  *
- * Who may call what when: a folio is locked or under write-back while it is read or
- * written, so no two calls deal with the same bytes.  discard, resize and allocate
- * are called with i_rwsem held; discard, and resize to a smaller size, with the
- * invalidate lock too, after the folios of the range are gone from the page cache.
+ * Which calls exclude each other: a folio is locked or under write-back while it is
+ * read or written, so no two calls deal with the same bytes.  reserve is called with
+ * i_rwsem or the shared invalidate lock held; discard, resize and allocate with
+ * i_rwsem and the exclusive invalidate lock, with write-back drained.  So none of these
+ * three runs while something is read in, written back or reserved.
+ *
+ * All or nothing: a call that fails has changed nothing that can be read.
  */
 #ifndef VMADEMO_STORE_H
 #define VMADEMO_STORE_H
@@ -19,6 +22,7 @@
 
 struct file;
 struct folio;
+struct path;
 struct vmademo_buffer;
 
 /**
@@ -27,44 +31,63 @@ struct vmademo_buffer;
  * @name: as it is shown and given to store=
  * @read: fill a locked folio of which at least one byte is below the buffer's size,
  *        all of it; NULL if there is nothing to read, and a new folio is zeroes.
- *        Returns 0, -EIO or -ENOMEM.  May sleep; called by way of @call.
+ *        Returns 0, -EIO or -ENOMEM.  May sleep; called by way of @run.
  * @prepare: @len bytes from @pos on are about to be read; NULL if that helps nobody.
- *           May sleep; called by way of @call.
+ *           May sleep; called by way of @run.
+ * @reserve: the page at @index becomes dirty: take what writing it back needs.
+ *           NULL if that is nothing.  Returns 0, -ENOSPC or -ENOMEM.  May sleep.
  * @write: write @len bytes of a folio, from @offset in it on.
- *         Returns 0, -EIO or -ENOSPC.  May sleep; called by way of @call.
- * @flush: make what was written lasting; with @datasync only what it takes to read
+ *         Returns 0, -EIO, -ENOSPC, or -ENOMEM if it can be tried again.  May
+ *         sleep; called by way of @run, or by the worker that ends write-back.
+ * @flush: make what was written durable; with @datasync only what it takes to read
  *         it again.  NULL if there is nothing to do.
- *         Returns 0, -EIO or -ENOSPC.  May sleep.
- * @discard: make [@start, @end) zero, and free it where that is possible.
+ *         Returns 0, -EIO or -ENOSPC; -EINTR if the caller is being killed.  May sleep.
+ * @discard: make [@start, @end) zero, and free it where that is possible, or with
+ *           @keep keep it allocated.
  *           Returns 0 or a negative errno.  May sleep.
  * @resize: the size becomes @to and was @from.  What was beyond the smaller of the
  *          two must read as zeroes when the buffer has grown again.
- *          Returns 0 or a negative errno; then nothing has changed.  May sleep.
+ *          Returns 0 or a negative errno.  May sleep.
+ * @grow: data is about to be written that ends at @to, which is beyond the buffer's size;
+ *        or it came less far, to @to.  NULL if that is nothing to the store.  With i_rwsem
+ *        held, but no other lock.  Returns 0 or a negative errno.  May sleep.
  * @allocate: see to it that [@start, @end) can be written later.
  *            Returns 0 or a negative errno.  May sleep.
- * @call: run a function where the store can be read and written, and wait for it.
- *        Returns what it does.  May sleep.
+ * @seek: the first byte at or after @pos that is data (@whence SEEK_DATA) or in a hole
+ *        (SEEK_HOLE); LLONG_MAX if there is no such.  Returns it, or a negative errno.
+ *        May sleep.
+ * @used: bytes that it holds of the buffer.  May sleep.
+ * @run: call a function where the store can be read and written, and wait for it.
+ *       Returns what it does.  May sleep.
+ * @blocks: an operation may take as long as somebody else likes: write-back is ended
+ *          by a worker.
  * @close: the buffer is going; nothing of it is cached any more.  May sleep.
+ *
+ * Store none has no operation at all; @read says whether there is a store.
  */
 struct vmademo_store_ops {
 	u32 kind;
 	const char *name;
+	bool blocks;
 	int (*read)(struct vmademo_buffer *buf, struct folio *folio);
 	void (*prepare)(struct vmademo_buffer *buf, loff_t pos, loff_t len);
+	int (*reserve)(struct vmademo_buffer *buf, pgoff_t index, gfp_t gfp);
 	int (*write)(struct vmademo_buffer *buf, struct folio *folio,
 		     size_t offset, size_t len);
 	int (*flush)(struct vmademo_buffer *buf, bool datasync);
-	int (*discard)(struct vmademo_buffer *buf, loff_t start, loff_t end);
+	int (*discard)(struct vmademo_buffer *buf, loff_t start, loff_t end,
+		       bool keep);
 	int (*resize)(struct vmademo_buffer *buf, loff_t from, loff_t to);
+	int (*grow)(struct vmademo_buffer *buf, loff_t to);
 	int (*allocate)(struct vmademo_buffer *buf, loff_t start, loff_t end);
-	int (*call)(struct vmademo_buffer *buf, int (*function)(void *arg),
-		    void *arg);
+	loff_t (*seek)(struct vmademo_buffer *buf, loff_t pos, int whence);
+	u64 (*used)(struct vmademo_buffer *buf);
+	int (*run)(struct vmademo_buffer *buf, int (*function)(void *arg),
+		   void *arg);
 	void (*close)(struct vmademo_buffer *buf);
 };
 
 /* none.c */
-int vmademo_call_here(struct vmademo_buffer *buf, int (*function)(void *arg),
-		      void *arg);
 extern const struct vmademo_store_ops vmademo_store_none;
 
 /* ram.c */
@@ -72,12 +95,15 @@ extern const struct vmademo_store_ops vmademo_store_ram;
 
 /* file.c */
 extern const struct vmademo_store_ops vmademo_store_file;
-int vmademo_store_file_init(void);
-void vmademo_store_file_exit(void);
+
+/* zero.c */
+int vmademo_store_file_zero(struct file *file, loff_t start, loff_t end, bool keep);
+
+/* open.c */
 struct file *vmademo_store_file_open(const struct path *path, bool read_only);
 struct file *vmademo_store_file_open_name(const char *name);
 int vmademo_store_file_size(struct file *file, loff_t *size);
-void vmademo_store_file_attach(struct vmademo_buffer *buf, struct file *file);
-int vmademo_store_file_sync(void);
+int vmademo_store_file_attach(struct vmademo_buffer *buf, struct file *file);
+void vmademo_store_file_detach(struct vmademo_buffer *buf);
 
 #endif /* VMADEMO_STORE_H */

@@ -10,7 +10,9 @@
  *
  * Rules for all requests.  Sizes, offsets and lengths are in bytes.  All fields
  * have the same place and width in programs of 32 and of 64 bits.  Reserved
- * fields must be 0.  A request that fails has changed nothing.
+ * fields must be 0.  A request that fails has changed nothing; only the backing file may
+ * have lost a part of a range to zeroes, if its device fails in the middle of that or
+ * the caller is killed.
  *
  *   EFAULT   the argument points to no memory of the caller
  *   EINVAL   a flag or a store that is not known, a reserved field that is not 0,
@@ -25,7 +27,16 @@
 #include <linux/ioctl.h>
 #include <linux/types.h>
 
-/* The largest size of a buffer is that of a file: 2^63 - 1 bytes on 64 bits. */
+/*
+ * The largest size of a buffer ends with the last whole page of the largest file: with
+ * pages of 4 KiB, 2^63 - 4096 bytes on 64 bits.
+ *
+ * Memory that cannot be reclaimed has a limit for all buffers together, the module's
+ * parameter ram_limit: the pages of store none, and those that store ram holds.  Beyond it
+ * write(2), read(2) of a hole of store none and fallocate(2) are ENOSPC, and touching a
+ * mapping raises SIGBUS.  What store ram holds is charged to the memory cgroup of the
+ * task that makes the page dirty.
+ */
 
 /* For flags: the new descriptor is closed by execve(2). */
 #define VMADEMO_FD_CLOEXEC	0x1U
@@ -144,35 +155,44 @@ struct vmademo_crash {
 };
 
 /*
- * On the node, however it was opened: makes a new buffer and returns a descriptor of
- * a regular file that shows it, open for reading and writing.  The buffer belongs to the caller's
- * user, has mode 0600, and lives as long as somebody has it open or mapped.  As
- * long as that, the module cannot be unloaded.  (inotify: newer kernels report
- * nothing of what is done by this descriptor, only by others, opened again by
- * /proc/PID/fd.)
+ * On the node, open for writing (or for reading, if its store cannot be written to): makes
+ * a new buffer and returns a descriptor of a regular file that shows it, open for reading
+ * and writing.  The buffer belongs to the caller's user, has mode 0600, and lives as long
+ * as it is open or mapped.  As long as that, the module cannot be unloaded.  (inotify:
+ * newer kernels report nothing of what is done by this descriptor, only by others, opened
+ * again by /proc/PID/fd.)
  *
  * On a file that is open for reading only, the buffer is read only, and so is the
  * descriptor; to open it for writing is EROFS.  The size of a read only buffer and of
  * one on a block device cannot be changed (EINVAL), and to write at its end is ENOSPC.
  * What is dirty when the last descriptor and mapping are gone is written to the file.
  *
- *   EINVAL   size over 2^63 - 1, or over what the file has, which cannot grow; the file is
- *            neither a regular file nor a block device, has no data of its own
+ * While it is behind a buffer, nobody else may change the file; and nobody may read or
+ * write it with a mapping of the buffer as the memory, in either direction: some file
+ * systems hold a lock of the file while they touch that memory, and to bring the page in
+ * takes the same lock.  That locks up for good, and not even SIGKILL helps.
+ *
+ *   EINVAL   size over the largest, or over what the file has, which cannot grow; the
+ *            file is neither a regular file nor a block device, has no data of its own
  *            (as in /proc), or shows a buffer itself; store_fd is not 0, but the
  *            store is no file
- *   EBADF    store_fd is no descriptor that is open for reading
- *   EBUSY    the block device is mounted, or somebody else has it
+ *   EBADF    the node is not open for writing; store_fd is no descriptor that is open
+ *            for reading
+ *   EBUSY    the block device is mounted, or somebody else has it; the file is behind
+ *            another buffer, and one of the two may write to it
+ *   ETXTBSY  the file is swapped to, or is being run
+ *   ENFILE   there are max_stores (a parameter of the module) buffers with a store
  *   EMFILE, ENFILE   too many open files
  *   ENOMEM
  *   and what opening the file or making it longer may answer: EACCES, EPERM, EROFS,
- *   ETXTBSY, EFBIG, ENOSPC, EIO
+ *   EFBIG, ENOSPC, EIO
  */
 #define VMADEMO_IOC_CREATE	_IOW(0xBE, 0x00, struct vmademo_create)
 
 /*
  * On the node: returns a descriptor of a regular file that shows the node's own
  * buffer, open for what the node is open for.  It belongs to root and has mode
- * 0600, which matters to who opens it again by /proc/PID/fd.
+ * 0600, which matters when it is opened again by /proc/PID/fd.
  *
  *   EMFILE, ENFILE, ENOMEM
  */
@@ -180,12 +200,14 @@ struct vmademo_crash {
 
 /*
  * On both: sets the size, as ftruncate(2) does.  What is beyond the new end is gone,
- * mapped or not; touching it is SIGBUS.  What is new reads as zeroes.
+ * mapped or not; touching it raises SIGBUS.  What is new reads as zeroes.
  *
  *   EBADF    the file is not open for writing
- *   EINVAL   size over 2^63 - 1; or the store is a block device
- *   EFBIG    size over RLIMIT_FSIZE; SIGXFSZ is sent too
- *   and what making the store's file shorter or longer may answer: EFBIG, ENOSPC, EIO
+ *   EINVAL   size over the largest; or the store is a block device
+ *   EFBIG    size over RLIMIT_FSIZE: SIGXFSZ is sent too; or over what the file system
+ *            of the backing file can have in a file
+ *   and what making the backing file shorter or longer may answer: EPERM (it is
+ *   sealed), ENOSPC, EIO
  */
 #define VMADEMO_IOC_RESIZE	_IOW(0xBE, 0x02, struct vmademo_resize)
 
@@ -195,7 +217,10 @@ struct vmademo_crash {
  *
  *   EBADF    the file is not open for writing
  *   EINVAL   length is 0, or the range is not all inside the buffer
- *   EIO, ENOSPC   from the store; a part of the range may be zero then
+ *   EOPNOTSUPP   the backing file's file system can neither punch holes nor tell where
+ *            they are: to write zeroes instead might fill the disk
+ *   EINTR    the caller was killed
+ *   EPERM, EIO, ENOSPC   from the store
  */
 #define VMADEMO_IOC_DISCARD	_IOW(0xBE, 0x03, struct vmademo_discard)
 
@@ -206,7 +231,7 @@ struct vmademo_crash {
  * On both: simulates a power cut.  Every folio that is not on the store is gone, from
  * mappings too, and the next touch reads what the store has.  What was dirty is lost, but
  * for what happens to have been written, see above.  Private copies stay, and so does
- * the size.
+ * the size.  An fsync, msync or synchronous write that it meets half way is EIO.
  *
  *   EBADF    the file is not open for writing
  *   EINVAL   written_permille over 1000

@@ -1,0 +1,402 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * How a buffer's folios come into the page cache: made, read in from the store, written
+ * to by write(2).
+ *
+ * A page of store none takes room (vmademo.h) from the moment when it is up to date
+ * until it leaves the page cache; .free_folio in writeback.c gives that back.  For
+ * store ram the store itself takes room when a page becomes dirty.
+ *
+ * Locks: see the comment at each function.  The mapping's invalidate lock (shared)
+ * before the folio lock, where a folio is added.
+ */
+#include <linux/fs.h>
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+#include <linux/sched/signal.h>
+
+#include "compat.h"
+#include "store/store.h"
+#include "vmademo.h"
+
+/**
+ * vmademo_populate() - make sure that a page is cached; for store none
+ * @mapping: the buffer's
+ * @index: the page; nothing is done if it is beyond the end
+ * @gfp: how to allocate
+ *
+ * filemap_fault() could do it by way of .read_folio, but it would drop the mmap
+ * lock as if for a disk, take the fault a second time and count a major one.
+ * There is no disk: allocate, add.
+ *
+ * Context: May sleep.  Takes the invalidate lock for reading, then the folio lock.
+ * Return: 1 if it is made, 0 if there was nothing to do; -ENOMEM; -ENOSPC.
+ */
+int vmademo_populate(struct address_space *mapping, pgoff_t index, gfp_t gfp)
+{
+	struct folio *folio;
+	int ret;
+
+	if (xa_load(&mapping->i_pages, index))
+		return 0;
+	ret = vmademo_room_take(1);
+	if (ret)
+		return ret;
+	folio = vmademo_alloc_folio(gfp | __GFP_ZERO, 0);
+	if (!folio) {
+		ret = -ENOMEM;
+		goto give_back;
+	}
+
+	/* The lock keeps the size still until the folio is in */
+	filemap_invalidate_lock_shared(mapping);
+	if (index < DIV_ROUND_UP(i_size_read(mapping->host), PAGE_SIZE)) {
+		ret = filemap_add_folio(mapping, folio, index, gfp);
+		if (!ret) {
+			folio_mark_uptodate(folio);
+			folio_unlock(folio);
+			ret = 1;
+		} else if (ret == -EEXIST) {
+			ret = 0;	/* another fault was faster */
+		}
+	}
+	filemap_invalidate_unlock_shared(mapping);
+	folio_put(folio);
+	if (ret == 1)
+		return ret;
+give_back:
+	vmademo_room_give_back(1);
+	return ret;
+}
+
+/* ---- reading in ---------------------------------------------------------- */
+
+/* The store is asked for a folio, all of it.  By way of the store's run(). */
+static int store_read(struct vmademo_buffer *buf, struct folio *folio)
+{
+	int err = buf->store->read(buf, folio);
+
+	if (err)
+		vmademo_count(buf, VMADEMO_READ_ERRORS);
+	else
+		vmademo_count_folio(buf, VMADEMO_READ_IN, folio);
+	return err;
+}
+
+/* Fills a locked folio that is not up to date.  By way of the store's run(). */
+static int fill_folio(void *arg)
+{
+	struct folio *folio = arg;
+	struct vmademo_buffer *buf = vmademo_buffer_of(folio->mapping);
+	int err = 0;
+
+	/* Nothing is read of what write(2) is about to add beyond the end */
+	if (buf->store->read && folio_pos(folio) < i_size_read(buf->inode))
+		err = store_read(buf, folio);
+	else
+		folio_zero_range(folio, 0, folio_size(folio));
+	if (err)
+		return err;
+	flush_dcache_folio(folio);
+	folio_mark_uptodate(folio);
+	return 0;
+}
+
+/* For store none.  A page that has no room must not stay, or there is no limit. */
+static int take_room(struct folio *folio)
+{
+	int err;
+
+	/* Its memory is broken: it may not be touched, nor is it zeroes */
+	if (vmademo_folio_is_broken(folio))
+		return -EIO;
+	err = vmademo_room_take(folio_nr_pages(folio));
+	if (err)
+		vmademo_remove_folio(folio->mapping, folio);
+	return err;
+}
+
+/* Called with the folio locked, for one that is not up to date; unlocks it. */
+int vmademo_read_folio(struct file *file, struct folio *folio)
+{
+	struct vmademo_buffer *buf = vmademo_buffer_of(folio->mapping);
+	int err;
+
+	if (buf->store->read)
+		err = buf->store->run(buf, fill_folio, folio);
+	else
+		err = take_room(folio) ?: fill_folio(folio);
+	folio_unlock(folio);
+	return err;
+}
+
+/*
+ * Reads ahead, as far as the kernel's readahead or madvise and fadvise think it wise.
+ * A folio that fails is left as it is: a task that needs it asks .read_folio, and is
+ * told.
+ */
+static int read_ahead(void *arg)
+{
+	struct readahead_control *rac = arg;
+	struct vmademo_buffer *buf = vmademo_buffer_of(rac->mapping);
+	struct folio *folio;
+
+	if (buf->store->prepare && readahead_count(rac) > 1)
+		buf->store->prepare(buf, readahead_pos(rac), readahead_length(rac));
+	while ((folio = readahead_folio(rac))) {
+		folio_get(folio);
+		if (buf->store->read || !take_room(folio))
+			fill_folio(folio);
+		folio_unlock(folio);
+		folio_put(folio);
+	}
+	return 0;
+}
+
+void vmademo_readahead(struct readahead_control *rac)
+{
+	struct vmademo_buffer *buf = vmademo_buffer_of(rac->mapping);
+
+	if (buf->store->read)
+		buf->store->run(buf, read_ahead, rac);
+	else
+		read_ahead(rac);
+}
+
+/**
+ * vmademo_get_or_read() - the page at a position, read in if it is not cached
+ * @mapping: the buffer's
+ * @pos: a byte of it
+ *
+ * Context: May sleep.  Takes the folio lock.
+ * Return: the folio, up to date and with a reference; NULL if there is nothing to
+ *         read, as it is not cached and there is no store, or @pos is beyond the end; or
+ *         an ERR_PTR.
+ */
+struct folio *vmademo_get_or_read(struct address_space *mapping, loff_t pos)
+{
+	struct folio *folio;
+
+	if (pos >= i_size_read(mapping->host))
+		return NULL;
+	if (vmademo_buffer_of(mapping)->store->read)
+		return read_mapping_folio(mapping, pos >> PAGE_SHIFT, NULL);
+	folio = vmademo_lock_folio(mapping, pos >> PAGE_SHIFT);
+	if (folio)
+		folio_unlock(folio);
+	return folio;
+}
+
+/**
+ * vmademo_zero_part() - write zeroes to a part of a page
+ * @folio: the page; the caller holds it
+ * @start: the first byte, a position in the buffer
+ * @end: the byte after the last, in the same page or at its end
+ * @dirty: it is data, to be written back
+ *
+ * Context: May sleep.  Takes the folio lock.
+ */
+void vmademo_zero_part(struct folio *folio, loff_t start, loff_t end, bool dirty)
+{
+	folio_lock(folio);
+	/* A memory error may have taken it away */
+	if (folio->mapping && !vmademo_folio_is_broken(folio)) {
+		folio_wait_stable(folio);
+		folio_zero_range(folio, offset_in_folio(folio, start), end - start);
+		if (dirty)
+			folio_mark_dirty(folio);
+	}
+	folio_unlock(folio);
+}
+
+/**
+ * vmademo_zero_tail() - clear what lies in the last page beyond the end
+ * @inode: the buffer's; its size is about to grow
+ *
+ * A mapping can write there, because a page is the least that can be mapped.  It
+ * is no data, and must not become data.  To clear it dirties nothing: it was
+ * cleared, too, when the page was last written back.
+ *
+ * Context: May sleep.  The caller holds i_rwsem.  Takes the folio lock.
+ */
+void vmademo_zero_tail(struct inode *inode)
+{
+	loff_t size = i_size_read(inode);
+	struct folio *folio;
+
+	if (!offset_in_page(size))
+		return;
+	folio = vmademo_lock_folio(inode->i_mapping, size >> PAGE_SHIFT);
+	if (!folio)
+		return;
+	folio_unlock(folio);
+	vmademo_zero_part(folio, size, round_up(size, (loff_t)PAGE_SIZE), false);
+	folio_put(folio);
+}
+
+/* ---- write(2) ------------------------------------------------------------ */
+
+/*
+ * write(2) is about to copy len bytes to pos.  Hands over the folio, locked.
+ * Bytes of the page that are not written must be right before it is up to date:
+ * so fill it, unless all of it will be overwritten.  Called with i_rwsem held.
+ */
+int vmademo_write_begin(struct address_space *mapping, loff_t pos,
+			unsigned int len, struct folio **foliop)
+{
+	struct vmademo_buffer *buf = vmademo_buffer_of(mapping);
+	pgoff_t index = pos >> PAGE_SHIFT;
+	struct folio *folio;
+	int err = 0;
+
+	/* i_rwsem keeps punching and truncation away until the folio is dirty */
+	if (buf->store->reserve)
+		err = buf->store->reserve(buf, index,
+				mapping_gfp_constraint(mapping, GFP_KERNEL));
+	if (err)
+		return err;
+	folio = vmademo_get_folio(mapping, index);
+	if (IS_ERR(folio))
+		return PTR_ERR(folio);
+	if (vmademo_folio_is_broken(folio)) {
+		err = -EIO;
+	} else if (!folio_test_uptodate(folio)) {
+		bool whole = len == folio_size(folio);
+
+		if (!buf->store->read)
+			err = take_room(folio) ?: whole ? 0 : fill_folio(folio);
+		else if (!whole)
+			err = buf->store->run(buf, fill_folio, folio);
+	}
+	if (err) {
+		folio_unlock(folio);
+		folio_put(folio);
+		return err;
+	}
+	*foliop = folio;
+	return 0;
+}
+
+/* copied of the len bytes have arrived.  Unlocks the folio and lets it go. */
+int vmademo_write_end(struct address_space *mapping, loff_t pos,
+		      unsigned int len, unsigned int copied, struct folio *folio)
+{
+	if (!folio_test_uptodate(folio)) {
+		/*
+		 * .write_begin counted on a whole page.  After a bad user
+		 * pointer the rest is garbage: take nothing, and the caller
+		 * comes again with what it has.
+		 */
+		if (copied < len) {
+			copied = 0;
+			/* Of store none it has taken room, and may stay */
+			if (!vmademo_buffer_of(mapping)->store->read)
+				fill_folio(folio);
+		} else {
+			folio_mark_uptodate(folio);
+		}
+	}
+	if (copied) {
+		flush_dcache_folio(folio);
+		folio_mark_dirty(folio);
+		/* The caller holds i_rwsem; a node's write never comes this far */
+		if (pos + copied > i_size_read(mapping->host))
+			i_size_write(mapping->host, pos + copied);
+	}
+	folio_unlock(folio);
+	folio_put(folio);
+	return copied;
+}
+
+/* ---- holes --------------------------------------------------------------- */
+
+/* The first page from index on that is cached (or, with hole, that is not). */
+static pgoff_t next_cached(struct address_space *mapping, pgoff_t index, pgoff_t past,
+			   bool hole)
+{
+	struct folio_batch batch;
+	pgoff_t next = index, from = index;
+	unsigned int i;
+
+	folio_batch_init(&batch);
+	while (next < past &&
+	       filemap_get_folios(mapping, &from, past - 1, &batch)) {
+		for (i = 0; i < folio_batch_count(&batch); i++) {
+			struct folio *folio = batch.folios[i];
+
+			if (!folio_test_uptodate(folio))
+				continue;
+			if (!hole || folio->index > next) {
+				next = hole ? next : max(next, folio->index);
+				folio_batch_release(&batch);
+				return next;
+			}
+			next = folio->index + folio_nr_pages(folio);
+		}
+		folio_batch_release(&batch);
+		if (fatal_signal_pending(current))
+			break;
+		cond_resched();
+	}
+	return hole ? min(next, past) : past;
+}
+
+/* What the page cache has of it, as a position. */
+static loff_t seek_cached(struct vmademo_buffer *buf, loff_t pos, loff_t size,
+			  int whence)
+{
+	pgoff_t past = DIV_ROUND_UP_ULL(size, PAGE_SIZE);
+
+	return max(pos, (loff_t)next_cached(buf->inode->i_mapping, pos >> PAGE_SHIFT,
+					    past, whence == SEEK_HOLE) << PAGE_SHIFT);
+}
+
+/**
+ * vmademo_seek() - lseek(2) with SEEK_DATA and SEEK_HOLE
+ * @buf: the buffer
+ * @pos: where to begin
+ * @whence: SEEK_DATA or SEEK_HOLE
+ *
+ * Data is what is cached, and what the store has.
+ *
+ * Context: May sleep.  Takes i_rwsem for reading.
+ * Return: the position; -ENXIO beyond the end or if no data follows; or what the store
+ *         says.
+ */
+loff_t vmademo_seek(struct vmademo_buffer *buf, loff_t pos, int whence)
+{
+	loff_t size, cached, stored = LLONG_MAX;
+
+	inode_lock_shared(buf->inode);
+	size = i_size_read(buf->inode);
+	if (pos < 0 || pos >= size) {
+		pos = -ENXIO;
+		goto unlock;
+	}
+	if (whence == SEEK_DATA) {
+		cached = seek_cached(buf, pos, size, whence);
+		if (buf->store->seek && cached > pos)
+			stored = buf->store->seek(buf, pos, whence);
+		pos = min(cached, stored);
+		if (pos >= size)
+			pos = -ENXIO;
+		goto unlock;
+	}
+	/* A hole is where both have one */
+	for (;;) {
+		cached = seek_cached(buf, pos, size, whence);
+		stored = cached;
+		if (buf->store->seek && cached < size)
+			stored = buf->store->seek(buf, cached, whence);
+		pos = min(stored, size);
+		if (pos < 0 || stored == cached || pos == size)
+			break;
+		if (fatal_signal_pending(current)) {
+			pos = -EINTR;
+			break;
+		}
+	}
+unlock:
+	inode_unlock_shared(buf->inode);
+	return pos;
+}

@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What changes a buffer's shape: its size, holes, allocation in advance.  All or
+ * nothing: the store is asked first, and only when it has agreed does the page cache
+ * follow, which cannot fail.
+ *
+ * Locks: called with the inode's i_rwsem held for writing.  Takes the mapping's
+ * invalidate lock, then folio locks.  Under the exclusive invalidate lock no folio
+ * enters the page cache and no write-back starts; what is under way is waited for.  So
+ * the store is changed while nobody reads or writes it.
+ */
+#include <linux/bitmap.h>
+#include <linux/fs.h>
+#include <linux/highmem.h>
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+#include <linux/sched/signal.h>
+#include <linux/string.h>
+
+#include "compat.h"
+#include "store/store.h"
+#include "vmademo.h"
+
+/**
+ * vmademo_resize() - set the size of a buffer
+ * @buf: the buffer
+ * @size: bytes, 0 to VMADEMO_MAX_SIZE
+ *
+ * What was beyond the new end is gone, from mappings too, private copies
+ * included.  What is new reads as zeroes.
+ *
+ * Context: May sleep.  The caller holds i_rwsem for writing.
+ * Return: 0; -EINVAL if the size is fixed; or what the store says.
+ */
+int vmademo_resize(struct vmademo_buffer *buf, loff_t size)
+{
+	struct inode *inode = buf->inode;
+	struct address_space *mapping = inode->i_mapping;
+	loff_t from = i_size_read(inode);
+	int err = 0;
+
+	if (size == from)
+		return 0;
+	if (buf->fixed_size)
+		return -EINVAL;
+	filemap_invalidate_lock(mapping);
+	if (buf->store->resize) {
+		/* Or a folio that is written back makes the file longer again */
+		filemap_fdatawait_range_keep_errors(mapping,
+						    min(size, from) & PAGE_MASK,
+						    LLONG_MAX);
+		err = buf->store->resize(buf, from, size);
+	}
+	if (!err) {
+		if (size > from)
+			vmademo_zero_tail(inode);
+		truncate_setsize(inode, size);
+	}
+	filemap_invalidate_unlock(mapping);
+	return err;
+}
+
+/**
+ * vmademo_drop_beyond() - a write beyond the end came less far: nothing of it may stay
+ * @buf: the buffer
+ * @end: how far it was to come
+ *
+ * Context: May sleep.  The caller holds i_rwsem for writing.
+ */
+void vmademo_drop_beyond(struct vmademo_buffer *buf, loff_t end)
+{
+	struct inode *inode = buf->inode;
+	loff_t size = i_size_read(inode), past = round_up(size, (loff_t)PAGE_SIZE);
+
+	truncate_pagecache(inode, size);
+	if (buf->store->grow)
+		buf->store->grow(buf, size);
+	/* What was reserved for pages that nobody could make dirty */
+	if (buf->store->reserve && past < end) {
+		filemap_invalidate_lock(inode->i_mapping);
+		buf->store->discard(buf, past, round_up(end, (loff_t)PAGE_SIZE), false);
+		filemap_invalidate_unlock(inode->i_mapping);
+	}
+}
+
+static int reserve_part(struct vmademo_buffer *buf, const struct folio *folio)
+{
+	if (!folio || !buf->store->reserve)
+		return 0;
+	return buf->store->reserve(buf, folio->index, GFP_KERNEL);
+}
+
+/* For store none: each page is there. */
+static void zero_cached(struct vmademo_buffer *buf, loff_t start, loff_t end)
+{
+	struct folio *folio;
+
+	for (; start < end; start += PAGE_SIZE) {
+		folio = vmademo_get_or_read(buf->inode->i_mapping, start);
+		if (IS_ERR_OR_NULL(folio))
+			continue;
+		vmademo_zero_part(folio, start, start + PAGE_SIZE, true);
+		folio_put(folio);
+		cond_resched();
+	}
+}
+
+/* Makes [start, end) zero; with keep, what is allocated stays so. */
+static int make_zero(struct vmademo_buffer *buf, loff_t start, loff_t end, bool keep)
+{
+	struct address_space *mapping = buf->inode->i_mapping;
+	struct folio *head = NULL, *tail = NULL;
+	loff_t first, past, stored;
+	int err;
+
+	/* What is beyond the end is no data */
+	end = min(end, i_size_read(buf->inode));
+	if (start >= end)
+		return 0;
+	/* Whole pages, from first to past */
+	first = round_up(start, (loff_t)PAGE_SIZE);
+	past = round_down(end, (loff_t)PAGE_SIZE);
+	/* In the store, the last page too, as far as it has data */
+	stored = end == i_size_read(buf->inode) ? end : past;
+
+	/* Pages of which a part stays are needed, and are held until they are zeroed */
+	if (start < first)
+		head = vmademo_get_or_read(mapping, start);
+	if (IS_ERR(head))
+		return PTR_ERR(head);
+	if (first <= past && past < end)
+		tail = vmademo_get_or_read(mapping, past);
+	if (IS_ERR(tail)) {
+		err = PTR_ERR(tail);
+		tail = NULL;
+		goto put;
+	}
+
+	filemap_invalidate_lock(mapping);
+	err = reserve_part(buf, head);
+	if (!err)
+		err = reserve_part(buf, tail);
+	if (!err && first < stored && buf->store->discard) {
+		filemap_fdatawait_range_keep_errors(mapping, first, stored - 1);
+		err = buf->store->discard(buf, first, stored, keep);
+	}
+	if (!err) {
+		if (first < past && keep && !buf->store->read)
+			zero_cached(buf, first, past);
+		else if (first < past)
+			truncate_pagecache_range(buf->inode, first, past - 1);
+		if (head)
+			vmademo_zero_part(head, start, min(end, first), true);
+		if (tail)
+			vmademo_zero_part(tail, past, end, true);
+	}
+	filemap_invalidate_unlock(mapping);
+put:
+	if (head)
+		folio_put(head);
+	if (tail)
+		folio_put(tail);
+	return err;
+}
+
+/**
+ * vmademo_punch() - make a range zero and free its pages
+ * @buf: the buffer
+ * @start: the first byte
+ * @end: the byte after the last, more than @start
+ *
+ * Private copies stay.  Pages of which only a part is in the range stay, and that
+ * part is written to with zeroes.
+ *
+ * Context: May sleep.  The caller holds i_rwsem for writing.
+ * Return: 0; -EOPNOTSUPP if the store cannot do it at all; or what the store says.
+ */
+int vmademo_punch(struct vmademo_buffer *buf, loff_t start, loff_t end)
+{
+	return make_zero(buf, start, end, false);
+}
+
+/**
+ * vmademo_zero_range() - make a range zero, and allocate it
+ * @buf: the buffer
+ * @start: the first byte
+ * @end: the byte after the last, more than @start, not beyond the buffer's end
+ *
+ * Context: May sleep.  The caller holds i_rwsem for writing.
+ * Return: as vmademo_allocate() and vmademo_punch().
+ */
+int vmademo_zero_range(struct vmademo_buffer *buf, loff_t start, loff_t end)
+{
+	return vmademo_allocate(buf, start, end) ?: make_zero(buf, start, end, true);
+}
+
+/*
+ * Nothing was written to the page: it reads the same without it.  That it is clean does not
+ * tell; it may have been written back.  The caller holds its lock.
+ */
+static bool is_untouched(struct folio *folio)
+{
+	void *data;
+	bool zero;
+
+	if (folio_test_dirty(folio) || folio_maybe_dma_pinned(folio) ||
+	    vmademo_folio_is_broken(folio))
+		return false;
+	data = kmap_local_folio(folio, 0);
+	zero = !memchr_inv(data, 0, PAGE_SIZE);
+	kunmap_local(data);
+	return zero;
+}
+
+/* Takes pages away that were made but that nobody has written to since. */
+static void unpopulate(struct address_space *mapping, pgoff_t first,
+		       const unsigned long *made, unsigned long pages)
+{
+	struct folio *folio;
+	unsigned long i;
+
+	for_each_set_bit(i, made, pages) {
+		folio = vmademo_lock_folio(mapping, first + i);
+		if (!folio)
+			continue;
+		if (is_untouched(folio))
+			vmademo_remove_folio(mapping, folio);
+		folio_unlock(folio);
+		folio_put(folio);
+		cond_resched();
+	}
+}
+
+/* For store none: makes every page cached. */
+static int populate_range(struct vmademo_buffer *buf, loff_t start, loff_t end)
+{
+	struct address_space *mapping = buf->inode->i_mapping;
+	/* Rather refuse than have others killed for memory */
+	gfp_t gfp = mapping_gfp_mask(mapping) | __GFP_RETRY_MAYFAIL | __GFP_NOWARN;
+	pgoff_t first = start >> PAGE_SHIFT;
+	unsigned long pages = DIV_ROUND_UP(end, PAGE_SIZE) - first, i;
+	unsigned long *made;
+	int ret = 0;
+
+	if (pages > vmademo_room_limit)
+		return -ENOSPC;
+	made = kvcalloc(BITS_TO_LONGS(pages), sizeof(long), GFP_KERNEL_ACCOUNT);
+	if (!made)
+		return -ENOMEM;
+	for (i = 0; i < pages; i++) {
+		ret = fatal_signal_pending(current) ?
+			      -EINTR : vmademo_populate(mapping, first + i, gfp);
+		if (ret < 0)
+			break;
+		if (ret)
+			__set_bit(i, made);
+		cond_resched();
+	}
+	if (ret < 0)
+		unpopulate(mapping, first, made, i);
+	kvfree(made);
+	return min(ret, 0);
+}
+
+/**
+ * vmademo_allocate() - see to it that a range can be written to later
+ * @buf: the buffer
+ * @start: the first byte
+ * @end: the byte after the last, more than @start; with store none not beyond the
+ *       buffer's end
+ *
+ * Context: May sleep.  The caller holds i_rwsem for writing.
+ * Return: 0; -ENOSPC, -ENOMEM; -EINTR if a fatal signal came.
+ */
+int vmademo_allocate(struct vmademo_buffer *buf, loff_t start, loff_t end)
+{
+	struct address_space *mapping = buf->inode->i_mapping;
+	int err;
+
+	if (!buf->store->allocate)
+		return populate_range(buf, start, end);
+	filemap_invalidate_lock(mapping);
+	err = buf->store->allocate(buf, start, end);
+	filemap_invalidate_unlock(mapping);
+	return err;
+}
