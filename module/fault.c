@@ -49,7 +49,7 @@ static vm_fault_t vmademo_fault(struct vm_fault *vmf)
 	/* From a store, filemap_fault() reads it in, by .readahead or .read_folio */
 	if (!buf->store->read) {
 		err = vmademo_populate(mapping, vmf->pgoff, vmf->gfp_mask);
-		/* No memory is OOM; no room is SIGBUS, as on a full tmpfs */
+		/* No memory is OOM; no room raises SIGBUS, as on a full tmpfs */
 		if (unlikely(err < 0))
 			ret = vmf_error(err);
 	}

@@ -49,7 +49,7 @@ FIXTURE(beyond_memory)
 	char interval[24];
 };
 
-/* The flusher shall come by as it does everywhere. */
+/* The flusher comes by as it does everywhere. */
 FIXTURE_SETUP(beyond_memory)
 {
 	snprintf(self->interval, sizeof(self->interval), "%" PRId64,

@@ -116,7 +116,7 @@ static const struct input *kcov_choose(struct worker *w)
 
 	/*
 	 * Decided beside the tape, which has the numbers of one call.  An input has
-	 * up to CHAIN calls, and half of all shall be such.
+	 * up to CHAIN calls, and half of all are such.
 	 */
 	if (!w->kcov || !count || next_random(&w->random) % (CHAIN + 1))
 		return NULL;

@@ -352,7 +352,7 @@ static void memory_is_back(unsigned int round)
 }
 
 /*
- * Memory types that x86 keeps for this range, which is nobody's any more: the next who
+ * Memory types that x86 keeps for this range, which belongs to nobody any more: the next who
  * maps it would get them, whatever he asks for.
  */
 static int memory_types_left(uint64_t base, uint64_t len)

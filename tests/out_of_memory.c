@@ -47,7 +47,7 @@ FIXTURE_SETUP(small)
 	if (module_is_loaded())
 		ASSERT_EQ(0, unload_module());
 	ASSERT_EQ(0, load_module(variant->limited ? "" : "ram_limit=1048576G"));
-	/* The flusher shall come by as it does everywhere */
+	/* The flusher comes by as it does everywhere */
 	snprintf(self->interval, sizeof(self->interval), "%" PRId64,
 		 read_number(flusher));
 	write_text(flusher, "100");

@@ -369,7 +369,7 @@ TEST_F(params, ram_limit)
 						  EINVAL };
 
 		expect_refused(_metadata, self->kmsg, &b);
-		/* Where it was taken, the others shall have their turn, too */
+		/* Where it was taken, the others have their turn, too */
 		if (module_is_loaded())
 			ASSERT_EQ(0, unload_module());
 	}

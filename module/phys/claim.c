@@ -3,7 +3,7 @@
  * Where the memory of a physical window comes from.  The administrator names it when
  * the module is loaded: SIZE@BASE, a range in a BAR of a PCI device without a driver
  * (pci.c) or one that was kept from the kernel by memmap= (reserved.c); or SIZE, memory
- * that the module allocates.  Nothing else is granted: that a range is nobody's does
+ * that the module allocates.  Nothing else is granted: that nobody has claimed a range does
  * not mean that no firmware, bridge or timer is there.
  *
  * Locks: the window's lock, for writing, when its range is released.
