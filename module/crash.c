@@ -6,8 +6,8 @@
  * mappings.  The next touch reads what the store has.
  *
  * Programs live on, and go on writing if they like: what they write before their page is
- * dropped is lost, what they write afterwards is not.  Private copies are their own
- * memory, and stay.
+ * dropped is lost, what they write afterwards is not.  An fsync that the cut meets half way
+ * is EIO (writeback.c).  Private copies are their own memory, and stay.
  *
  * Locks: i_rwsem over all of it; the mapping's invalidate lock while folios are
  * dropped, so that none comes in between; folio locks.

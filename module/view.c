@@ -227,10 +227,7 @@ unlock:
 	return err;
 }
 
-/*
- * SEEK_DATA and SEEK_HOLE ask the page cache and the store, outside the lock of
- * file->f_pos's other users: two threads that seek at once race anyway.
- */
+/* SEEK_DATA and SEEK_HOLE ask the page cache and the store. */
 static loff_t vmademo_view_llseek(struct file *file, loff_t offset, int whence)
 {
 	struct inode *inode = file_inode(file);

@@ -26,7 +26,7 @@
  * A store that is a file takes the locks of that file's file system: in a worker to be
  * read and written (store/file.c), otherwise in the caller, below the invalidate lock.  A
  * task that waits for the worker may hold any lock but the last two.
- * The end of write-back, in another worker, takes none of these locks.
+ * The end of write-back, in another worker, takes none of a buffer's locks but rest_lock.
  */
 #ifndef VMADEMO_H
 #define VMADEMO_H

@@ -52,7 +52,7 @@ static bool holds_data(const struct inode *inode)
 	}
 }
 
-/* Is it open for what is needed: by what kernel_read() and kernel_write() call? */
+/* Has it what file.c and zero.c call?  kernel_write() refuses a file with .write. */
 static int check_file(const struct file *file)
 {
 	if (!file->f_op->read_iter || file->f_op->read)
