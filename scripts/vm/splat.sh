@@ -31,8 +31,10 @@ splats=(
 	'kobject.*(tried to|initialized twice|not initialized)' 'already (present|registered)!?'
 	'Busy inodes' 'Close: file count is 0' 'nobody cared'
 )
-# Found by the above, but said by an emulated machine that is merely slow
-not_splats=('INFO: NMI handler .* took too long')
+# Found by the above, but right: an emulated machine that is merely slow; a program that is
+# being killed for the memory it has, and gets no more
+not_splats=('INFO: NMI handler .* took too long'
+	'\<out_of_memory: page allocation failure: order:0,')
 
 # Prints the lines and what follows them, at most 60; fails if there are none.
 splat() { # LOG
