@@ -17,6 +17,7 @@
 #include <linux/mm.h>
 #include <linux/mount.h>
 #include <linux/pagemap.h>
+#include <linux/rwsem.h>
 #include <linux/slab.h>
 #include <linux/vmademo.h>
 #include <linux/workqueue.h>
@@ -80,6 +81,7 @@ vmademo_buffer_create(loff_t size, const struct vmademo_store_ops *store,
 	if (!buf)
 		goto put_file;
 	buf->store = store;
+	init_rwsem(&buf->shape_lock);
 	xa_init_flags(&buf->ram, XA_FLAGS_ACCOUNT);
 	INIT_WORK(&buf->write_work, vmademo_write_work);
 	INIT_WORK(&buf->put_work, vmademo_put_work);

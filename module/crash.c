@@ -9,8 +9,9 @@
  * dropped is lost, what they write afterwards is not.  An fsync that the cut meets half way
  * is EIO (writeback.c).  Private copies are their own memory, and stay.
  *
- * Locks: i_rwsem over all of it; the mapping's invalidate lock while folios are
- * dropped, so that none comes in between; folio locks.
+ * Locks: i_rwsem over all of it; while folios are dropped, the buffer's shape_lock, so
+ * that no write-back starts, and the mapping's invalidate lock, so that no folio comes in
+ * between; folio locks.
  */
 #include <linux/bitmap.h>
 #include <linux/fs.h>
@@ -188,6 +189,7 @@ int vmademo_crash(struct vmademo_buffer *buf, struct vmademo_crash *crash)
 	write_some(&cut);
 	kvfree(cut.dirty);
 
+	down_write(&buf->shape_lock);
 	filemap_invalidate_lock(mapping);
 	folios = vmademo_counter_sum(buf, VMADEMO_LOST);
 	bytes = vmademo_counter_sum(buf, VMADEMO_LOST_BYTES);
@@ -203,6 +205,7 @@ int vmademo_crash(struct vmademo_buffer *buf, struct vmademo_crash *crash)
 	buf->last_crash_lost_bytes = vmademo_counter_sum(buf, VMADEMO_LOST_BYTES) - bytes;
 	vmademo_count(buf, VMADEMO_CRASHES);
 	filemap_invalidate_unlock(mapping);
+	up_write(&buf->shape_lock);
 
 	crash->lost_folios = buf->last_crash_lost_folios;
 	crash->lost_bytes = buf->last_crash_lost_bytes;

@@ -99,10 +99,10 @@ static vm_fault_t reserve_and_lock(struct vm_fault *vmf, struct folio *folio)
 	filemap_invalidate_lock_shared(mapping);
 	if (folio->mapping == mapping)
 		err = buf->store->reserve(buf, vmf->pgoff, GFP_KERNEL);
-	if (!err)
+	if (err >= 0)
 		folio_lock(folio);
 	filemap_invalidate_unlock_shared(mapping);
-	return err ? vmf_error(err) : 0;
+	return err < 0 ? vmf_error(err) : 0;
 }
 
 /*

@@ -253,8 +253,9 @@ int vmademo_write_begin(struct address_space *mapping, loff_t pos,
 	if (buf->store->reserve)
 		err = buf->store->reserve(buf, index,
 				mapping_gfp_constraint(mapping, GFP_KERNEL));
-	if (err)
+	if (err < 0)
 		return err;
+	err = 0;
 	folio = vmademo_get_folio(mapping, index);
 	if (IS_ERR(folio))
 		return PTR_ERR(folio);

@@ -4,10 +4,12 @@
  * nothing: the store is asked first, and only when it has agreed does the page cache
  * follow, which cannot fail.
  *
- * Locks: called with the inode's i_rwsem held for writing.  Takes the mapping's
- * invalidate lock, then folio locks.  Under the exclusive invalidate lock no folio
- * enters the page cache and no write-back starts; what is under way is waited for.  So
- * the store is changed while nobody reads or writes it.
+ * Locks: called with the inode's i_rwsem held for writing.  Takes the buffer's shape_lock,
+ * then the mapping's invalidate lock, then folio locks.
+ *
+ * While the store changes, shape_lock keeps write-back from starting, and what is under
+ * way is waited for.  Pages may be read in meanwhile: what they got is dropped
+ * afterwards, and the invalidate lock keeps new ones out for that time.
  */
 #include <linux/bitmap.h>
 #include <linux/fs.h>
@@ -20,6 +22,38 @@
 #include "compat.h"
 #include "store/store.h"
 #include "vmademo.h"
+
+/*
+ * The store is about to change.  A store that blocks may take as long as it likes, and
+ * its file system's locks: so no fault may wait for it, which comes with the mmap lock
+ * held.  One that does not block has room taken from it by faults: they must wait.
+ */
+static void lock_store(struct vmademo_buffer *buf)
+{
+	down_write(&buf->shape_lock);
+	if (!buf->store->blocks)
+		filemap_invalidate_lock(buf->inode->i_mapping);
+}
+
+/* The store has changed; the page cache follows. */
+static void lock_cache(struct vmademo_buffer *buf)
+{
+	if (buf->store->blocks)
+		filemap_invalidate_lock(buf->inode->i_mapping);
+}
+
+static void unlock_cache(struct vmademo_buffer *buf)
+{
+	if (buf->store->blocks)
+		filemap_invalidate_unlock(buf->inode->i_mapping);
+}
+
+static void unlock_store(struct vmademo_buffer *buf)
+{
+	if (!buf->store->blocks)
+		filemap_invalidate_unlock(buf->inode->i_mapping);
+	up_write(&buf->shape_lock);
+}
 
 /**
  * vmademo_resize() - set the size of a buffer
@@ -43,7 +77,7 @@ int vmademo_resize(struct vmademo_buffer *buf, loff_t size)
 		return 0;
 	if (buf->fixed_size)
 		return -EINVAL;
-	filemap_invalidate_lock(mapping);
+	lock_store(buf);
 	if (buf->store->resize) {
 		/* Or a folio that is written back makes the file longer again */
 		filemap_fdatawait_range_keep_errors(mapping,
@@ -52,11 +86,13 @@ int vmademo_resize(struct vmademo_buffer *buf, loff_t size)
 		err = buf->store->resize(buf, from, size);
 	}
 	if (!err) {
+		lock_cache(buf);
 		if (size > from)
 			vmademo_zero_tail(inode);
 		truncate_setsize(inode, size);
+		unlock_cache(buf);
 	}
-	filemap_invalidate_unlock(mapping);
+	unlock_store(buf);
 	return err;
 }
 
@@ -87,7 +123,7 @@ static int reserve_part(struct vmademo_buffer *buf, const struct folio *folio)
 {
 	if (!folio || !buf->store->reserve)
 		return 0;
-	return buf->store->reserve(buf, folio->index, GFP_KERNEL);
+	return min(buf->store->reserve(buf, folio->index, GFP_KERNEL), 0);
 }
 
 /* For store none: each page is there. */
@@ -136,7 +172,7 @@ static int make_zero(struct vmademo_buffer *buf, loff_t start, loff_t end, bool 
 		goto put;
 	}
 
-	filemap_invalidate_lock(mapping);
+	lock_store(buf);
 	err = reserve_part(buf, head);
 	if (!err)
 		err = reserve_part(buf, tail);
@@ -145,6 +181,7 @@ static int make_zero(struct vmademo_buffer *buf, loff_t start, loff_t end, bool 
 		err = buf->store->discard(buf, first, stored, keep);
 	}
 	if (!err) {
+		lock_cache(buf);
 		if (first < past && keep && !buf->store->read)
 			zero_cached(buf, first, past);
 		else if (first < past)
@@ -153,8 +190,9 @@ static int make_zero(struct vmademo_buffer *buf, loff_t start, loff_t end, bool 
 			vmademo_zero_part(head, start, min(end, first), true);
 		if (tail)
 			vmademo_zero_part(tail, past, end, true);
+		unlock_cache(buf);
 	}
-	filemap_invalidate_unlock(mapping);
+	unlock_store(buf);
 put:
 	if (head)
 		folio_put(head);
@@ -212,31 +250,39 @@ static bool is_untouched(struct folio *folio)
 	return zero;
 }
 
-/* Takes pages away that were made but that nobody has written to since. */
-static void unpopulate(struct address_space *mapping, pgoff_t first,
-		       const unsigned long *made, unsigned long pages)
-{
-	struct folio *folio;
-	unsigned long i;
-
-	for_each_set_bit(i, made, pages) {
-		folio = vmademo_lock_folio(mapping, first + i);
-		if (!folio)
-			continue;
-		if (is_untouched(folio))
-			vmademo_remove_folio(mapping, folio);
-		folio_unlock(folio);
-		folio_put(folio);
-		cond_resched();
-	}
-}
-
-/* For store none: makes every page cached. */
-static int populate_range(struct vmademo_buffer *buf, loff_t start, loff_t end)
+static int allocate_page(struct vmademo_buffer *buf, pgoff_t index)
 {
 	struct address_space *mapping = buf->inode->i_mapping;
 	/* Rather refuse than have others killed for memory */
-	gfp_t gfp = mapping_gfp_mask(mapping) | __GFP_RETRY_MAYFAIL | __GFP_NOWARN;
+	const gfp_t gently = __GFP_RETRY_MAYFAIL | __GFP_NOWARN;
+
+	if (buf->store->reserve)
+		return buf->store->reserve(buf, index, GFP_KERNEL | gently);
+	return vmademo_populate(mapping, index, mapping_gfp_mask(mapping) | gently);
+}
+
+/* Takes back what allocate_page() has made. */
+static void free_page_again(struct vmademo_buffer *buf, pgoff_t index)
+{
+	struct address_space *mapping = buf->inode->i_mapping;
+	struct folio *folio;
+
+	if (buf->store->release) {
+		buf->store->release(buf, index);
+		return;
+	}
+	folio = vmademo_lock_folio(mapping, index);
+	if (!folio)
+		return;
+	if (is_untouched(folio))
+		vmademo_remove_folio(mapping, folio);
+	folio_unlock(folio);
+	folio_put(folio);
+}
+
+/* All of them, or none. */
+static int allocate_pages(struct vmademo_buffer *buf, loff_t start, loff_t end)
+{
 	pgoff_t first = start >> PAGE_SHIFT;
 	unsigned long pages = DIV_ROUND_UP(end, PAGE_SIZE) - first, i;
 	unsigned long *made;
@@ -249,15 +295,19 @@ static int populate_range(struct vmademo_buffer *buf, loff_t start, loff_t end)
 		return -ENOMEM;
 	for (i = 0; i < pages; i++) {
 		ret = fatal_signal_pending(current) ?
-			      -EINTR : vmademo_populate(mapping, first + i, gfp);
+			      -EINTR : allocate_page(buf, first + i);
 		if (ret < 0)
 			break;
 		if (ret)
 			__set_bit(i, made);
 		cond_resched();
 	}
-	if (ret < 0)
-		unpopulate(mapping, first, made, i);
+	if (ret < 0) {
+		for_each_set_bit(i, made, pages) {
+			free_page_again(buf, first + i);
+			cond_resched();
+		}
+	}
 	kvfree(made);
 	return min(ret, 0);
 }
@@ -274,13 +324,14 @@ static int populate_range(struct vmademo_buffer *buf, loff_t start, loff_t end)
  */
 int vmademo_allocate(struct vmademo_buffer *buf, loff_t start, loff_t end)
 {
-	struct address_space *mapping = buf->inode->i_mapping;
 	int err;
 
-	if (!buf->store->allocate)
-		return populate_range(buf, start, end);
-	filemap_invalidate_lock(mapping);
-	err = buf->store->allocate(buf, start, end);
-	filemap_invalidate_unlock(mapping);
+	/* To populate takes the invalidate lock itself */
+	if (!buf->store->read)
+		return allocate_pages(buf, start, end);
+	lock_store(buf);
+	err = buf->store->allocate ? buf->store->allocate(buf, start, end) :
+				     allocate_pages(buf, start, end);
+	unlock_store(buf);
 	return err;
 }

@@ -169,7 +169,7 @@ static int allocate(struct vmademo_buffer *buf, loff_t start, loff_t end)
 	loff_t size = i_size_read(buf->inode);
 	int err;
 
-	if (buf->store->allocate) {
+	if (buf->store->read) {
 		err = vmademo_allocate(buf, start, end);
 		if (err || end <= size)
 			return err;

@@ -11,21 +11,24 @@
  *
  * Lock order, over all files (a lock is taken before those below it):
  *
- *   sb_start_write() of the backing file's file system   write(2), on the way down
  *   inode->i_rwsem                    write(2), power cuts, and what changes the size
+ *     buf->shape_lock                 shared: starting write-back;
+ *                                     exclusive: resize, punch, allocate, power cuts
  *     mm->mmap_lock or the VMA lock   held by the kernel around vm_operations
  *       sb_start_pagefault()          .page_mkwrite
  *       mapping->invalidate_lock      shared: adding a folio to the page cache,
- *                                     starting write-back, taking room in a store;
- *                                     exclusive: resize, punch, allocate, power cuts
+ *                                     taking room in a store;
+ *                                     exclusive: resize, punch, power cuts
  *         folio lock
  *           mapping->i_mmap_rwsem     unmapping and cleaning, by the kernel; resize
  *                                     and punch take it without a folio lock too
  *           page table lock           held by the kernel around .dirty_folio
  *
- * A store that is a file takes the locks of that file's file system: in a worker to be
- * read and written (store/file.c), otherwise in the caller, below the invalidate lock.  A
- * task that waits for the worker may hold any lock but the last two.
+ * A store that is a file takes the locks of that file's file system, among them i_rwsem,
+ * under which that file system may take the mmap lock: in a worker to be read and written
+ * (store/file.c), otherwise in the caller, below shape_lock and no lock further down.
+ * While that file system is being frozen, who waits for it can be killed
+ * (store/backing.c).  A task that waits for the worker may hold any lock but the last two.
  * The end of write-back, in another worker, takes none of a buffer's locks but rest_lock.
  */
 #ifndef VMADEMO_H
@@ -39,6 +42,7 @@
 #include <linux/miscdevice.h>
 #include <linux/mm.h>
 #include <linux/mutex.h>
+#include <linux/rwsem.h>
 #include <linux/smp.h>
 #include <linux/workqueue.h>
 #include <linux/xarray.h>
@@ -83,6 +87,8 @@ struct vmademo_store_ops;
  * @cuts: twice the power cuts so far; odd during one
  * @last_crash_lost_folios: what the last one lost; under i_rwsem
  * @last_crash_lost_bytes: the same in bytes
+ * @shape_lock: held for reading while write-back starts, for writing while the store's
+ *              size, holes or allocation change
  * @write_work: ends write-back, where the store may block
  * @strict: its bdi has a strict limit for the time being
  * @puts: references that @put_work gives back
@@ -110,6 +116,7 @@ struct vmademo_buffer {
 	unsigned int cuts;
 	u64 last_crash_lost_folios;
 	u64 last_crash_lost_bytes;
+	struct rw_semaphore shape_lock;
 	struct work_struct write_work;
 	bool strict;
 	atomic_t puts;

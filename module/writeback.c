@@ -11,7 +11,7 @@
  * which serves many, waits for no store.  The page cache's own tag says what is under
  * write-back: it is the queue, and takes no memory.
  *
- * Locks: .writepages takes the mapping's invalidate lock (shared), then folio locks;
+ * Locks: .writepages takes the buffer's shape_lock (shared), then folio locks;
  * the work item takes none.  Others are called with the folio locked;
  * .dirty_folio may be called under the page table lock instead, and may not sleep.
  */
@@ -191,15 +191,14 @@ int vmademo_write_folio(struct folio *folio)
 static int vmademo_writepages(struct address_space *mapping,
 			      struct writeback_control *wbc)
 {
-	bool has_store = vmademo_buffer_of(mapping)->store->read;
+	struct vmademo_buffer *buf = vmademo_buffer_of(mapping);
 	int err;
 
-	/* What changes the store's shape keeps write-back from starting */
-	if (has_store)
-		filemap_invalidate_lock_shared(mapping);
+	if (!buf->store->read)
+		return vmademo_write_dirty(mapping, wbc, vmademo_write_folio);
+	down_read(&buf->shape_lock);
 	err = vmademo_write_dirty(mapping, wbc, vmademo_write_folio);
-	if (has_store)
-		filemap_invalidate_unlock_shared(mapping);
+	up_read(&buf->shape_lock);
 	return err;
 }
 
@@ -234,7 +233,7 @@ int vmademo_store_flush(struct vmademo_buffer *buf, bool datasync)
  * @datasync: fdatasync: the store need not save what only describes the data
  *
  * Context: May sleep.  msync calls it with the mmap lock dropped.  Takes the
- *          invalidate lock (shared), but waits for the store without it.
+ *          buffer's shape_lock (shared), but waits for the store without it.
  * Return: 0, or the error of a write-back that this file was not yet told of; -EIO if a
  *         power cut was simulated meanwhile.
  */

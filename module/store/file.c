@@ -2,7 +2,7 @@
 /*
  * Store "file": a regular file, or a block device: the backing file.  Read and written
  * through its own page cache, as a loop device does it, so any file will do.  What may
- * be a backing file is in open.c.
+ * be a backing file is in open.c, what is done to it in backing.c.
  *
  * What reads and writes it runs in workers, because a worker
  *  - holds no locks.  Some files take their i_rwsem to be read, and a fault may come
@@ -29,7 +29,6 @@
 #include <linux/completion.h>
 #include <linux/cred.h>
 #include <linux/fadvise.h>
-#include <linux/falloc.h>
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/memcontrol.h>
@@ -38,7 +37,6 @@
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/stat.h>
-#include <linux/uio.h>
 #include <linux/vmademo.h>
 #include <linux/workqueue.h>
 
@@ -110,7 +108,6 @@ static int write_error(ssize_t err)
 	}
 }
 
-/* One call of the file's .read_iter or .write_iter, for a part of a folio. */
 static ssize_t transfer(struct file *file, struct folio *folio, size_t offset,
 			size_t len, bool write)
 {
@@ -119,19 +116,8 @@ static ssize_t transfer(struct file *file, struct folio *folio, size_t offset,
 		.bv_offset = offset,
 		.bv_len = len,
 	};
-	struct iov_iter iter;
-	struct kiocb kiocb;
-	ssize_t n;
 
-	iov_iter_bvec(&iter, write ? ITER_SOURCE : ITER_DEST, &bvec, 1, len);
-	init_sync_kiocb(&kiocb, file);
-	kiocb.ki_pos = folio_pos(folio) + offset;
-	if (!write)
-		return file->f_op->read_iter(&kiocb, &iter);
-	file_start_write(file);
-	n = file->f_op->write_iter(&kiocb, &iter);
-	file_end_write(file);
-	return n;
+	return vmademo_backing_transfer(file, &bvec, folio_pos(folio) + offset, write);
 }
 
 static int file_read(struct vmademo_buffer *buf, struct folio *folio)
@@ -160,30 +146,6 @@ static void file_prepare(struct vmademo_buffer *buf, loff_t pos, loff_t len)
 	vfs_fadvise(buf->file, pos, len, POSIX_FADV_WILLNEED);
 }
 
-/* With the right of the descriptor, which is what the buffer was made with. */
-static int set_file_size(struct file *file, loff_t size)
-{
-	struct inode *inode = file_inode(file);
-	struct iattr attr = {
-		.ia_valid = ATTR_SIZE | ATTR_MTIME | ATTR_CTIME | ATTR_FILE,
-		.ia_size = size,
-		.ia_file = file,
-	};
-	int err;
-
-	if (size == i_size_read(inode))
-		return 0;
-	file_start_write(file);
-	inode_lock(inode);
-	err = IS_APPEND(inode) || IS_IMMUTABLE(inode) ? -EPERM :
-							file_remove_privs(file);
-	if (!err)
-		err = vmademo_notify_change(file, &attr);
-	inode_unlock(inode);
-	file_end_write(file);
-	return err;
-}
-
 /*
  * The buffer has grown over bytes of the file that were never its own.  They have to be
  * gone before data comes after them.
@@ -196,13 +158,13 @@ static int clear_rest(struct vmademo_buffer *buf)
 	mutex_lock(&buf->rest_lock);
 	size = i_size_read(file_inode(buf->file));
 	if (buf->file_end < size) {
-		err = set_file_size(buf->file, buf->file_end);
+		err = vmademo_backing_set_size(buf->file, buf->file_end);
 		/* As large as the buffer; if not, what is missing reads as zeroes */
 		if (!err)
-			set_file_size(buf->file, i_size_read(buf->inode));
+			vmademo_backing_set_size(buf->file, i_size_read(buf->inode));
 		else	/* a sealed one; it stays as large as it is */
-			err = vmademo_store_file_zero(buf->file, buf->file_end, size,
-						      false);
+			err = vmademo_backing_zero(buf->file, buf->file_end, size,
+						   false);
 	}
 	if (!err)
 		WRITE_ONCE(buf->file_end, LLONG_MAX);
@@ -273,7 +235,7 @@ static int file_discard(struct vmademo_buffer *buf, loff_t start, loff_t end,
 	end = min3(end, i_size_read(buf->inode), READ_ONCE(buf->file_end));
 	end = min(end, i_size_read(buf->file->f_mapping->host));
 	if (start < end)
-		err = vmademo_store_file_zero(buf->file, start, end, keep);
+		err = vmademo_backing_zero(buf->file, start, end, keep);
 	revert_creds(mine);
 	return err;
 }
@@ -287,10 +249,10 @@ static int file_resize(struct vmademo_buffer *buf, loff_t from, loff_t to)
 
 	mutex_lock(&buf->rest_lock);
 	rest = min(i_size_read(file_inode(buf->file)), to);
-	err = set_file_size(buf->file, to);
+	err = vmademo_backing_set_size(buf->file, to);
 	/* Bytes of the file that the buffer has grown over; see clear_rest() */
 	if (!err && (buf->file_end >= rest ||
-		     !vmademo_store_file_zero(buf->file, buf->file_end, rest, false)))
+		     !vmademo_backing_zero(buf->file, buf->file_end, rest, false)))
 		WRITE_ONCE(buf->file_end, LLONG_MAX);
 	mutex_unlock(&buf->rest_lock);
 	revert_creds(mine);
@@ -307,9 +269,9 @@ static int file_grow(struct vmademo_buffer *buf, loff_t to)
 	size = i_size_read(file_inode(buf->file));
 	if (to > i_size_read(buf->inode)) {
 		buf->file_was = size;
-		err = to > size ? set_file_size(buf->file, to) : 0;
+		err = to > size ? vmademo_backing_set_size(buf->file, to) : 0;
 	} else if (size > max(to, buf->file_was)) {
-		set_file_size(buf->file, max(to, buf->file_was));
+		vmademo_backing_set_size(buf->file, max(to, buf->file_was));
 	}
 	mutex_unlock(&buf->rest_lock);
 	revert_creds(mine);
@@ -329,7 +291,7 @@ static int file_allocate(struct vmademo_buffer *buf, loff_t start, loff_t end)
 	if (min(end, i_size_read(buf->inode)) > READ_ONCE(buf->file_end))
 		err = clear_rest(buf);
 	if (!err)
-		err = vfs_fallocate(buf->file, FALLOC_FL_KEEP_SIZE, start, end - start);
+		err = vmademo_backing_allocate(buf->file, start, end);
 	revert_creds(mine);
 	return err;
 }

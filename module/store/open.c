@@ -52,7 +52,7 @@ static bool holds_data(const struct inode *inode)
 	}
 }
 
-/* Has it what file.c and zero.c call?  kernel_write() refuses a file with .write. */
+/* Has it what backing.c calls?  With .write it may be no file of bytes. */
 static int check_file(const struct file *file)
 {
 	if (!file->f_op->read_iter || file->f_op->read)

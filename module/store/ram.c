@@ -12,7 +12,6 @@
  * Locks: that of the xarray.  The content of a page is guarded by the folio that is
  * read or written.
  */
-#include <linux/bitmap.h>
 #include <linux/fs.h>
 #include <linux/gfp.h>
 #include <linux/highmem.h>
@@ -32,8 +31,7 @@ static void free_page_of(struct vmademo_buffer *buf, struct page *page)
 	vmademo_room_give_back(1);
 }
 
-/* Returns 1 if there was no page at index and is one now; 0 if there was; or an error. */
-static int make_page(struct vmademo_buffer *buf, pgoff_t index, gfp_t gfp)
+static int ram_reserve(struct vmademo_buffer *buf, pgoff_t index, gfp_t gfp)
 {
 	struct page *page;
 	void *old;
@@ -57,11 +55,6 @@ static int make_page(struct vmademo_buffer *buf, pgoff_t index, gfp_t gfp)
 		return 1;
 	free_page_of(buf, page);
 	return xa_is_err(old) ? -ENOMEM : 0;
-}
-
-static int ram_reserve(struct vmademo_buffer *buf, pgoff_t index, gfp_t gfp)
-{
-	return min(make_page(buf, index, gfp), 0);
 }
 
 static int ram_read(struct vmademo_buffer *buf, struct folio *folio)
@@ -123,45 +116,9 @@ static int ram_resize(struct vmademo_buffer *buf, loff_t from, loff_t to)
 			   0;
 }
 
-/* Gives back what an allocation that failed has got. */
-static void undo_allocate(struct vmademo_buffer *buf, pgoff_t first,
-			  const unsigned long *made, unsigned long pages)
+static void ram_release(struct vmademo_buffer *buf, pgoff_t index)
 {
-	unsigned long i;
-
-	for_each_set_bit(i, made, pages) {
-		free_page_of(buf, xa_erase(&buf->ram, first + i));
-		cond_resched();
-	}
-}
-
-static int ram_allocate(struct vmademo_buffer *buf, loff_t start, loff_t end)
-{
-	/* Rather refuse than have others killed for memory */
-	gfp_t gfp = GFP_KERNEL | __GFP_RETRY_MAYFAIL;
-	pgoff_t first = start >> PAGE_SHIFT;
-	unsigned long pages = DIV_ROUND_UP(end, PAGE_SIZE) - first, i;
-	unsigned long *made;
-	int ret = 0;
-
-	if (pages > vmademo_room_limit)
-		return -ENOSPC;
-	made = kvcalloc(BITS_TO_LONGS(pages), sizeof(long), GFP_KERNEL_ACCOUNT);
-	if (!made)
-		return -ENOMEM;
-	for (i = 0; i < pages; i++) {
-		ret = fatal_signal_pending(current) ?
-			      -EINTR : make_page(buf, first + i, gfp);
-		if (ret < 0)
-			break;
-		if (ret)
-			__set_bit(i, made);
-		cond_resched();
-	}
-	if (ret < 0)
-		undo_allocate(buf, first, made, i);
-	kvfree(made);
-	return min(ret, 0);
+	free_page_of(buf, xa_erase(&buf->ram, index));
 }
 
 static loff_t ram_seek(struct vmademo_buffer *buf, loff_t pos, int whence)
@@ -209,11 +166,11 @@ const struct vmademo_store_ops vmademo_store_ram = {
 	.name		= "ram",
 	.read		= ram_read,
 	.reserve	= ram_reserve,
+	.release	= ram_release,
 	.write		= ram_write,
 	.flush		= ram_flush,
 	.discard	= ram_discard,
 	.resize		= ram_resize,
-	.allocate	= ram_allocate,
 	.seek		= ram_seek,
 	.used		= ram_used,
 	.run		= ram_run,

@@ -8,10 +8,11 @@
  *   file   file.c   a regular file or a block device, the backing file
  *
  * Which calls exclude each other: a folio is locked or under write-back while it is
- * read or written, so no two calls deal with the same bytes.  reserve is called with
- * i_rwsem or the shared invalidate lock held; discard, resize and allocate with
- * i_rwsem and the exclusive invalidate lock, with write-back drained.  So none of these
- * three runs while something is read in, written back or reserved.
+ * read or written, so no two calls deal with the same bytes.  discard, resize and
+ * allocate are called with i_rwsem and shape_lock held for writing and with write-back
+ * drained, so nothing is written back meanwhile.  Pages may be read in from a store that
+ * blocks, and are dropped afterwards.  From one that does not, nothing is read in or
+ * reserved meanwhile: it is asked with the invalidate lock held, too.
  *
  * All or nothing: a call that fails has changed nothing that can be read.
  */
@@ -20,6 +21,7 @@
 
 #include <linux/types.h>
 
+struct bio_vec;
 struct file;
 struct folio;
 struct path;
@@ -35,7 +37,9 @@ struct vmademo_buffer;
  * @prepare: @len bytes from @pos on are about to be read; NULL if that helps nobody.
  *           May sleep; called by way of @run.
  * @reserve: the page at @index becomes dirty: take what writing it back needs.
- *           NULL if that is nothing.  Returns 0, -ENOSPC or -ENOMEM.  May sleep.
+ *           NULL if that is nothing.  Returns 1 if it took it, 0 if it had it, -ENOSPC
+ *           or -ENOMEM.  May sleep.
+ * @release: give back what @reserve took for a page that did not become dirty.
  * @write: write @len bytes of a folio, from @offset in it on.
  *         Returns 0, -EIO, -ENOSPC, or -ENOMEM if it can be tried again.  May
  *         sleep; called by way of @run, or by the worker that ends write-back.
@@ -51,8 +55,8 @@ struct vmademo_buffer;
  * @grow: data is about to be written that ends at @to, which is beyond the buffer's size;
  *        or it came less far, to @to.  NULL if that is nothing to the store.  With i_rwsem
  *        held, but no other lock.  Returns 0 or a negative errno.  May sleep.
- * @allocate: see to it that [@start, @end) can be written later.
- *            Returns 0 or a negative errno.  May sleep.
+ * @allocate: see to it that [@start, @end) can be written later; NULL if to @reserve each
+ *            page does that.  Returns 0 or a negative errno.  May sleep.
  * @seek: the first byte at or after @pos that is data (@whence SEEK_DATA) or in a hole
  *        (SEEK_HOLE); LLONG_MAX if there is no such.  Returns it, or a negative errno.
  *        May sleep.
@@ -72,6 +76,7 @@ struct vmademo_store_ops {
 	int (*read)(struct vmademo_buffer *buf, struct folio *folio);
 	void (*prepare)(struct vmademo_buffer *buf, loff_t pos, loff_t len);
 	int (*reserve)(struct vmademo_buffer *buf, pgoff_t index, gfp_t gfp);
+	void (*release)(struct vmademo_buffer *buf, pgoff_t index);
 	int (*write)(struct vmademo_buffer *buf, struct folio *folio,
 		     size_t offset, size_t len);
 	int (*flush)(struct vmademo_buffer *buf, bool datasync);
@@ -96,8 +101,12 @@ extern const struct vmademo_store_ops vmademo_store_ram;
 /* file.c */
 extern const struct vmademo_store_ops vmademo_store_file;
 
-/* zero.c */
-int vmademo_store_file_zero(struct file *file, loff_t start, loff_t end, bool keep);
+/* backing.c */
+ssize_t vmademo_backing_transfer(struct file *file, const struct bio_vec *bvec,
+				 loff_t pos, bool write);
+int vmademo_backing_set_size(struct file *file, loff_t size);
+int vmademo_backing_allocate(struct file *file, loff_t start, loff_t end);
+int vmademo_backing_zero(struct file *file, loff_t start, loff_t end, bool keep);
 
 /* open.c */
 struct file *vmademo_store_file_open(const struct path *path, bool read_only);
