@@ -173,22 +173,26 @@ TEST_F(cgroup, allocated)
 	pid_t pid;
 
 	free = meminfo("MemFree");
-	pid = fork();
-	ASSERT_LE(0, pid);
-	if (pid == 0) {
-		if (cgroup_join())
-			_exit(1);
-		if (!fallocate(self->fd, 0, 0, 100 * MIB))
-			_exit(2);
-		_exit(errno == ENOSPC || errno == ENOMEM || errno == EINTR ? 0
-									   : 3);
+	/* Often enough that what is kept would be seen beside what the kernel frees later */
+	for (int i = 0; i < 5; i++) {
+		pid = fork();
+		ASSERT_LE(0, pid);
+		if (pid == 0) {
+			if (cgroup_join())
+				_exit(1);
+			if (!fallocate(self->fd, 0, 0, 100 * MIB))
+				_exit(2);
+			_exit(errno == ENOSPC || errno == ENOMEM || errno == EINTR
+				      ? 0
+				      : 3);
+		}
+		ASSERT_EQ(pid, waitpid(pid, &status, 0));
+		EXPECT_TRUE(status == 0 ||
+			    (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL))
+		TH_LOG("status %#x", status);
+		EXPECT_EQ(cached, fd_value(self->fd, "cached_bytes"));
 	}
-	ASSERT_EQ(pid, waitpid(pid, &status, 0));
-	EXPECT_TRUE(status == 0 ||
-		    (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL))
-	TH_LOG("status %#x", status);
-	EXPECT_EQ(cached, fd_value(self->fd, "cached_bytes"));
-	EXPECT_LT(free - 16 * (int64_t)MIB, meminfo("MemFree"));
+	EXPECT_LT(free - 64 * (int64_t)MIB, meminfo("MemFree"));
 }
 
 /* A memfd below: the task that made the buffer pays, not the kernel's worker. */

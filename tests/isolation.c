@@ -3,14 +3,15 @@
  * A store that stands still or fails is the business of those who use it.  Nobody else
  * waits for it, is throttled because of it, or is told of its errors.
  */
+#include <linux/io_uring.h>
 #include <pthread.h>
+#include <sys/syscall.h>
 
 #include "kselftest_harness.h"
 #include "slow_store.h"
 
-#define SIZE	 (64 * MIB)
-#define INNOCENT (64 * MIB)
-#define MSYNCS	 600
+#define SIZE   (64 * MIB)
+#define MSYNCS 600
 
 /* Seconds in which everything is done that does not wait for ever. */
 #define LONG 60
@@ -209,9 +210,10 @@ TEST_F(slow, many_who_wait)
 static bool write_without_store(void *arg)
 {
 	static char page[PAGE];
-	int fd = create_buffer(INNOCENT);
+	size_t size = *(size_t *)arg;
+	int fd = create_buffer(size);
 
-	for (size_t at = 0; at < INNOCENT; at += PAGE)
+	for (size_t at = 0; at < size; at += PAGE)
 		if (pwrite(fd, page, PAGE, at) != PAGE)
 			return false;
 	close(fd);
@@ -227,8 +229,13 @@ TEST_F(slow, writers_are_not_throttled)
 	RUN_IF_READY();
 
 	int64_t before;
+	/* No less than this part of the memory, says README.md */
+	size_t limit = meminfo("MemTotal") / 32, innocent = limit + 8 * MIB;
+	char text[24];
 
-	ASSERT_EQ(0, write_text("/proc/sys/vm/dirty_bytes", "16777216"));
+	ASSERT_GT(SIZE, limit);
+	snprintf(text, sizeof(text), "%zu", limit);
+	ASSERT_EQ(0, write_text("/proc/sys/vm/dirty_bytes", text));
 	self->waiter = fork();
 	if (self->waiter == 0) {
 		memset(self->map, 3, SIZE);
@@ -244,7 +251,76 @@ TEST_F(slow, writers_are_not_throttled)
 	} while ((variant->kind == FROZEN_EXT4 && before < 4 * (int64_t)MIB) ||
 		 before + 256 * 1024 < fd_value(self->fd, "dirtied_bytes"));
 	TH_LOG("%" PRId64 " KiB dirty", before / 1024);
-	EXPECT_TRUE(goes_on(write_without_store, NULL));
+	EXPECT_TRUE(goes_on(write_without_store, &innocent));
+}
+
+/* ---- closed by the kernel ------------------------------------------------ */
+
+/* The descriptor is given to a ring, whose end, in a thread of the kernel, closes it. */
+static int close_by_the_kernel(int fd)
+{
+	static const char sysctl[] = "/proc/sys/kernel/io_uring_disabled";
+	int64_t disabled = read_number(sysctl);
+	struct io_uring_params p = { 0 };
+	int ring, err;
+
+	if (disabled > 0)
+		write_text(sysctl, "0");
+	ring = syscall(SYS_io_uring_setup, 4, &p);
+	if (disabled > 0)
+		write_text(sysctl, disabled == 1 ? "1" : "2");
+	if (ring < 0)
+		return -1;
+	err = syscall(SYS_io_uring_register, ring, IORING_REGISTER_FILES, &fd, 1);
+	close(fd);
+	close(ring);
+	return err;
+}
+
+/*
+ * One thread of the kernel closes such files for everybody.  It does not wait for a store
+ * that stands still, and what was dirty gets there later all the same.
+ */
+TEST(closed_by_the_kernel)
+{
+	struct slow slow;
+	const char *skip = slow_make(&slow, FROZEN_EXT4, MIB);
+	char hung[24], byte = 0;
+	struct pollfd end;
+	int fd, ends[2];
+
+	if (skip)
+		SKIP(return, "%s", skip);
+	ASSERT_EQ(0, pipe2(ends, O_CLOEXEC));
+	if (close_by_the_kernel(dup(ends[1]))) {
+		slow_go(&slow);
+		slow_end(&slow);
+		SKIP(return, "this machine has no io_uring");
+	}
+	snprintf(hung, sizeof(hung), "%" PRId64, read_number(hung_task));
+	write_text(hung_task, "0");
+	fd = create_with(VMADEMO_STORE_FILE, 0, slow.file);
+	ASSERT_GE(fd, 0);
+	ASSERT_EQ(1, pwrite(fd, "x", 1, 5));
+	ASSERT_EQ(0, slow_stop(&slow));
+	EXPECT_EQ(0, close_by_the_kernel(fd));
+	usleep(200000);
+	EXPECT_EQ(0, close_by_the_kernel(ends[1]));
+	end = (struct pollfd){ .fd = ends[0], .events = POLLIN };
+	EXPECT_EQ(1, poll(&end, 1, LONG * 1000));
+	EXPECT_EQ(POLLHUP, end.revents);
+	/* It is not there yet */
+	EXPECT_EQ(1, pread(slow.file, &byte, 1, 5));
+	EXPECT_EQ(0, byte);
+	slow_go(&slow);
+	for (int i = 0; i < LONG * 100 && byte != 'x'; i++) {
+		usleep(10000);
+		pread(slow.file, &byte, 1, 5);
+	}
+	EXPECT_EQ('x', byte);
+	write_text(hung_task, hung);
+	close(ends[0]);
+	slow_end(&slow);
 }
 
 /* ---- errors -------------------------------------------------------------- */

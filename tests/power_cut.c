@@ -10,6 +10,7 @@
 #define SECTOR 512UL
 
 #define STORE_SIZE SIZE
+#include "slow_store.h"
 #include "store_fixture.h"
 
 /* Every byte of the buffer is old, and on the store; then each is new, and dirty. */
@@ -379,6 +380,99 @@ TEST(without_a_store)
 	EXPECT_EQ(1, account_of(fd).dirty_folios);
 	close(node);
 	close(fd);
+}
+
+/* ---- a call that makes durable, met half way ------------------------------ */
+
+enum durable {
+	FSYNC,
+	FDATASYNC,
+	MSYNC,
+	DSYNC_WRITE,
+	SYNC_WRITE,
+	DURABLE_CALLS
+};
+
+struct syncer {
+	int fd, dsync, sync, err;
+	unsigned char *map;
+	enum durable call;
+};
+
+static void *make_durable(void *arg)
+{
+	struct syncer *s = arg;
+	bool ok = false;
+
+	s->map[0] = 'm';
+	switch (s->call) {
+	case FSYNC:
+		ok = !fsync(s->fd);
+		break;
+	case FDATASYNC:
+		ok = !fdatasync(s->fd);
+		break;
+	case MSYNC:
+		ok = !msync(s->map, PAGE, MS_SYNC);
+		break;
+	case DSYNC_WRITE:
+		ok = pwrite(s->dsync, "w", 1, 1) == 1;
+		break;
+	case SYNC_WRITE:
+		ok = pwrite(s->sync, "w", 1, 1) == 1;
+		break;
+	default:
+		break;
+	}
+	s->err = ok ? 0 : errno;
+	return NULL;
+}
+
+/*
+ * The data has reached the store, which has not yet said that it is durable, when the
+ * power is cut: the call says EIO, and only this one does.
+ */
+TEST(in_the_middle_of_a_sync)
+{
+	struct slow slow;
+	const char *skip = slow_make(&slow, MUTE_FUSE, SIZE);
+	struct syncer s = { 0 };
+
+	if (skip)
+		SKIP(return, "%s", skip);
+	s.fd = create_with(VMADEMO_STORE_FILE, 0, slow.file);
+	ASSERT_GE(s.fd, 0);
+	s.dsync = reopen(s.fd, O_RDWR | O_DSYNC);
+	s.sync = reopen(s.fd, O_RDWR | O_SYNC);
+	s.map = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, s.fd, 0);
+	ASSERT_NE(MAP_FAILED, s.map);
+	for (int call = 0; call < DURABLE_CALLS; call++) {
+		for (int cut = 0; cut < 2; cut++) {
+			pthread_t thread;
+
+			s.call = call;
+			*slow.mute = HOLD_FSYNC;
+			ASSERT_EQ(0, pthread_create(&thread, NULL, make_durable,
+						    &s));
+			for (int i = 0; i < 6000 && *slow.mute == HOLD_FSYNC; i++)
+				usleep(10000);
+			EXPECT_EQ(HOLDS_FSYNC, *slow.mute);
+			if (cut)
+				EXPECT_EQ(0, power_cut(s.fd));
+			*slow.mute = ANSWER;
+			pthread_join(thread, NULL);
+			EXPECT_EQ(cut ? EIO : 0, s.err)
+			TH_LOG("call %d, cut %d: %s", call, cut, strerror(s.err));
+			EXPECT_EQ(0, told(s.fd));
+		}
+	}
+	EXPECT_ACCOUNT_COMES_OUT(s.fd);
+	munmap(s.map, SIZE);
+	close(s.dsync);
+	close(s.sync);
+	close(s.fd);
+	slow_go(&slow);
+	slow_end(&slow);
 }
 
 TEST_HARNESS_MAIN

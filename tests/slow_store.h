@@ -20,12 +20,15 @@
 
 enum slow_kind { FROZEN_EXT4, MUTE_FUSE };
 
+/* What the server does: answer; be silent; keep an fsync waiting; and that it has one. */
+enum mute { ANSWER, SILENT, HOLD_FSYNC, HOLDS_FSYNC };
+
 struct slow {
 	enum slow_kind kind;
 	int file; /* the file */
 	int end; /* a byte here ends it */
 	int mount; /* of ext4 */
-	volatile int *mute; /* shared with the server */
+	volatile int *mute; /* shared with the server: enum mute */
 	pid_t helper; /* the server, or who thaws */
 };
 
@@ -149,9 +152,15 @@ static inline void fuse_serve(int dev, int end, volatile int *mute)
 				break; /* unmounted */
 			continue;
 		}
-		if (*mute && (in->opcode == FUSE_WRITE || in->opcode == FUSE_READ ||
-			      in->opcode == FUSE_FSYNC))
+		if (*mute == SILENT &&
+		    (in->opcode == FUSE_WRITE || in->opcode == FUSE_READ ||
+		     in->opcode == FUSE_FSYNC))
 			continue;
+		if (*mute == HOLD_FSYNC && in->opcode == FUSE_FSYNC) {
+			*mute = HOLDS_FSYNC;
+			while (*mute == HOLDS_FSYNC && getppid() == parent)
+				usleep(1000);
+		}
 		reply.head = (struct fuse_out_header){ .unique = in->unique };
 		len = fuse_answer(in, &reply, &size);
 		if (len < 0)
@@ -240,7 +249,7 @@ static inline int slow_stop(struct slow *s)
 {
 	if (s->kind == FROZEN_EXT4)
 		return ioctl(s->mount, FIFREEZE, 0);
-	*s->mute = 1;
+	*s->mute = SILENT;
 	return 0;
 }
 

@@ -102,6 +102,47 @@ TEST_F(params, power_cut_of_the_node)
 	close(fd);
 }
 
+/* How many with a store there may be beside the node's; those without are not counted. */
+TEST_F(params, how_many_stores)
+{
+	RUN_IF_READY();
+
+	int fds[4], file;
+
+	ASSERT_EQ(0, load_module("store=ram size=1M max_stores=2"));
+	for (int i = 0; i < 2; i++) {
+		fds[i] = create_with(VMADEMO_STORE_RAM, MIB, 0);
+		ASSERT_GE(fds[i], 0);
+	}
+	file = make_file(3 * PAGE);
+	ASSERT_GE(file, 0);
+	for (int i = 0; i < 3; i++) {
+		EXPECT_FAILS(ENFILE, create_with(VMADEMO_STORE_RAM, MIB, 0));
+		EXPECT_FAILS(ENFILE, create_with(VMADEMO_STORE_FILE, MIB, file));
+	}
+	/* Refused, the file is as it was */
+	EXPECT_EQ(3 * (off_t)PAGE, size_of(FILE_A));
+	fds[2] = create_buffer(MIB);
+	fds[3] = create_buffer(MIB);
+	EXPECT_GE(fds[2], 0);
+	EXPECT_GE(fds[3], 0);
+	close(fds[1]);
+	fds[1] = create_with(VMADEMO_STORE_FILE, MIB, file);
+	EXPECT_GE(fds[1], 0);
+	EXPECT_FAILS(ENFILE, create_with(VMADEMO_STORE_RAM, MIB, 0));
+	for (int i = 0; i < 4; i++)
+		close(fds[i]);
+	ASSERT_EQ(0, unload_module());
+
+	ASSERT_EQ(0, load_module("max_stores=0"));
+	EXPECT_FAILS(ENFILE, create_with(VMADEMO_STORE_RAM, MIB, 0));
+	fds[0] = create_buffer(MIB);
+	EXPECT_GE(fds[0], 0);
+	close(fds[0]);
+	close(file);
+	remove_file();
+}
+
 /* Without size= it is that of the file, whatever that is. */
 TEST_F(params, size_of_a_file)
 {
