@@ -190,6 +190,8 @@ int vmademo_crash(struct vmademo_buffer *buf, struct vmademo_crash *crash)
 	kvfree(cut.dirty);
 
 	down_write(&buf->shape_lock);
+	/* What the flusher has begun: no fault is to wait for that */
+	filemap_fdatawait_keep_errors(mapping);
 	filemap_invalidate_lock(mapping);
 	folios = vmademo_counter_sum(buf, VMADEMO_LOST);
 	bytes = vmademo_counter_sum(buf, VMADEMO_LOST_BYTES);

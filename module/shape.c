@@ -5,15 +5,14 @@
  * follow, which cannot fail.
  *
  * Locks: called with the inode's i_rwsem held for writing.  Takes the buffer's shape_lock,
- * then the mapping's invalidate lock, then folio locks.
- *
- * While the store changes, shape_lock keeps write-back from starting, and what is under
- * way is waited for.  Pages may be read in meanwhile: what they got is dropped
- * afterwards, and the invalidate lock keeps new ones out for that time.
+ * then the mapping's invalidate lock, then folio locks.  While the store changes, the
+ * first keeps write-back from starting, and what is under way is waited for; the second
+ * keeps folios from entering the page cache.
  */
 #include <linux/bitmap.h>
 #include <linux/fs.h>
 #include <linux/highmem.h>
+#include <linux/lockdep.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
 #include <linux/sched/signal.h>
@@ -24,34 +23,32 @@
 #include "vmademo.h"
 
 /*
- * The store is about to change.  A store that blocks may take as long as it likes, and
- * its file system's locks: so no fault may wait for it, which comes with the mmap lock
- * held.  One that does not block has room taken from it by faults: they must wait.
+ * The store is about to change, and then the page cache.  A page that was read in between
+ * would be dropped, with what a mapping has written to it meanwhile: so faults wait.
  */
-static void lock_store(struct vmademo_buffer *buf)
+static void lock_shape(struct vmademo_buffer *buf)
 {
 	down_write(&buf->shape_lock);
-	if (!buf->store->blocks)
-		filemap_invalidate_lock(buf->inode->i_mapping);
+	filemap_invalidate_lock(buf->inode->i_mapping);
+	/*
+	 * The store's file takes its i_rwsem.  lockdep knows that file systems fault with
+	 * theirs held, and that a fault takes this lock.  But no fault on a mapping of a
+	 * buffer may come from I/O on its own backing file (store/file.c).
+	 */
+	if (buf->store->blocks)
+		lockdep_off();
 }
 
-/* The store has changed; the page cache follows. */
-static void lock_cache(struct vmademo_buffer *buf)
+/* The store has changed. */
+static void store_is_done(const struct vmademo_buffer *buf)
 {
 	if (buf->store->blocks)
-		filemap_invalidate_lock(buf->inode->i_mapping);
+		lockdep_on();
 }
 
-static void unlock_cache(struct vmademo_buffer *buf)
+static void unlock_shape(struct vmademo_buffer *buf)
 {
-	if (buf->store->blocks)
-		filemap_invalidate_unlock(buf->inode->i_mapping);
-}
-
-static void unlock_store(struct vmademo_buffer *buf)
-{
-	if (!buf->store->blocks)
-		filemap_invalidate_unlock(buf->inode->i_mapping);
+	filemap_invalidate_unlock(buf->inode->i_mapping);
 	up_write(&buf->shape_lock);
 }
 
@@ -77,7 +74,7 @@ int vmademo_resize(struct vmademo_buffer *buf, loff_t size)
 		return 0;
 	if (buf->fixed_size)
 		return -EINVAL;
-	lock_store(buf);
+	lock_shape(buf);
 	if (buf->store->resize) {
 		/* Or a folio that is written back makes the file longer again */
 		filemap_fdatawait_range_keep_errors(mapping,
@@ -85,14 +82,13 @@ int vmademo_resize(struct vmademo_buffer *buf, loff_t size)
 						    LLONG_MAX);
 		err = buf->store->resize(buf, from, size);
 	}
+	store_is_done(buf);
 	if (!err) {
-		lock_cache(buf);
 		if (size > from)
 			vmademo_zero_tail(inode);
 		truncate_setsize(inode, size);
-		unlock_cache(buf);
 	}
-	unlock_store(buf);
+	unlock_shape(buf);
 	return err;
 }
 
@@ -172,16 +168,17 @@ static int make_zero(struct vmademo_buffer *buf, loff_t start, loff_t end, bool 
 		goto put;
 	}
 
-	lock_store(buf);
+	lock_shape(buf);
 	err = reserve_part(buf, head);
 	if (!err)
 		err = reserve_part(buf, tail);
-	if (!err && first < stored && buf->store->discard) {
-		filemap_fdatawait_range_keep_errors(mapping, first, stored - 1);
+	/* Also those of which a part stays */
+	if (!err && buf->store->discard)
+		filemap_fdatawait_range_keep_errors(mapping, start, end - 1);
+	if (!err && first < stored && buf->store->discard)
 		err = buf->store->discard(buf, first, stored, keep);
-	}
+	store_is_done(buf);
 	if (!err) {
-		lock_cache(buf);
 		if (first < past && keep && !buf->store->read)
 			zero_cached(buf, first, past);
 		else if (first < past)
@@ -190,9 +187,8 @@ static int make_zero(struct vmademo_buffer *buf, loff_t start, loff_t end, bool 
 			vmademo_zero_part(head, start, min(end, first), true);
 		if (tail)
 			vmademo_zero_part(tail, past, end, true);
-		unlock_cache(buf);
 	}
-	unlock_store(buf);
+	unlock_shape(buf);
 put:
 	if (head)
 		folio_put(head);
@@ -329,9 +325,10 @@ int vmademo_allocate(struct vmademo_buffer *buf, loff_t start, loff_t end)
 	/* To populate takes the invalidate lock itself */
 	if (!buf->store->read)
 		return allocate_pages(buf, start, end);
-	lock_store(buf);
+	lock_shape(buf);
 	err = buf->store->allocate ? buf->store->allocate(buf, start, end) :
 				     allocate_pages(buf, start, end);
-	unlock_store(buf);
+	store_is_done(buf);
+	unlock_shape(buf);
 	return err;
 }

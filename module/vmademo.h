@@ -18,7 +18,7 @@
  *       sb_start_pagefault()          .page_mkwrite
  *       mapping->invalidate_lock      shared: adding a folio to the page cache,
  *                                     taking room in a store;
- *                                     exclusive: resize, punch, power cuts
+ *                                     exclusive: resize, punch, allocate, power cuts
  *         folio lock
  *           mapping->i_mmap_rwsem     unmapping and cleaning, by the kernel; resize
  *                                     and punch take it without a folio lock too
@@ -26,7 +26,7 @@
  *
  * A store that is a file takes the locks of that file's file system, among them i_rwsem,
  * under which that file system may take the mmap lock: in a worker to be read and written
- * (store/file.c), otherwise in the caller, below shape_lock and no lock further down.
+ * (store/file.c), otherwise in the caller, below the invalidate lock (see shape.c).
  * While that file system is being frozen, who waits for it can be killed
  * (store/backing.c).  A task that waits for the worker may hold any lock but the last two.
  * The end of write-back, in another worker, takes none of a buffer's locks but rest_lock.

@@ -8,11 +8,10 @@
  *   file   file.c   a regular file or a block device, the backing file
  *
  * Which calls exclude each other: a folio is locked or under write-back while it is
- * read or written, so no two calls deal with the same bytes.  discard, resize and
- * allocate are called with i_rwsem and shape_lock held for writing and with write-back
- * drained, so nothing is written back meanwhile.  Pages may be read in from a store that
- * blocks, and are dropped afterwards.  From one that does not, nothing is read in or
- * reserved meanwhile: it is asked with the invalidate lock held, too.
+ * read or written, so no two calls deal with the same bytes.  reserve is called with
+ * i_rwsem or the shared invalidate lock held; discard, resize and allocate with
+ * i_rwsem, shape_lock and the exclusive invalidate lock, with write-back drained.  So none
+ * of these three runs while something is read in, written back or reserved.
  *
  * All or nothing: a call that fails has changed nothing that can be read.
  */
