@@ -119,7 +119,7 @@ static int reserve_part(struct vmademo_buffer *buf, const struct folio *folio)
 {
 	if (!folio || !buf->store->reserve)
 		return 0;
-	return min(buf->store->reserve(buf, folio->index, GFP_KERNEL), 0);
+	return buf->store->reserve(buf, folio->index, GFP_KERNEL);
 }
 
 /* For store none: each page is there. */
@@ -143,7 +143,7 @@ static int make_zero(struct vmademo_buffer *buf, loff_t start, loff_t end, bool 
 	struct address_space *mapping = buf->inode->i_mapping;
 	struct folio *head = NULL, *tail = NULL;
 	loff_t first, past, stored;
-	int err;
+	int err, taken;
 
 	/* What is beyond the end is no data */
 	end = min(end, i_size_read(buf->inode));
@@ -169,9 +169,10 @@ static int make_zero(struct vmademo_buffer *buf, loff_t start, loff_t end, bool 
 	}
 
 	lock_shape(buf);
-	err = reserve_part(buf, head);
-	if (!err)
-		err = reserve_part(buf, tail);
+	taken = reserve_part(buf, head);
+	err = min(taken, 0) ?: min(reserve_part(buf, tail), 0);
+	if (err && taken > 0)
+		buf->store->release(buf, head->index);
 	/* Also those of which a part stays */
 	if (!err && buf->store->discard)
 		filemap_fdatawait_range_keep_errors(mapping, start, end - 1);

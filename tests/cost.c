@@ -103,6 +103,8 @@ static struct fault_cost measure_faults(int fd)
 	cost.first_write = (instructions() - start) / pages;
 	munmap(p, len);
 
+	/* Or the flusher's work would be counted, too */
+	fsync(fd);
 	p = mmap(NULL, len, PROT_READ, MAP_SHARED, fd, 0);
 	if (p == MAP_FAILED)
 		return cost;

@@ -279,7 +279,7 @@ static int close_by_the_kernel(int fd)
 
 /*
  * One thread of the kernel closes such files for everybody.  It does not wait for a store
- * that stands still, and what was dirty gets there later all the same.
+ * that stands still.  What was dirty is written once the store goes on.
  */
 TEST(closed_by_the_kernel)
 {

@@ -406,4 +406,33 @@ TEST(no_room)
 	rmdir(ROOM);
 }
 
+/* A file that is longer than its buffer, and may not grow: the buffer grows over it. */
+TEST(sealed_and_longer)
+{
+	static unsigned char old[4 * PAGE], new[PAGE], bytes[PAGE];
+	int lower = memfd_create("below", MFD_CLOEXEC | MFD_ALLOW_SEALING), fd;
+
+	memset(old, 'o', sizeof(old));
+	memset(new, 'n', sizeof(new));
+	ASSERT_EQ(sizeof(old), pwrite(lower, old, sizeof(old), 0));
+	ASSERT_EQ(0, fcntl(lower, F_ADD_SEALS, F_SEAL_GROW));
+	fd = create_with(VMADEMO_STORE_FILE, PAGE, lower);
+	ASSERT_GE(fd, 0) TH_LOG("%s", strerror(errno));
+	EXPECT_EQ(PAGE, pwrite(fd, new, PAGE, 2 * PAGE));
+	EXPECT_EQ(0, fsync(fd));
+	EXPECT_EQ(0, power_cut(fd));
+	EXPECT_EQ(PAGE, pread(fd, bytes, PAGE, 2 * PAGE));
+	EXPECT_EQ(0, memcmp(bytes, new, PAGE));
+	EXPECT_EQ(PAGE, pread(fd, bytes, PAGE, 0));
+	EXPECT_EQ(0, memcmp(bytes, old, PAGE));
+	/* What the buffer has grown over was never its own */
+	memset(new, 0, sizeof(new));
+	EXPECT_EQ(PAGE, pread(fd, bytes, PAGE, PAGE));
+	EXPECT_EQ(0, memcmp(bytes, new, PAGE));
+	EXPECT_EQ(PAGE, pread(lower, bytes, PAGE, PAGE));
+	EXPECT_EQ(0, memcmp(bytes, new, PAGE));
+	close(fd);
+	close(lower);
+}
+
 TEST_HARNESS_MAIN

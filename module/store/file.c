@@ -152,19 +152,20 @@ static void file_prepare(struct vmademo_buffer *buf, loff_t pos, loff_t len)
  */
 static int clear_rest(struct vmademo_buffer *buf)
 {
-	loff_t size;
+	loff_t size, end = i_size_read(buf->inode);
 	int err = 0;
 
 	mutex_lock(&buf->rest_lock);
 	size = i_size_read(file_inode(buf->file));
 	if (buf->file_end < size) {
-		err = vmademo_backing_set_size(buf->file, buf->file_end);
-		/* As large as the buffer; if not, what is missing reads as zeroes */
-		if (!err)
-			vmademo_backing_set_size(buf->file, i_size_read(buf->inode));
-		else	/* a sealed one; it stays as large as it is */
-			err = vmademo_backing_zero(buf->file, buf->file_end, size,
-						   false);
+		err = vmademo_backing_zero(buf->file, buf->file_end, min(size, end), false);
+		/* A file that cannot do that can be cut off there */
+		if (err)
+			err = vmademo_backing_set_size(buf->file, buf->file_end);
+		/* As large as the buffer; what is missing reads as zeroes */
+		if (!err && vmademo_backing_set_size(buf->file, end) && size > end)
+			/* A sealed one stays as large as it is */
+			err = vmademo_backing_zero(buf->file, end, size, false);
 	}
 	if (!err)
 		WRITE_ONCE(buf->file_end, LLONG_MAX);
