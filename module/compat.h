@@ -63,8 +63,7 @@ static inline struct folio *vmademo_get_folio(struct address_space *mapping,
 					      pgoff_t index)
 {
 	struct folio *folio = __filemap_get_folio(mapping, index,
-			FGP_LOCK | FGP_WRITE | FGP_CREAT | FGP_STABLE,
-			mapping_gfp_mask(mapping));
+			FGP_LOCK | FGP_WRITE | FGP_CREAT, mapping_gfp_mask(mapping));
 
 	return folio ?: ERR_PTR(-ENOMEM);
 }

@@ -77,20 +77,22 @@ static void shuffle(struct power_cut *cut)
 }
 
 /* The whole folio gets to the store, if it is still dirty. */
-static void write_one(struct power_cut *cut, pgoff_t index)
+static int write_one(struct power_cut *cut, pgoff_t index)
 {
 	struct folio *folio = vmademo_lock_folio(cut->buf->inode->i_mapping, index);
+	int err;
 
 	if (!folio)
-		return;
-	folio_wait_writeback(folio);
-	if (folio_clear_dirty_for_io(folio)) {
+		return 0;
+	err = vmademo_wait_stable(folio);
+	if (!err && folio_clear_dirty_for_io(folio)) {
 		vmademo_write_folio(folio);	/* unlocks it */
 		cut->crash->written_folios++;
 	} else {
 		folio_unlock(folio);
 	}
 	folio_put(folio);
+	return err;
 }
 
 /* Any sectors, but not none and not all; a bit for each. */
@@ -107,19 +109,22 @@ static void choose_sectors(struct power_cut *cut, unsigned long *which,
 }
 
 /* Some of its sectors do, but not all.  It stays dirty, and will be lost. */
-static void tear_one(struct power_cut *cut, pgoff_t index)
+static int tear_one(struct power_cut *cut, pgoff_t index)
 {
 	DECLARE_BITMAP(which, PAGE_SIZE / SZ_512);
 	struct vmademo_buffer *buf = cut->buf;
 	struct folio *folio = vmademo_lock_folio(buf->inode->i_mapping, index);
 	loff_t left = i_size_read(buf->inode) - ((loff_t)index << PAGE_SHIFT);
 	unsigned int sector;
+	int err;
 
 	/* Any of them, in any order: that is how disks write */
 	choose_sectors(cut, which, PAGE_SIZE / SZ_512);
 	if (!folio)
-		return;
-	folio_wait_writeback(folio);
+		return 0;
+	err = vmademo_wait_stable(folio);
+	if (err)
+		goto unlock;
 	if (folio_test_dirty(folio))
 		cut->crash->torn_folios++;
 	for_each_set_bit(sector, which, PAGE_SIZE / SZ_512) {
@@ -129,32 +134,29 @@ static void tear_one(struct power_cut *cut, pgoff_t index)
 		if (len && folio_test_dirty(folio))
 			vmademo_store_write(buf, folio, at, len);
 	}
+unlock:
 	folio_unlock(folio);
 	folio_put(folio);
-}
-
-static int tear_some(void *arg)
-{
-	struct power_cut *cut = arg;
-	size_t i;
-
-	for (i = cut->written; i < cut->count && i - cut->written < cut->crash->torn; i++)
-		tear_one(cut, cut->dirty[i]);
-	return 0;
+	return err;
 }
 
 /* What the flusher may have done before. */
-static void write_some(struct power_cut *cut)
+static int write_some(struct power_cut *cut)
 {
-	size_t i;
+	size_t i, past;
+	int err = 0;
 
 	/* Rounded at random, so that one folio of one is written now and then */
 	cut->written = div_u64((u64)cut->count * cut->crash->written_permille +
 			       below(cut, 1000), 1000);
-	for (i = 0; i < cut->written; i++)
-		write_one(cut, cut->dirty[i]);
-	filemap_fdatawait_keep_errors(cut->buf->inode->i_mapping);
-	cut->buf->store->run(cut->buf, tear_some, cut);
+	for (i = 0; i < cut->written && !err; i++)
+		err = write_one(cut, cut->dirty[i]);
+	if (!err)
+		err = vmademo_wait_writeback(cut->buf, 0, LLONG_MAX);
+	past = cut->written + min_t(size_t, cut->crash->torn, cut->count - cut->written);
+	for (i = cut->written; i < past && !err; i++)
+		err = tear_one(cut, cut->dirty[i]);
+	return err;
 }
 
 /**
@@ -163,7 +165,8 @@ static void write_some(struct power_cut *cut)
  * @crash: what is asked for, checked; and what came of it
  *
  * Context: May sleep.  Takes i_rwsem.
- * Return: 0; -EOPNOTSUPP if there is no store; -ENOMEM, then nothing has changed.
+ * Return: 0; -EOPNOTSUPP if there is no store; -ENOMEM; -EINTR if the task is being
+ *         killed.  If it fails, nothing was lost.
  */
 int vmademo_crash(struct vmademo_buffer *buf, struct vmademo_crash *crash)
 {
@@ -171,6 +174,7 @@ int vmademo_crash(struct vmademo_buffer *buf, struct vmademo_crash *crash)
 	struct address_space *mapping = inode->i_mapping;
 	struct power_cut cut = { .buf = buf, .crash = crash };
 	u64 folios, bytes;
+	int err;
 
 	if (!buf->store->read)
 		return -EOPNOTSUPP;
@@ -186,13 +190,12 @@ int vmademo_crash(struct vmademo_buffer *buf, struct vmademo_crash *crash)
 	cut.count = min(list_dirty(buf, cut.dirty, cut.count), cut.count);
 	prandom_seed_state(&cut.random, crash->seed);
 	shuffle(&cut);
-	write_some(&cut);
+	err = write_some(&cut);
 	kvfree(cut.dirty);
-
-	down_write(&buf->shape_lock);
-	/* What the flusher has begun: no fault is to wait for that */
-	filemap_fdatawait_keep_errors(mapping);
-	filemap_invalidate_lock(mapping);
+	if (!err)
+		err = vmademo_lock_shape(buf, 0, LLONG_MAX);
+	if (err)
+		goto unlock;
 	folios = vmademo_counter_sum(buf, VMADEMO_LOST);
 	bytes = vmademo_counter_sum(buf, VMADEMO_LOST_BYTES);
 	buf->crashing = true;
@@ -206,11 +209,11 @@ int vmademo_crash(struct vmademo_buffer *buf, struct vmademo_crash *crash)
 		vmademo_counter_sum(buf, VMADEMO_LOST) - folios;
 	buf->last_crash_lost_bytes = vmademo_counter_sum(buf, VMADEMO_LOST_BYTES) - bytes;
 	vmademo_count(buf, VMADEMO_CRASHES);
-	filemap_invalidate_unlock(mapping);
-	up_write(&buf->shape_lock);
+	vmademo_unlock_shape(buf);
 
 	crash->lost_folios = buf->last_crash_lost_folios;
 	crash->lost_bytes = buf->last_crash_lost_bytes;
+unlock:
 	inode_unlock(inode);
-	return 0;
+	return err;
 }

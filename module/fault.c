@@ -135,9 +135,12 @@ static vm_fault_t vmademo_page_mkwrite(struct vm_fault *vmf)
 		 */
 		folio_unlock(folio);
 		ret = VM_FAULT_NOPAGE;
+	} else if (vmademo_wait_stable(folio)) {
+		/* The task is being killed: it gets no further than this */
+		folio_unlock(folio);
+		ret = VM_FAULT_SIGBUS;
 	} else {
 		folio_mark_dirty(folio);
-		folio_wait_stable(folio);
 		vmademo_count(buf, VMADEMO_FIRST_WRITES);
 		ret = VM_FAULT_LOCKED;
 	}

@@ -188,6 +188,23 @@ struct folio *vmademo_get_or_read(struct address_space *mapping, loff_t pos)
 }
 
 /**
+ * vmademo_wait_stable() - wait until a folio may be written to
+ * @folio: locked
+ *
+ * The store gets it as it was at one moment.  Who waits for that holds locks, and the
+ * store may stand still: so the wait can be ended by a kill.
+ *
+ * Context: May sleep.
+ * Return: 0; -EINTR if the task is being killed.
+ */
+int vmademo_wait_stable(struct folio *folio)
+{
+	if (!vmademo_buffer_of(folio->mapping)->store->read)
+		return 0;
+	return folio_wait_writeback_killable(folio);
+}
+
+/**
  * vmademo_zero_part() - write zeroes to a part of a page
  * @folio: the page; the caller holds it
  * @start: the first byte, a position in the buffer
@@ -195,18 +212,25 @@ struct folio *vmademo_get_or_read(struct address_space *mapping, loff_t pos)
  * @dirty: it is data, to be written back
  *
  * Context: May sleep.  Takes the folio lock.
+ * Return: 0; -EINTR if the task is being killed, and the page is under write-back.
  */
-void vmademo_zero_part(struct folio *folio, loff_t start, loff_t end, bool dirty)
+int vmademo_zero_part(struct folio *folio, loff_t start, loff_t end, bool dirty)
 {
+	int err = 0;
+
 	folio_lock(folio);
 	/* A memory error may have taken it away */
 	if (folio->mapping && !vmademo_folio_is_broken(folio)) {
-		folio_wait_stable(folio);
+		err = vmademo_wait_stable(folio);
+		if (err)
+			goto unlock;
 		folio_zero_range(folio, offset_in_folio(folio, start), end - start);
 		if (dirty)
 			folio_mark_dirty(folio);
 	}
+unlock:
 	folio_unlock(folio);
+	return err;
 }
 
 /**
@@ -218,20 +242,23 @@ void vmademo_zero_part(struct folio *folio, loff_t start, loff_t end, bool dirty
  * cleared, too, when the page was last written back.
  *
  * Context: May sleep.  The caller holds i_rwsem.  Takes the folio lock.
+ * Return: as vmademo_zero_part().
  */
-void vmademo_zero_tail(struct inode *inode)
+int vmademo_zero_tail(struct inode *inode)
 {
 	loff_t size = i_size_read(inode);
 	struct folio *folio;
+	int err;
 
 	if (!offset_in_page(size))
-		return;
+		return 0;
 	folio = vmademo_lock_folio(inode->i_mapping, size >> PAGE_SHIFT);
 	if (!folio)
-		return;
+		return 0;
 	folio_unlock(folio);
-	vmademo_zero_part(folio, size, round_up(size, (loff_t)PAGE_SIZE), false);
+	err = vmademo_zero_part(folio, size, round_up(size, (loff_t)PAGE_SIZE), false);
 	folio_put(folio);
+	return err;
 }
 
 /* ---- write(2) ------------------------------------------------------------ */
@@ -259,9 +286,10 @@ int vmademo_write_begin(struct address_space *mapping, loff_t pos,
 	folio = vmademo_get_folio(mapping, index);
 	if (IS_ERR(folio))
 		return PTR_ERR(folio);
-	if (vmademo_folio_is_broken(folio)) {
+	err = vmademo_wait_stable(folio);
+	if (!err && vmademo_folio_is_broken(folio))
 		err = -EIO;
-	} else if (!folio_test_uptodate(folio)) {
+	if (!err && !folio_test_uptodate(folio)) {
 		bool whole = len == folio_size(folio);
 
 		if (!buf->store->read)

@@ -7,7 +7,7 @@
  * Locks: called with the inode's i_rwsem held for writing.  Takes the buffer's shape_lock,
  * then the mapping's invalidate lock, then folio locks.  While the store changes, the
  * first keeps write-back from starting, and what is under way is waited for; the second
- * keeps folios from entering the page cache.
+ * keeps folios from entering the page cache.  Who waits for a store here can be killed.
  */
 #include <linux/bitmap.h>
 #include <linux/fs.h>
@@ -22,21 +22,54 @@
 #include "store/store.h"
 #include "vmademo.h"
 
+/**
+ * vmademo_lock_shape() - no page comes into the page cache, none is written back
+ * @buf: the buffer
+ * @start: the first byte of what is about to change
+ * @last: the last byte; what is under write-back there is waited for
+ *
+ * Context: May sleep.  The caller holds i_rwsem for writing.  Takes shape_lock, and last
+ *          the mapping's invalidate lock: no fault waits for write-back.
+ * Return: 0, and vmademo_unlock_shape() must follow; -EINTR if the task is being killed.
+ */
+int vmademo_lock_shape(struct vmademo_buffer *buf, loff_t start, loff_t last)
+{
+	int err = down_write_killable(&buf->shape_lock);
+
+	if (err)
+		return err;
+	err = vmademo_wait_writeback(buf, start, last);
+	if (!err)
+		err = down_write_killable(&buf->inode->i_mapping->invalidate_lock);
+	if (err)
+		up_write(&buf->shape_lock);
+	return err;
+}
+
+void vmademo_unlock_shape(struct vmademo_buffer *buf)
+{
+	filemap_invalidate_unlock(buf->inode->i_mapping);
+	up_write(&buf->shape_lock);
+}
+
 /*
  * The store is about to change, and then the page cache.  A page that was read in between
  * would be dropped, with what a mapping has written to it meanwhile: so faults wait.
  */
-static void lock_shape(struct vmademo_buffer *buf)
+static int lock_store(struct vmademo_buffer *buf, loff_t start, loff_t last)
 {
-	down_write(&buf->shape_lock);
-	filemap_invalidate_lock(buf->inode->i_mapping);
+	int err = buf->store->await ? buf->store->await(buf) : 0;
+
+	if (!err)
+		err = vmademo_lock_shape(buf, start, last);
 	/*
 	 * The store's file takes its i_rwsem.  lockdep knows that file systems fault with
 	 * theirs held, and that a fault takes this lock.  But no fault on a mapping of a
 	 * buffer may come from I/O on its own backing file (store/file.c).
 	 */
-	if (buf->store->blocks)
+	if (!err && buf->store->blocks)
 		lockdep_off();
+	return err;
 }
 
 /* The store has changed. */
@@ -44,12 +77,6 @@ static void store_is_done(const struct vmademo_buffer *buf)
 {
 	if (buf->store->blocks)
 		lockdep_on();
-}
-
-static void unlock_shape(struct vmademo_buffer *buf)
-{
-	filemap_invalidate_unlock(buf->inode->i_mapping);
-	up_write(&buf->shape_lock);
 }
 
 /**
@@ -66,29 +93,26 @@ static void unlock_shape(struct vmademo_buffer *buf)
 int vmademo_resize(struct vmademo_buffer *buf, loff_t size)
 {
 	struct inode *inode = buf->inode;
-	struct address_space *mapping = inode->i_mapping;
 	loff_t from = i_size_read(inode);
-	int err = 0;
+	int err;
 
 	if (size == from)
 		return 0;
 	if (buf->fixed_size)
 		return -EINVAL;
-	lock_shape(buf);
-	if (buf->store->resize) {
-		/* Or a folio that is written back makes the file longer again */
-		filemap_fdatawait_range_keep_errors(mapping,
-						    min(size, from) & PAGE_MASK,
-						    LLONG_MAX);
+	/* A folio that is written back could make the file longer again */
+	err = lock_store(buf, min(size, from), LLONG_MAX);
+	if (err)
+		return err;
+	if (buf->store->resize)
 		err = buf->store->resize(buf, from, size);
-	}
 	store_is_done(buf);
 	if (!err) {
 		if (size > from)
 			vmademo_zero_tail(inode);
 		truncate_setsize(inode, size);
 	}
-	unlock_shape(buf);
+	vmademo_unlock_shape(buf);
 	return err;
 }
 
@@ -104,7 +128,8 @@ void vmademo_drop_beyond(struct vmademo_buffer *buf, loff_t end)
 	struct inode *inode = buf->inode;
 	loff_t size = i_size_read(inode), past = round_up(size, (loff_t)PAGE_SIZE);
 
-	truncate_pagecache(inode, size);
+	/* Not a part of a page, for which write-back would be waited */
+	truncate_pagecache(inode, past);
 	if (buf->store->grow)
 		buf->store->grow(buf, size);
 	/* What was reserved for pages that nobody could make dirty */
@@ -168,14 +193,14 @@ static int make_zero(struct vmademo_buffer *buf, loff_t start, loff_t end, bool 
 		goto put;
 	}
 
-	lock_shape(buf);
+	/* Also those of which a part stays */
+	err = lock_store(buf, start, end - 1);
+	if (err)
+		goto put;
 	taken = reserve_part(buf, head);
 	err = min(taken, 0) ?: min(reserve_part(buf, tail), 0);
 	if (err && taken > 0)
 		buf->store->release(buf, head->index);
-	/* Also those of which a part stays */
-	if (!err && buf->store->discard)
-		filemap_fdatawait_range_keep_errors(mapping, start, end - 1);
 	if (!err && first < stored && buf->store->discard)
 		err = buf->store->discard(buf, first, stored, keep);
 	store_is_done(buf);
@@ -189,7 +214,7 @@ static int make_zero(struct vmademo_buffer *buf, loff_t start, loff_t end, bool 
 		if (tail)
 			vmademo_zero_part(tail, past, end, true);
 	}
-	unlock_shape(buf);
+	vmademo_unlock_shape(buf);
 put:
 	if (head)
 		folio_put(head);
@@ -326,10 +351,12 @@ int vmademo_allocate(struct vmademo_buffer *buf, loff_t start, loff_t end)
 	/* To populate takes the invalidate lock itself */
 	if (!buf->store->read)
 		return allocate_pages(buf, start, end);
-	lock_shape(buf);
+	err = lock_store(buf, start, end - 1);
+	if (err)
+		return err;
 	err = buf->store->allocate ? buf->store->allocate(buf, start, end) :
 				     allocate_pages(buf, start, end);
 	store_is_done(buf);
-	unlock_shape(buf);
+	vmademo_unlock_shape(buf);
 	return err;
 }

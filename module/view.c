@@ -147,9 +147,8 @@ static ssize_t vmademo_view_write_iter(struct kiocb *iocb, struct iov_iter *from
 		}
 	}
 	/* What comes to lie between the old end and the data is zero */
-	if (iocb->ki_pos > i_size_read(inode))
-		vmademo_zero_tail(inode);
-	ret = __generic_file_write_iter(iocb, from);
+	err = iocb->ki_pos > i_size_read(inode) ? vmademo_zero_tail(inode) : 0;
+	ret = err ? err : __generic_file_write_iter(iocb, from);
 	/* Cut short by a bad address, it may leave pages beyond the end */
 	if (end > i_size_read(inode))
 		vmademo_drop_beyond(buf, end);

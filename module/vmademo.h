@@ -4,7 +4,7 @@
  * functions one file calls of another.  Calls run one way, but for tables of
  * operations, which are named where they are installed:
  *
- *   main -> phys/, node -> ioctl -> view, shape, crash -> buffer -> super
+ *   main -> phys/, node -> ioctl -> view, crash -> shape -> buffer -> super
  *        -> writeback -> fill -> store/
  *   phys/: phys -> claim -> pci, reserved; phys -> map, revoke -> io
  *   all of them -> stats
@@ -246,6 +246,8 @@ void vmademo_buffer_put(struct vmademo_buffer *buf);
 void vmademo_buffer_end(struct vmademo_buffer *buf);
 
 /* shape.c */
+int vmademo_lock_shape(struct vmademo_buffer *buf, loff_t start, loff_t last);
+void vmademo_unlock_shape(struct vmademo_buffer *buf);
 void vmademo_drop_beyond(struct vmademo_buffer *buf, loff_t end);
 int vmademo_resize(struct vmademo_buffer *buf, loff_t size);
 int vmademo_punch(struct vmademo_buffer *buf, loff_t start, loff_t end);
@@ -261,8 +263,9 @@ int vmademo_write_begin(struct address_space *mapping, loff_t pos,
 int vmademo_write_end(struct address_space *mapping, loff_t pos,
 		      unsigned int len, unsigned int copied, struct folio *folio);
 struct folio *vmademo_get_or_read(struct address_space *mapping, loff_t pos);
-void vmademo_zero_part(struct folio *folio, loff_t start, loff_t end, bool dirty);
-void vmademo_zero_tail(struct inode *inode);
+int vmademo_wait_stable(struct folio *folio);
+int vmademo_zero_part(struct folio *folio, loff_t start, loff_t end, bool dirty);
+int vmademo_zero_tail(struct inode *inode);
 loff_t vmademo_seek(struct vmademo_buffer *buf, loff_t pos, int whence);
 
 /* writeback.c */
@@ -270,6 +273,7 @@ extern const struct address_space_operations vmademo_none_aops;
 extern const struct address_space_operations vmademo_store_aops;
 void vmademo_write_work(struct work_struct *work);
 int vmademo_write_folio(struct folio *folio);
+int vmademo_wait_writeback(struct vmademo_buffer *buf, loff_t start, loff_t last);
 int vmademo_store_write(struct vmademo_buffer *buf, struct folio *folio,
 			size_t offset, size_t len);
 int vmademo_store_flush(struct vmademo_buffer *buf, bool datasync);

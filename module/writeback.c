@@ -187,6 +187,36 @@ int vmademo_write_folio(struct folio *folio)
 	return 0;
 }
 
+/**
+ * vmademo_wait_writeback() - wait until no page of a range is under write-back
+ * @buf: the buffer
+ * @start: the first byte
+ * @last: the last byte
+ *
+ * Its errors stay for those who ask by fsync.
+ *
+ * Context: May sleep.  With shape_lock held for writing, none is started anew.
+ * Return: 0; -EINTR if the task is being killed.
+ */
+int vmademo_wait_writeback(struct vmademo_buffer *buf, loff_t start, loff_t last)
+{
+	pgoff_t index = start >> PAGE_SHIFT;
+	struct folio_batch batch;
+	unsigned int i;
+	int err = 0;
+
+	folio_batch_init(&batch);
+	while (!err && filemap_get_folios_tag(buf->inode->i_mapping, &index,
+					      last >> PAGE_SHIFT,
+					      PAGECACHE_TAG_WRITEBACK, &batch)) {
+		for (i = 0; i < folio_batch_count(&batch) && !err; i++)
+			err = folio_wait_writeback_killable(batch.folios[i]);
+		folio_batch_release(&batch);
+		cond_resched();
+	}
+	return err;
+}
+
 /* Called by msync, fsync, sync(2) and the flusher. */
 static int vmademo_writepages(struct address_space *mapping,
 			      struct writeback_control *wbc)

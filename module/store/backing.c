@@ -34,6 +34,22 @@ static int start_write(struct file *file)
 	return 0;
 }
 
+/**
+ * vmademo_backing_await() - wait until nothing keeps a file from being written to
+ * @file: the file
+ *
+ * Context: May sleep.
+ * Return: 0; -EINTR if the task is being killed.
+ */
+int vmademo_backing_await(struct file *file)
+{
+	int err = start_write(file);
+
+	if (!err)
+		file_end_write(file);
+	return err;
+}
+
 /* May it be changed?  It could when it was opened. */
 static int start_change(struct file *file)
 {

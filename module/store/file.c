@@ -153,9 +153,10 @@ static void file_prepare(struct vmademo_buffer *buf, loff_t pos, loff_t len)
 static int clear_rest(struct vmademo_buffer *buf)
 {
 	loff_t size, end = i_size_read(buf->inode);
-	int err = 0;
+	int err = mutex_lock_killable(&buf->rest_lock);
 
-	mutex_lock(&buf->rest_lock);
+	if (err)
+		return err;
 	size = i_size_read(file_inode(buf->file));
 	if (buf->file_end < size) {
 		err = vmademo_backing_zero(buf->file, buf->file_end, min(size, end), false);
@@ -241,14 +242,21 @@ static int file_discard(struct vmademo_buffer *buf, loff_t start, loff_t end,
 	return err;
 }
 
+/* Before locks are taken which faults wait for. */
+static int file_await(struct vmademo_buffer *buf)
+{
+	return vmademo_backing_await(buf->file);
+}
+
 /* One step that can fail; what follows only tidies up. */
 static int file_resize(struct vmademo_buffer *buf, loff_t from, loff_t to)
 {
 	const struct cred *mine = override_creds(buf->file->f_cred);
 	loff_t rest;
-	int err;
+	int err = mutex_lock_killable(&buf->rest_lock);
 
-	mutex_lock(&buf->rest_lock);
+	if (err)
+		goto revert;
 	rest = min(i_size_read(file_inode(buf->file)), to);
 	err = vmademo_backing_set_size(buf->file, to);
 	/* Bytes of the file that the buffer has grown over; see clear_rest() */
@@ -256,6 +264,7 @@ static int file_resize(struct vmademo_buffer *buf, loff_t from, loff_t to)
 		     !vmademo_backing_zero(buf->file, buf->file_end, rest, false)))
 		WRITE_ONCE(buf->file_end, LLONG_MAX);
 	mutex_unlock(&buf->rest_lock);
+revert:
 	revert_creds(mine);
 	return err;
 }
@@ -263,10 +272,11 @@ static int file_resize(struct vmademo_buffer *buf, loff_t from, loff_t to)
 static int file_grow(struct vmademo_buffer *buf, loff_t to)
 {
 	const struct cred *mine = override_creds(buf->file->f_cred);
+	int err = mutex_lock_killable(&buf->rest_lock);
 	loff_t size;
-	int err = 0;
 
-	mutex_lock(&buf->rest_lock);
+	if (err)
+		goto revert;
 	size = i_size_read(file_inode(buf->file));
 	if (to > i_size_read(buf->inode)) {
 		buf->file_was = size;
@@ -275,6 +285,7 @@ static int file_grow(struct vmademo_buffer *buf, loff_t to)
 		vmademo_backing_set_size(buf->file, max(to, buf->file_was));
 	}
 	mutex_unlock(&buf->rest_lock);
+revert:
 	revert_creds(mine);
 	return err;
 }
@@ -356,6 +367,7 @@ const struct vmademo_store_ops vmademo_store_file = {
 	.allocate	= file_allocate,
 	.seek		= file_seek,
 	.used		= file_used,
+	.await		= file_await,
 	.run		= file_run,
 	.close		= file_close,
 };

@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Who waits for a store that stands still can be killed, as long as a lock or a pipe is
+ * held meanwhile that others wait for: or the store's file system may wait for one of
+ * these others, and nothing would ever go on.  And what is killed has changed nothing.
+ */
+#include <linux/falloc.h>
+
+#include "kselftest_harness.h"
+#include "slow_store.h"
+
+#define PAGES 64
+/* The last page is one in part */
+#define SIZE ((PAGES - 1) * PAGE + 1000)
+
+/* Seconds in which everything is done that does not wait for ever. */
+#define LONG 60
+
+static const char hung_task[] = "/proc/sys/kernel/hung_task_timeout_secs";
+
+FIXTURE(stuck)
+{
+	const char *skip;
+	struct slow store;
+	int fd;
+	unsigned char *map;
+	char hung[24];
+};
+
+static unsigned char byte_at(size_t page)
+{
+	return page % 200 + 20;
+}
+
+/*
+ * The first and the last page are under write-back, which does not end; the second is
+ * dirty; and those behind it are not cached.
+ */
+FIXTURE_SETUP(stuck)
+{
+	memset(self, 0, sizeof(*self));
+	self->skip = slow_make(&self->store, FROZEN_EXT4, SIZE);
+	if (self->skip)
+		return;
+	self->fd = create_with(VMADEMO_STORE_FILE, 0, self->store.file);
+	ASSERT_GE(self->fd, 0) TH_LOG("create: %s", strerror(errno));
+	self->map = mmap(NULL, 2 * SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
+			 self->fd, 0);
+	ASSERT_NE(MAP_FAILED, self->map);
+	for (size_t page = 0; page < PAGES; page++)
+		put(self->map + page * PAGE, byte_at(page));
+	ASSERT_EQ(0, fsync(self->fd));
+	ASSERT_EQ(0, madvise(self->map, SIZE, MADV_PAGEOUT));
+	ASSERT_EQ(0, posix_fadvise(self->fd, 0, 0, POSIX_FADV_DONTNEED));
+	snprintf(self->hung, sizeof(self->hung), "%" PRId64,
+		 read_number(hung_task));
+	write_text(hung_task, "0");
+
+	ASSERT_EQ(0, slow_stop(&self->store));
+	put(self->map, byte_at(0));
+	put(self->map + (PAGES - 1) * PAGE, byte_at(PAGES - 1));
+	ASSERT_EQ(0, sync_file_range(self->fd, 0, 0, SYNC_FILE_RANGE_WRITE));
+	put(self->map + PAGE, byte_at(1));
+}
+
+FIXTURE_TEARDOWN(stuck)
+{
+	if (self->skip)
+		return;
+	slow_go(&self->store);
+	write_text(hung_task, self->hung);
+	/* All is as it was, in the buffer and on its store */
+	EXPECT_EQ(0, fsync(self->fd));
+	for (int i = 0; i < 2; i++) {
+		EXPECT_EQ(SIZE, lseek(self->fd, 0, SEEK_END));
+		for (size_t page = 0; page < PAGES; page++) {
+			EXPECT_EQ(byte_at(page), touch(self->map + page * PAGE))
+			TH_LOG("page %zu", page);
+		}
+		EXPECT_EQ(SIZE, lseek(self->store.file, 0, SEEK_END));
+		EXPECT_EQ(0, power_cut(self->fd));
+	}
+	EXPECT_EQ(0, fd_value(self->fd, "lost_folios"));
+	EXPECT_ACCOUNT_COMES_OUT(self->fd);
+	munmap(self->map, 2 * SIZE);
+	close(self->fd);
+	slow_end(&self->store);
+}
+
+/* ---- what waits ---------------------------------------------------------- */
+
+static void write_a_page(int fd, unsigned char *map)
+{
+	pwrite(fd, "x", 1, 0);
+}
+
+static void splice_a_page(int fd, unsigned char *map)
+{
+	loff_t at = 0;
+	int ends[2];
+
+	if (pipe(ends) == 0 && write(ends[1], "x", 1) == 1)
+		splice(ends[0], NULL, fd, &at, 1, 0);
+}
+
+static void write_by_mapping(int fd, unsigned char *map)
+{
+	put(map, 1);
+}
+
+/* The kernel itself writes to the mapping. */
+static void read_into_mapping(int fd, unsigned char *map)
+{
+	int zero = open("/dev/zero", O_RDONLY);
+
+	read(zero, map, 1);
+}
+
+static void write_beyond_the_end(int fd, unsigned char *map)
+{
+	pwrite(fd, "x", 1, SIZE + 10 * PAGE);
+}
+
+static void shrink(int fd, unsigned char *map)
+{
+	ftruncate(fd, PAGE + 1);
+}
+
+static void grow(int fd, unsigned char *map)
+{
+	ftruncate(fd, SIZE + PAGE);
+}
+
+static void punch(int fd, unsigned char *map)
+{
+	fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
+		  PAGE + 100);
+}
+
+static void zero_range(int fd, unsigned char *map)
+{
+	fallocate(fd, FALLOC_FL_ZERO_RANGE, 0, SIZE + PAGE);
+}
+
+static void allocate(int fd, unsigned char *map)
+{
+	fallocate(fd, 0, 0, SIZE + PAGE);
+}
+
+static void cut_power(int fd, unsigned char *map)
+{
+	power_cut(fd);
+}
+
+static void cut_power_with_all_written(int fd, unsigned char *map)
+{
+	struct vmademo_crash c = { .written_permille = 1000 };
+
+	ioctl(fd, VMADEMO_IOC_CRASH, &c);
+}
+
+static void cut_power_with_torn_pages(int fd, unsigned char *map)
+{
+	struct vmademo_crash c = { .torn = PAGES };
+
+	ioctl(fd, VMADEMO_IOC_CRASH, &c);
+}
+
+#define CALL(function) { #function, function }
+
+static const struct call {
+	const char *name;
+	void (*function)(int fd, unsigned char *map);
+} calls[] = {
+	CALL(write_a_page),
+	CALL(splice_a_page),
+	CALL(write_by_mapping),
+	CALL(read_into_mapping),
+	CALL(write_beyond_the_end),
+	CALL(shrink),
+	CALL(grow),
+	CALL(punch),
+	CALL(zero_range),
+	CALL(allocate),
+	CALL(cut_power),
+	CALL(cut_power_with_all_written),
+	CALL(cut_power_with_torn_pages),
+};
+
+#define CALLS (int)(sizeof(calls) / sizeof(calls[0]))
+
+/* The state of a process, as /proc shows it: D is one that waits in the kernel. */
+static char state_of(pid_t pid)
+{
+	char path[64], state = '?';
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	f = fopen(path, "r");
+	if (!f || fscanf(f, "%*d (%*[^)]) %c", &state) != 1)
+		state = '?';
+	if (f)
+		fclose(f);
+	return state;
+}
+
+/* It waits, and not just for a moment. */
+static bool waits(pid_t pid)
+{
+	int in_a_row = 0;
+
+	for (int i = 0; i < LONG * 100 && in_a_row < 20; i++) {
+		char state = state_of(pid);
+
+		if (state == 'Z' || state == '?')
+			return false;
+		in_a_row = state == 'D' ? in_a_row + 1 : 0;
+		usleep(10000);
+	}
+	return in_a_row == 20;
+}
+
+static bool ends(pid_t pid)
+{
+	for (int i = 0; i < LONG * 100; i++) {
+		if (waitpid(pid, NULL, WNOHANG) == pid)
+			return true;
+		usleep(10000);
+	}
+	return false;
+}
+
+static pid_t start(FIXTURE_DATA(stuck) * self, const struct call *call)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		call->function(self->fd, self->map);
+		_exit(0);
+	}
+	return pid;
+}
+
+/* Each of them waits for the store, and is gone when it is killed. */
+TEST_F(stuck, each_can_be_killed)
+{
+	RUN_IF_READY();
+
+	for (int i = 0; i < CALLS; i++) {
+		pid_t pid = start(self, &calls[i]);
+
+		EXPECT_TRUE(waits(pid)) TH_LOG("%s", calls[i].name);
+		kill(pid, SIGKILL);
+		ASSERT_TRUE(ends(pid)) TH_LOG("%s", calls[i].name);
+	}
+}
+
+/* Also if several of them wait for one another. */
+TEST_F(stuck, all_can_be_killed)
+{
+	RUN_IF_READY();
+
+	pid_t pids[CALLS];
+
+	for (int i = 0; i < CALLS; i++)
+		pids[i] = start(self, &calls[i]);
+	for (int i = 0; i < CALLS; i++) {
+		EXPECT_TRUE(waits(pids[i])) TH_LOG("%s", calls[i].name);
+	}
+	for (int i = 0; i < CALLS; i++)
+		kill(pids[i], SIGKILL);
+	for (int i = 0; i < CALLS; i++) {
+		ASSERT_TRUE(ends(pids[i])) TH_LOG("%s", calls[i].name);
+	}
+}
+
+/* Who reads by a mapping what is not cached does not wait for who changes the store. */
+TEST_F(stuck, faults_go_on)
+{
+	RUN_IF_READY();
+
+	for (int i = 0; i < CALLS; i++) {
+		unsigned char *place = self->map + (2 + i) * PAGE;
+		pid_t pid = start(self, &calls[i]), reader;
+
+		EXPECT_TRUE(waits(pid)) TH_LOG("%s", calls[i].name);
+		reader = fork();
+		if (reader == 0)
+			_exit(touch(place) != byte_at(2 + i));
+		EXPECT_TRUE(ends(reader)) TH_LOG("%s", calls[i].name);
+		kill(reader, SIGKILL);
+		kill(pid, SIGKILL);
+		ASSERT_TRUE(ends(pid)) TH_LOG("%s", calls[i].name);
+	}
+}
+
+TEST_HARNESS_MAIN
