@@ -28,7 +28,7 @@ demo:
 	@exec scripts/demo
 
 check:
-	@scripts/deps check
+	@scripts/deps $(if $(findstring -debug,$(KERNELS)),debug,check)
 	@export KERNELS="$(KERNELS)" SEED="$(SEED)" STEPS="$(STEPS)" CALLS="$(CALLS)"; \
 		exec scripts/check $(TEST)
 
