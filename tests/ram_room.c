@@ -6,6 +6,8 @@
  *
  * Loads the module; VMADEMO_KO names it.
  */
+#include <linux/falloc.h>
+
 #include "kselftest_harness.h"
 #include "stores.h"
 
@@ -222,6 +224,35 @@ TEST_F(limited, allocated)
 			ASSERT_EQ(0, touch_signal(self->map + at, 1));
 		}
 	EXPECT_EQ(0, fsync(self->fd));
+}
+
+/* A punch that has room for its first page and not for its last keeps neither. */
+TEST_F(limited, punched_in_part)
+{
+	RUN_IF_READY();
+
+	size_t from = 32 * PAGE, end;
+
+	if (variant->store == VMADEMO_STORE_NONE)
+		SKIP(return, "what is not cached takes no room to be punched");
+	end = fill_by_write(self->fd, from);
+	ASSERT_GT(LARGE, end);
+	ASSERT_EQ(0, fsync(self->fd));
+	/* Room for one page */
+	ASSERT_EQ(0, fallocate(self->fd,
+			       FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, from,
+			       PAGE));
+	for (int i = 0; i < 3; i++) {
+		EXPECT_FAILS(ENOSPC,
+			     fallocate(self->fd,
+				       FALLOC_FL_PUNCH_HOLE |
+					       FALLOC_FL_KEEP_SIZE,
+				       100, 3 * PAGE));
+	}
+	EXPECT_EQ(1, pwrite(self->fd, "x", 1, 8 * PAGE));
+	EXPECT_FAILS(ENOSPC, pwrite(self->fd, "x", 1, 9 * PAGE));
+	EXPECT_EQ(0, fsync(self->fd));
+	expect_filled(_metadata, self->map, from + PAGE, end);
 }
 
 /* To read takes no room of the store, and reads zeroes. */
