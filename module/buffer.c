@@ -122,7 +122,7 @@ vmademo_buffer_create(loff_t size, const struct vmademo_store_ops *store,
 
 	has = file ? i_size_read(file->f_mapping->host) : size;
 	if (size > has) {
-		err = store->resize(buf, has, size);
+		err = store->resize(buf, has, size, false);
 		if (err) {
 			if (for_node)
 				vmademo_buffer_end(buf);

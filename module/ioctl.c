@@ -140,7 +140,7 @@ static long ioctl_resize(struct file *file, void __user *arg)
 	inode_lock(inode);
 	err = inode_newsize_ok(inode, r.size);	/* RLIMIT_FSIZE */
 	if (!err)
-		err = vmademo_resize(buffer_of(file), r.size);
+		err = vmademo_resize(buffer_of(file), r.size, false);
 	if (!err)
 		err = modified(file);
 	inode_unlock(inode);

@@ -83,6 +83,7 @@ static void store_is_done(const struct vmademo_buffer *buf)
  * vmademo_resize() - set the size of a buffer
  * @buf: the buffer
  * @size: bytes, 0 to VMADEMO_MAX_SIZE
+ * @keep: what the store has allocated in the new part stays so
  *
  * What was beyond the new end is gone, from mappings too, private copies
  * included.  What is new reads as zeroes.
@@ -90,7 +91,7 @@ static void store_is_done(const struct vmademo_buffer *buf)
  * Context: May sleep.  The caller holds i_rwsem for writing.
  * Return: 0; -EINVAL if the size is fixed; or what the store says.
  */
-int vmademo_resize(struct vmademo_buffer *buf, loff_t size)
+int vmademo_resize(struct vmademo_buffer *buf, loff_t size, bool keep)
 {
 	struct inode *inode = buf->inode;
 	loff_t from = i_size_read(inode);
@@ -105,7 +106,7 @@ int vmademo_resize(struct vmademo_buffer *buf, loff_t size)
 	if (err)
 		return err;
 	if (buf->store->resize)
-		err = buf->store->resize(buf, from, size);
+		err = buf->store->resize(buf, from, size, keep);
 	store_is_done(buf);
 	if (!err) {
 		if (size > from)
@@ -241,17 +242,17 @@ int vmademo_punch(struct vmademo_buffer *buf, loff_t start, loff_t end)
 }
 
 /**
- * vmademo_zero_range() - make a range zero, and allocate it
+ * vmademo_zero_range() - make a range zero, and keep it allocated
  * @buf: the buffer
  * @start: the first byte
  * @end: the byte after the last, more than @start, not beyond the buffer's end
  *
  * Context: May sleep.  The caller holds i_rwsem for writing.
- * Return: as vmademo_allocate() and vmademo_punch().
+ * Return: as vmademo_punch().
  */
 int vmademo_zero_range(struct vmademo_buffer *buf, loff_t start, loff_t end)
 {
-	return vmademo_allocate(buf, start, end) ?: make_zero(buf, start, end, true);
+	return make_zero(buf, start, end, true);
 }
 
 /*

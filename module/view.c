@@ -159,26 +159,26 @@ unlock:
 }
 
 /*
- * A range is allocated that may reach beyond the end.  With store none the size comes
- * first, since no page is kept beyond it, and is taken back if there is no room; with
- * any other, the store has the room before the size changes.
+ * A range is allocated, and made zero as far as there is data; it may reach beyond the
+ * end.  With store none the size comes first, since no page is kept beyond it, and is taken
+ * back if there is no room.  With any other it comes last: to take it back could cut off
+ * bytes of the backing file that were never the buffer's.
  */
-static int allocate(struct vmademo_buffer *buf, loff_t start, loff_t end)
+static int allocate(struct vmademo_buffer *buf, loff_t start, loff_t end, bool zero)
 {
 	loff_t size = i_size_read(buf->inode);
-	int err;
+	bool size_first = !buf->store->read && end > size;
+	int err = size_first ? vmademo_resize(buf, end, false) : 0;
 
-	if (buf->store->read) {
-		err = vmademo_allocate(buf, start, end);
-		if (err || end <= size)
-			return err;
-	}
-	err = end > size ? vmademo_resize(buf, end) : 0;
-	/* Once more: to grow over a rest of the file makes holes of it */
-	if (!err)
-		err = vmademo_allocate(buf, start, end);
-	if (err && end > size)
-		vmademo_resize(buf, size);
+	if (err)
+		return err;
+	err = vmademo_allocate(buf, start, end);
+	if (!err && zero && start < size)
+		err = vmademo_zero_range(buf, start, min(end, size));
+	if (!err && end > size)
+		err = vmademo_resize(buf, end, true);
+	if (err && size_first)
+		vmademo_resize(buf, size, false);
 	return err;
 }
 
@@ -212,12 +212,7 @@ static long vmademo_view_fallocate(struct file *file, int mode, loff_t offset,
 	if (mode & FALLOC_FL_PUNCH_HOLE)
 		err = vmademo_punch(buf, offset, end);
 	else
-		err = allocate(buf, offset, end);
-	if (!err && mode & FALLOC_FL_ZERO_RANGE && offset < size) {
-		err = vmademo_zero_range(buf, offset, min(end, size));
-		if (err && end > size)
-			vmademo_resize(buf, size);
-	}
+		err = allocate(buf, offset, end, mode & FALLOC_FL_ZERO_RANGE);
 	/* Last: a request that fails leaves the times as they were */
 	if (!err)
 		err = file_modified(file);
@@ -250,7 +245,7 @@ static int vmademo_view_setattr(VMADEMO_IDMAP *idmap, struct dentry *dentry,
 	if (attr->ia_valid & ATTR_SIZE) {
 		loff_t from = i_size_read(inode);
 
-		err = vmademo_resize(inode->i_private, attr->ia_size);
+		err = vmademo_resize(inode->i_private, attr->ia_size, false);
 		if (err)
 			return err;
 		/* truncate(2) leaves the times to us, ftruncate(2) brings them */

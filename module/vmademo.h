@@ -249,7 +249,7 @@ void vmademo_buffer_end(struct vmademo_buffer *buf);
 int vmademo_lock_shape(struct vmademo_buffer *buf, loff_t start, loff_t last);
 void vmademo_unlock_shape(struct vmademo_buffer *buf);
 void vmademo_drop_beyond(struct vmademo_buffer *buf, loff_t end);
-int vmademo_resize(struct vmademo_buffer *buf, loff_t size);
+int vmademo_resize(struct vmademo_buffer *buf, loff_t size, bool keep);
 int vmademo_punch(struct vmademo_buffer *buf, loff_t start, loff_t end);
 int vmademo_zero_range(struct vmademo_buffer *buf, loff_t start, loff_t end);
 int vmademo_allocate(struct vmademo_buffer *buf, loff_t start, loff_t end);

@@ -123,8 +123,12 @@ TEST_F(sealed, cannot_shrink)
 	}
 	EXPECT_EQ(-1, reopen(self->fd, O_RDWR | O_TRUNC));
 	/* To be all of a shorter file, the rest of it would have to go */
-	if (variant->in_file > SIZE)
+	if (variant->in_file > SIZE) {
 		EXPECT_FAILS(EPERM, ftruncate(self->fd, 6 * PAGE));
+		EXPECT_FAILS(EPERM, fallocate(self->fd, 0, PAGE, 5 * PAGE));
+		EXPECT_FAILS(EPERM, fallocate(self->fd, FALLOC_FL_ZERO_RANGE,
+					      SIZE, PAGE));
+	}
 	expect_nothing_changed(_metadata, self, variant->in_file);
 }
 
@@ -364,6 +368,29 @@ TEST_F(part, grown_by_writing)
 	EXPECT_EQ(FILE_SIZE, lseek(self->lower, 0, SEEK_END));
 	for (size_t at = SIZE; at < FILE_SIZE; at++) {
 		ASSERT_EQ(0, touch(self->map + at));
+		ASSERT_EQ(1, pread(self->lower, &byte, 1, at));
+		ASSERT_EQ(0, byte);
+	}
+}
+
+/* The same, and it is allocated: what the file had there, and what it had not. */
+TEST_F(part, grown_by_allocating)
+{
+	RUN_IF_READY();
+
+	const size_t end = FILE_SIZE + 20 * PAGE;
+	unsigned char byte = 1;
+	struct stat st;
+
+	ASSERT_EQ(0, fallocate(self->fd, FALLOC_FL_ZERO_RANGE, 2 * PAGE,
+			       end - 2 * PAGE));
+	EXPECT_EQ(end, lseek(self->lower, 0, SEEK_END));
+	ASSERT_EQ(0, fstat(self->lower, &st));
+	EXPECT_LE(end, 512UL * st.st_blocks);
+	for (size_t at = 0; at < FILE_SIZE; at++)
+		ASSERT_EQ(at < 2 * PAGE ? byte_at(at) : 0, touch(self->map + at));
+	EXPECT_EQ(0, fsync(self->fd));
+	for (size_t at = 2 * PAGE; at < end; at += 100) {
 		ASSERT_EQ(1, pread(self->lower, &byte, 1, at));
 		ASSERT_EQ(0, byte);
 	}

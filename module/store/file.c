@@ -249,7 +249,7 @@ static int file_await(struct vmademo_buffer *buf)
 }
 
 /* One step that can fail; what follows only tidies up. */
-static int file_resize(struct vmademo_buffer *buf, loff_t from, loff_t to)
+static int file_resize(struct vmademo_buffer *buf, loff_t from, loff_t to, bool keep)
 {
 	const struct cred *mine = override_creds(buf->file->f_cred);
 	loff_t rest;
@@ -261,7 +261,7 @@ static int file_resize(struct vmademo_buffer *buf, loff_t from, loff_t to)
 	err = vmademo_backing_set_size(buf->file, to);
 	/* Bytes of the file that the buffer has grown over; see clear_rest() */
 	if (!err && (buf->file_end >= rest ||
-		     !vmademo_backing_zero(buf->file, buf->file_end, rest, false)))
+		     !vmademo_backing_zero(buf->file, buf->file_end, rest, keep)))
 		WRITE_ONCE(buf->file_end, LLONG_MAX);
 	mutex_unlock(&buf->rest_lock);
 revert:

@@ -109,7 +109,7 @@ static int ram_discard(struct vmademo_buffer *buf, loff_t start, loff_t end,
 	return 0;
 }
 
-static int ram_resize(struct vmademo_buffer *buf, loff_t from, loff_t to)
+static int ram_resize(struct vmademo_buffer *buf, loff_t from, loff_t to, bool keep)
 {
 	/* Nothing is there beyond the end: it can only shrink */
 	return to < from ? ram_discard(buf, to, round_up(from, PAGE_SIZE), false) :

@@ -49,7 +49,8 @@ struct vmademo_buffer;
  *           @keep keep it allocated.
  *           Returns 0 or a negative errno.  May sleep.
  * @resize: the size becomes @to and was @from.  What was beyond the smaller of the
- *          two must read as zeroes when the buffer has grown again.
+ *          two must read as zeroes when the buffer has grown again; with @keep what is
+ *          allocated there stays so.
  *          Returns 0 or a negative errno.  May sleep.
  * @grow: data is about to be written that ends at @to, which is beyond the buffer's size;
  *        or it came less far, to @to.  NULL if that is nothing to the store.  With i_rwsem
@@ -83,7 +84,8 @@ struct vmademo_store_ops {
 	int (*flush)(struct vmademo_buffer *buf, bool datasync);
 	int (*discard)(struct vmademo_buffer *buf, loff_t start, loff_t end,
 		       bool keep);
-	int (*resize)(struct vmademo_buffer *buf, loff_t from, loff_t to);
+	int (*resize)(struct vmademo_buffer *buf, loff_t from, loff_t to,
+		      bool keep);
 	int (*grow)(struct vmademo_buffer *buf, loff_t to);
 	int (*allocate)(struct vmademo_buffer *buf, loff_t start, loff_t end);
 	loff_t (*seek)(struct vmademo_buffer *buf, loff_t pos, int whence);
