@@ -10,7 +10,7 @@
  * become so: see store.h.
  *
  * Locks: that of the xarray.  The content of a page is guarded by the folio that is
- * read or written.
+ * read or written; but that it is not freed meanwhile, when it is read, by the xarray's.
  */
 #include <linux/fs.h>
 #include <linux/gfp.h>
@@ -59,11 +59,15 @@ static int ram_reserve(struct vmademo_buffer *buf, pgoff_t index, gfp_t gfp)
 
 static int ram_read(struct vmademo_buffer *buf, struct folio *folio)
 {
-	struct page *page = xa_load(&buf->ram, folio->index);
+	struct page *page;
 
+	/* Some, uprobes among them, read without the invalidate lock: it may be discarded */
+	xa_lock(&buf->ram);
+	page = xa_load(&buf->ram, folio->index);
 	if (page)
 		copy_highpage(folio_page(folio, 0), page);
-	else
+	xa_unlock(&buf->ram);
+	if (!page)
 		folio_zero_range(folio, 0, folio_size(folio));
 	return 0;
 }

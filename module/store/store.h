@@ -11,7 +11,8 @@
  * read or written, so no two calls deal with the same bytes.  reserve is called with
  * i_rwsem or the shared invalidate lock held; discard, resize and allocate with
  * i_rwsem, shape_lock and the exclusive invalidate lock, with write-back drained.  So none
- * of these three runs while something is read in, written back or reserved.
+ * of these three runs while something is written back or reserved, nor while it is read
+ * in by a fault or a read(2); others in the kernel may read in at any time.
  *
  * All or nothing: a call that fails has changed nothing that can be read.
  */
