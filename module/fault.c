@@ -5,9 +5,9 @@
  *
  * The life of a page, as a program makes it happen in a shared mapping:
  *
- *   read, not cached       .map_pages declines, .fault makes a zeroed folio, or
- *                          has it read in from the store
- *   read, cached           .map_pages maps up to 16 pages around; no .fault
+ *   read, not cached       .map_pages declines, .fault makes a zeroed folio and hands
+ *                          it over, or has it read in from the store
+ *   read, cached           .map_pages maps some pages around (ahead.c); no .fault
  *   write, not mapped      .fault, then .page_mkwrite: the folio is dirty
  *   write, mapped to read  .page_mkwrite only
  *   write, after msync     .page_mkwrite again: cleaning write-protected it
@@ -37,22 +37,31 @@ static enum vmademo_counter fault_kind(const struct vm_fault *vmf)
 	return VMADEMO_COW_FAULTS;
 }
 
+/* Without a store, a page that is not cached is new. */
+static vm_fault_t new_page(struct vm_fault *vmf)
+{
+	struct folio *folio = vmademo_make_folio(vmf->vma->vm_file->f_mapping,
+						 vmf->pgoff, vmf->gfp_mask);
+
+	if (!folio)
+		return 0;
+	/* No memory is OOM; no room raises SIGBUS, as on a full tmpfs */
+	if (IS_ERR(folio))
+		return vmf_error(PTR_ERR(folio));
+	vmf->page = folio_page(folio, 0);
+	return VM_FAULT_LOCKED;
+}
+
 /* Returns vmf->page, locked and with a reference; the kernel maps it. */
 static vm_fault_t vmademo_fault(struct vm_fault *vmf)
 {
-	struct address_space *mapping = vmf->vma->vm_file->f_mapping;
-	struct vmademo_buffer *buf = vmademo_buffer_of(mapping);
+	struct vmademo_buffer *buf = vmademo_buffer_of(vmf->vma->vm_file->f_mapping);
 	vm_fault_t ret = 0;
-	int err;
 
 	vmademo_count(buf, fault_kind(vmf));
-	/* From a store, filemap_fault() reads it in, by .readahead or .read_folio */
-	if (!buf->store->read) {
-		err = vmademo_populate(mapping, vmf->pgoff, vmf->gfp_mask);
-		/* No memory is OOM; no room raises SIGBUS, as on a full tmpfs */
-		if (unlikely(err < 0))
-			ret = vmf_error(err);
-	}
+	if (!buf->store->read)
+		ret = new_page(vmf);
+	/* From a store, this reads it in, by .readahead or .read_folio */
 	if (!ret)
 		ret = filemap_fault(vmf);
 	/*
@@ -74,14 +83,20 @@ static vm_fault_t vmademo_fault(struct vm_fault *vmf)
 static vm_fault_t vmademo_map_pages(struct vm_fault *vmf, pgoff_t start,
 				    pgoff_t end)
 {
-	struct vmademo_buffer *buf =
-		vmademo_buffer_of(vmf->vma->vm_file->f_mapping);
+	struct address_space *mapping = vmf->vma->vm_file->f_mapping;
+	struct vmademo_buffer *buf = vmademo_buffer_of(mapping);
+	struct vmademo_span span = { .first = start, .last = end };
 	vm_fault_t ret;
 
 	vmademo_count(buf, VMADEMO_FAULT_AROUND);
-	ret = filemap_map_pages(vmf, start, end);
+	vmademo_span_begin(&span, vmf);
+	/* Then .fault is called anyway; to look for its neighbours first costs more */
+	if (!span.found_last_time && !vmademo_is_cached(mapping, vmf->pgoff))
+		return 0;
+	ret = filemap_map_pages(vmf, span.first, span.last);
 	if (ret & VM_FAULT_NOPAGE)
 		vmademo_count(buf, VMADEMO_FAULT_AROUND_HITS);
+	vmademo_span_end(&span, vmf, ret & VM_FAULT_NOPAGE);
 	return ret;
 }
 

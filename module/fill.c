@@ -20,7 +20,7 @@
 #include "vmademo.h"
 
 /**
- * vmademo_populate() - make sure that a page is cached; for store none
+ * vmademo_make_folio() - make a page that is not cached; for store none
  * @mapping: the buffer's
  * @index: the page; nothing is done if it is beyond the end
  * @gfp: how to allocate
@@ -30,43 +30,40 @@
  * There is no disk: allocate, add.
  *
  * Context: May sleep.  Takes the invalidate lock for reading, then the folio lock.
- * Return: 1 if it is made, 0 if there was nothing to do; -ENOMEM; -ENOSPC.
+ * Return: the folio, locked, up to date and with a reference; NULL if it is cached, or
+ *         @index beyond the end; or an ERR_PTR: -ENOMEM; -ENOSPC.
  */
-int vmademo_populate(struct address_space *mapping, pgoff_t index, gfp_t gfp)
+struct folio *vmademo_make_folio(struct address_space *mapping, pgoff_t index, gfp_t gfp)
 {
-	struct folio *folio;
-	int ret;
+	struct folio *folio = NULL;
+	int err;
 
-	if (xa_load(&mapping->i_pages, index))
-		return 0;
-	ret = vmademo_room_take(1);
-	if (ret)
-		return ret;
+	if (vmademo_is_cached(mapping, index))
+		return NULL;
+	err = vmademo_room_take(1);
+	if (err)
+		return ERR_PTR(err);
 	folio = vmademo_alloc_folio(gfp | __GFP_ZERO, 0);
 	if (!folio) {
-		ret = -ENOMEM;
+		err = -ENOMEM;
 		goto give_back;
 	}
 
 	/* The lock keeps the size still until the folio is in */
 	filemap_invalidate_lock_shared(mapping);
-	if (index < DIV_ROUND_UP(i_size_read(mapping->host), PAGE_SIZE)) {
-		ret = filemap_add_folio(mapping, folio, index, gfp);
-		if (!ret) {
-			folio_mark_uptodate(folio);
-			folio_unlock(folio);
-			ret = 1;
-		} else if (ret == -EEXIST) {
-			ret = 0;	/* another fault was faster */
-		}
-	}
+	err = -EEXIST;
+	if (index < DIV_ROUND_UP(i_size_read(mapping->host), PAGE_SIZE))
+		err = filemap_add_folio(mapping, folio, index, gfp);
+	if (!err)
+		folio_mark_uptodate(folio);
 	filemap_invalidate_unlock_shared(mapping);
+	if (!err)
+		return folio;
 	folio_put(folio);
-	if (ret == 1)
-		return ret;
 give_back:
 	vmademo_room_give_back(1);
-	return ret;
+	/* Another fault was faster, or there is no such page */
+	return err == -EEXIST ? NULL : ERR_PTR(err);
 }
 
 /* ---- reading in ---------------------------------------------------------- */

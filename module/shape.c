@@ -278,10 +278,16 @@ static int allocate_page(struct vmademo_buffer *buf, pgoff_t index)
 	struct address_space *mapping = buf->inode->i_mapping;
 	/* Rather refuse than have others killed for memory */
 	const gfp_t gently = __GFP_RETRY_MAYFAIL | __GFP_NOWARN;
+	struct folio *folio;
 
 	if (buf->store->reserve)
 		return buf->store->reserve(buf, index, GFP_KERNEL | gently);
-	return vmademo_populate(mapping, index, mapping_gfp_mask(mapping) | gently);
+	folio = vmademo_make_folio(mapping, index, mapping_gfp_mask(mapping) | gently);
+	if (IS_ERR_OR_NULL(folio))
+		return PTR_ERR_OR_ZERO(folio);
+	folio_unlock(folio);
+	folio_put(folio);
+	return 1;
 }
 
 /* Takes back what allocate_page() has made. */
@@ -349,7 +355,7 @@ int vmademo_allocate(struct vmademo_buffer *buf, loff_t start, loff_t end)
 {
 	int err;
 
-	/* To populate takes the invalidate lock itself */
+	/* To make a folio takes the invalidate lock itself */
 	if (!buf->store->read)
 		return allocate_pages(buf, start, end);
 	err = lock_store(buf, start, end - 1);

@@ -7,7 +7,7 @@
  *   main -> phys/, node -> ioctl -> view, crash -> shape -> buffer -> super
  *        -> writeback -> fill -> store/
  *   phys/: phys -> claim -> pci, reserved; phys -> map, revoke -> io
- *   all of them -> stats
+ *   fault, phys/map -> ahead; all of them -> stats
  *
  * Lock order, over all files (a lock is taken before those below it):
  *
@@ -157,6 +157,14 @@ static inline bool vmademo_is_buffer(const struct inode *inode)
 	return inode->i_sb->s_magic == VMADEMO_MAGIC;
 }
 
+/* Is there a folio, up to date or not?  It may be gone when this returns. */
+static inline bool vmademo_is_cached(struct address_space *mapping, pgoff_t index)
+{
+	void *entry = xa_load(&mapping->i_pages, index);
+
+	return entry && !xa_is_value(entry);
+}
+
 /* ---- counting ------------------------------------------------------------ */
 
 static inline void vmademo_count_by(struct vmademo_buffer *buf,
@@ -255,7 +263,7 @@ int vmademo_zero_range(struct vmademo_buffer *buf, loff_t start, loff_t end);
 int vmademo_allocate(struct vmademo_buffer *buf, loff_t start, loff_t end);
 
 /* fill.c */
-int vmademo_populate(struct address_space *mapping, pgoff_t index, gfp_t gfp);
+struct folio *vmademo_make_folio(struct address_space *mapping, pgoff_t index, gfp_t gfp);
 int vmademo_read_folio(struct file *file, struct folio *folio);
 void vmademo_readahead(struct readahead_control *rac);
 int vmademo_write_begin(struct address_space *mapping, loff_t pos,
@@ -282,6 +290,26 @@ int vmademo_fsync(struct file *file, loff_t start, loff_t end, int datasync);
 /* crash.c */
 struct vmademo_crash;
 int vmademo_crash(struct vmademo_buffer *buf, struct vmademo_crash *crash);
+
+/* ahead.c */
+/**
+ * struct vmademo_span - what one fault maps
+ * @first: the first page
+ * @last: the last page
+ * @order: the logarithm of how many pages there are, were it not for the ends
+ * @found_last_time: the last such fault found its page cached
+ */
+struct vmademo_span {
+	pgoff_t first;
+	pgoff_t last;
+	unsigned int order;
+	bool found_last_time;
+};
+
+void vmademo_span_all(struct vmademo_span *span, const struct vm_fault *vmf);
+void vmademo_span_begin(struct vmademo_span *span, const struct vm_fault *vmf);
+void vmademo_span_end(const struct vmademo_span *span, const struct vm_fault *vmf,
+		      bool mapped);
 
 /* fault.c */
 struct vm_area_desc;

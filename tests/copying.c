@@ -155,6 +155,8 @@ FIXTURE_SETUP(copying)
 	unsigned int seed = 42;
 	uint32_t *p;
 
+	/* However many came before, each fault maps as many pages */
+	ASSERT_EQ(0, map_ahead("64K"));
 	self->copy.from = open_view(variant->from);
 	self->copy.to = open_view(variant->to);
 	self->copy.source = PLACE(0);
@@ -171,6 +173,7 @@ FIXTURE_SETUP(copying)
 
 FIXTURE_TEARDOWN(copying)
 {
+	map_ahead("auto");
 	close(self->copy.from);
 	close(self->copy.to);
 }

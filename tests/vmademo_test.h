@@ -98,6 +98,12 @@ static inline int write_text(const char *path, const char *text)
 	return n < 0 ? -1 : 0;
 }
 
+/* How many bytes one fault maps; "auto" is what holds without it. */
+static inline int map_ahead(const char *bytes)
+{
+	return write_text("/sys/module/vmademo/parameters/map_ahead", bytes);
+}
+
 /* ---- the module's account ------------------------------------------------ */
 
 static inline int64_t node_value(const char *name)

@@ -14,9 +14,10 @@
  * the type up.  A private one cannot be made in pieces, and is refused there.  For
  * RAM nothing is reserved: the mark is taken off.
  *
- * Lazy: mmap only marks the VMA; .fault and .huge_fault make an entry when it is
+ * Lazy: mmap only marks the VMA; .fault and .huge_fault make entries when one is
  * touched, of 2 MiB where address and window allow it and the kernel can (6.12
- * and newer, x86).  What is large is mapped like this.
+ * and newer, x86), and otherwise all that one page table has.  What is large is mapped like
+ * this.
  *
  * Either way the entries are bare page frame numbers (VM_PFNMAP): no page is
  * referenced or counted through them.  So O_DIRECT, which wants to hold pages, is
@@ -186,19 +187,88 @@ static const struct vm_operations_struct phys_eager_ops = {
 	/* No .fault: where there is no entry any more, the kernel says SIGBUS */
 };
 
-/* Makes the entry for one page. */
+struct neighbours {
+	struct mm_struct *mm;
+	unsigned long ahead;	/* from page of addresses to page of memory */
+	bool known;
+	pgprot_t prot;
+};
+
+/* The kernel has found out what an entry for this memory is like. */
+static int look_at_entry(pte_t *pte, unsigned long addr, void *arg)
+{
+	struct neighbours *n = arg;
+
+	if (pte_present(*pte)) {
+		n->prot = pte_pgprot(*pte);
+		n->known = true;
+	}
+	return 0;
+}
+
+static int make_neighbour(pte_t *pte, unsigned long addr, void *arg)
+{
+	const struct neighbours *n = arg;
+	unsigned long pfn = PHYS_PFN(addr) + n->ahead;
+
+	if (pte_none(*pte))
+		set_pte_at(n->mm, addr, pte, pte_mkspecial(pfn_pte(pfn, n->prot)));
+	return 0;
+}
+
+/*
+ * A fault costs as much as some thirty entries: so all are made that the page table has.
+ * Nothing is lost if this fails: the next fault makes its own.
+ */
+static void make_neighbours(struct vmademo_window *w, struct vm_fault *vmf)
+{
+	struct vm_area_struct *vma = vmf->vma;
+	struct neighbours n = { .mm = vma->vm_mm };
+	struct vmademo_span span;
+	unsigned long start, bytes;
+
+	vmademo_span_all(&span, vmf);
+	if (span.first == span.last)
+		return;
+	start = vmf->address - ((vmf->pgoff - span.first) << PAGE_SHIFT);
+	n.ahead = PHYS_PFN(w->base) + span.first - PHYS_PFN(start);
+	bytes = (span.last - span.first + 1) << PAGE_SHIFT;
+	if (!apply_to_page_range(n.mm, vmf->address, PAGE_SIZE, look_at_entry, &n) &&
+	    n.known)
+		apply_to_page_range(n.mm, start, bytes, make_neighbour, &n);
+}
+
+/* Makes the entry for one page, and for those around it. */
 static vm_fault_t phys_fault(struct vm_fault *vmf)
 {
-	struct vmademo_window *w = vmademo_window_of(vmf->vma->vm_file);
+	struct vm_area_struct *vma = vmf->vma;
+	struct vmademo_window *w = vmademo_window_of(vma->vm_file);
 	vm_fault_t ret = VM_FAULT_SIGBUS;
+	/* Or a second fault would make it writable at once */
+	bool write = vmf->flags & FAULT_FLAG_WRITE;
+	pgprot_t prot = write ? window_prot(w, vm_get_page_prot(vma->vm_flags)) :
+				vma->vm_page_prot;
 
 	atomic64_inc(&w->faults);
 	down_read(&w->lock);
 	if (!w->revoked)
-		ret = vmf_insert_pfn(vmf->vma, vmf->address,
-				     PHYS_PFN(w->base) + vmf->pgoff);
+		ret = vmf_insert_pfn_prot(vma, vmf->address,
+					  PHYS_PFN(w->base) + vmf->pgoff, prot);
+	if (ret == VM_FAULT_NOPAGE)
+		make_neighbours(w, vmf);
 	up_read(&w->lock);
+	if (ret == VM_FAULT_NOPAGE && write)
+		atomic64_inc(&w->first_writes);
 	return ret;
+}
+
+/*
+ * Nothing is cached that could be mapped here.  But that there is a .map_pages tells newer
+ * kernels that .fault is content with the VMA lock; see fault.c.
+ */
+static vm_fault_t phys_map_pages(struct vm_fault *vmf, pgoff_t start, pgoff_t end)
+{
+	return 0;
 }
 
 #ifdef VMADEMO_HAS_HUGE_PFN
@@ -255,6 +325,7 @@ static const struct vm_operations_struct phys_lazy_ops = {
 	.open		= phys_vma_open,
 	.close		= phys_vma_close,
 	.fault		= phys_fault,
+	.map_pages	= phys_map_pages,
 #ifdef VMADEMO_HAS_HUGE_PFN
 	.huge_fault	= phys_huge_fault,
 #endif

@@ -42,7 +42,7 @@ enum vmademo_memtype { VMADEMO_WB, VMADEMO_WC, VMADEMO_UC };
  * @mappings: VMAs that map the window now
  * @faults: calls of .fault and .huge_fault
  * @huge_faults: of those, calls of .huge_fault that made an entry of 2 MiB
- * @first_writes: calls of .pfn_mkwrite, and entries of 2 MiB made writable
+ * @first_writes: faults that made entries writable, and calls of .pfn_mkwrite
  * @lazy: how it is mapped; the same for all windows
  */
 struct vmademo_window {
