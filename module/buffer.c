@@ -77,10 +77,11 @@ vmademo_buffer_create(loff_t size, const struct vmademo_store_ops *store,
 	loff_t has;
 	int err = -ENOMEM;
 
-	buf = kzalloc(sizeof(*buf), GFP_KERNEL_ACCOUNT);
+	buf = kmem_cache_zalloc(vmademo_buffer_cache, GFP_KERNEL);
 	if (!buf)
 		goto put_file;
 	buf->store = store;
+	buf->times_set = jiffies - 1;
 	init_rwsem(&buf->shape_lock);
 	xa_init_flags(&buf->ram, XA_FLAGS_ACCOUNT);
 	INIT_WORK(&buf->write_work, vmademo_write_work);
@@ -138,7 +139,7 @@ put_inode:
 put_mount:
 	vmademo_mount_put(buf->mnt, for_node);
 free_buf:
-	kfree(buf);
+	kmem_cache_free(vmademo_buffer_cache, buf);
 put_file:
 	if (file)
 		fput(file);

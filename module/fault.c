@@ -21,6 +21,7 @@
  * (shared), then the folio lock.  Must not take i_rwsem: write(2) faults on its
  * user buffer while it holds that.
  */
+#include <linux/jiffies.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
 
@@ -121,10 +122,27 @@ static vm_fault_t reserve_and_lock(struct vm_fault *vmf, struct folio *folio)
 }
 
 /*
+ * The times of the inode are no finer than a tick; to find out that nothing changes costs
+ * more than this.  The node has times of its own.
+ */
+static void update_times(struct file *file, struct vmademo_buffer *buf)
+{
+	if (file_inode(file) == buf->inode) {
+		if (READ_ONCE(buf->times_set) == jiffies)
+			return;
+		WRITE_ONCE(buf->times_set, jiffies);
+	}
+	file_update_time(file);
+}
+
+/*
  * A shared mapping is about to write to a page that is mapped to read.  To
  * return VM_FAULT_LOCKED says: the folio is still ours, it is dirty, go on.  The
  * lock is kept until the page table entry is writable, so that write-back
  * cannot clean the folio in between and miss the write.
+ *
+ * A file system that can be frozen also calls sb_start_pagefault() and
+ * sb_end_pagefault() around it.  Ours cannot.
  */
 static vm_fault_t vmademo_page_mkwrite(struct vm_fault *vmf)
 {
@@ -134,8 +152,7 @@ static vm_fault_t vmademo_page_mkwrite(struct vm_fault *vmf)
 	struct folio *folio = page_folio(vmf->page);
 	vm_fault_t ret = 0;
 
-	sb_start_pagefault(mapping->host->i_sb);
-	file_update_time(file);
+	update_times(file, buf);
 	if (buf->store->reserve)
 		ret = reserve_and_lock(vmf, folio);
 	else
@@ -159,7 +176,6 @@ static vm_fault_t vmademo_page_mkwrite(struct vm_fault *vmf)
 		vmademo_count(buf, VMADEMO_FIRST_WRITES);
 		ret = VM_FAULT_LOCKED;
 	}
-	sb_end_pagefault(mapping->host->i_sb);
 	return ret;
 }
 

@@ -22,6 +22,7 @@
 #include <linux/pagemap.h>
 #include <linux/pseudo_fs.h>
 #include <linux/sched.h>
+#include <linux/slab.h>
 #include <linux/workqueue.h>
 
 #include "compat.h"
@@ -31,6 +32,7 @@
 bool vmademo_exec __read_mostly;
 unsigned int vmademo_max_stores __read_mostly = 1024;
 
+struct kmem_cache *vmademo_buffer_cache __ro_after_init;
 static struct file_system_type vmademo_private_fs_type;
 static struct vfsmount *shared_mnt;
 static struct workqueue_struct *put_queue;
@@ -82,7 +84,7 @@ static void vmademo_evict_inode(struct inode *inode)
 		atomic_dec(&private_stores);
 	if (buf->store->close)
 		buf->store->close(buf);
-	kfree(buf);
+	kmem_cache_free(vmademo_buffer_cache, buf);
 }
 
 /**
@@ -282,14 +284,23 @@ static void end_mount(struct vfsmount *mnt)
  */
 int vmademo_super_init(void)
 {
+	int err = -ENOMEM;
+
+	/* A buffer is a little larger than 1024 bytes, and kmalloc() would take 2048 */
+	vmademo_buffer_cache = KMEM_CACHE(vmademo_buffer, SLAB_ACCOUNT);
+	if (!vmademo_buffer_cache)
+		return -ENOMEM;
 	put_queue = alloc_workqueue("vmademo", WQ_UNBOUND, 0);
 	if (!put_queue)
-		return -ENOMEM;
+		goto destroy_cache;
 	shared_mnt = make_mount(&vmademo_fs_type, true);
 	if (!IS_ERR(shared_mnt))
 		return 0;
+	err = PTR_ERR(shared_mnt);
 	destroy_workqueue(put_queue);
-	return PTR_ERR(shared_mnt);
+destroy_cache:
+	kmem_cache_destroy(vmademo_buffer_cache);
+	return err;
 }
 
 /**
@@ -301,6 +312,7 @@ void vmademo_super_exit(void)
 {
 	destroy_workqueue(put_queue);
 	end_mount(shared_mnt);
+	kmem_cache_destroy(vmademo_buffer_cache);
 }
 
 /**

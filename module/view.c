@@ -14,6 +14,7 @@
 #include <linux/fs.h>
 #include <linux/falloc.h>
 #include <linux/file.h>
+#include <linux/jiffies.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
 
@@ -238,6 +239,7 @@ static int vmademo_view_setattr(VMADEMO_IDMAP *idmap, struct dentry *dentry,
 				struct iattr *attr)
 {
 	struct inode *inode = d_inode(dentry);
+	struct vmademo_buffer *buf = inode->i_private;
 	int err = setattr_prepare(idmap, dentry, attr);
 
 	if (err)
@@ -245,7 +247,7 @@ static int vmademo_view_setattr(VMADEMO_IDMAP *idmap, struct dentry *dentry,
 	if (attr->ia_valid & ATTR_SIZE) {
 		loff_t from = i_size_read(inode);
 
-		err = vmademo_resize(inode->i_private, attr->ia_size, false);
+		err = vmademo_resize(buf, attr->ia_size, false);
 		if (err)
 			return err;
 		/* truncate(2) leaves the times to us, ftruncate(2) brings them */
@@ -253,6 +255,8 @@ static int vmademo_view_setattr(VMADEMO_IDMAP *idmap, struct dentry *dentry,
 			vmademo_inode_modified(inode);
 	}
 	setattr_copy(idmap, inode, attr);
+	/* The next write by a mapping sets them anew, and be it in this tick (fault.c) */
+	WRITE_ONCE(buf->times_set, jiffies - 1);
 	mark_inode_dirty(inode);
 	return 0;
 }

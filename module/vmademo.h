@@ -15,7 +15,6 @@
  *     buf->shape_lock                 shared: starting write-back;
  *                                     exclusive: resize, punch, allocate, power cuts
  *     mm->mmap_lock or the VMA lock   held by the kernel around vm_operations
- *       sb_start_pagefault()          .page_mkwrite
  *       mapping->invalidate_lock      shared: adding a folio to the page cache,
  *                                     taking room in a store;
  *                                     exclusive: resize, punch, allocate, power cuts
@@ -85,6 +84,7 @@ struct vmademo_store_ops;
  * @crashing: a power cut is being simulated: what goes while dirty is lost, not
  *            discarded.  Under i_rwsem and the invalidate lock
  * @cuts: twice the power cuts so far; odd during one
+ * @times_set: in jiffies, when a mapping last set the times of the inode
  * @last_crash_lost_folios: what the last one lost; under i_rwsem
  * @last_crash_lost_bytes: the same in bytes
  * @shape_lock: held for reading while write-back starts, for writing while the store's
@@ -114,6 +114,7 @@ struct vmademo_buffer {
 	bool fixed_size;
 	bool crashing;
 	unsigned int cuts;
+	unsigned long times_set;
 	u64 last_crash_lost_folios;
 	u64 last_crash_lost_bytes;
 	struct rw_semaphore shape_lock;
@@ -235,6 +236,7 @@ extern bool vmademo_ready;
 int vmademo_parse_bytes(const char *text, u64 *bytes);
 
 /* super.c */
+extern struct kmem_cache *vmademo_buffer_cache;
 extern bool vmademo_exec;
 extern unsigned int vmademo_max_stores;
 int vmademo_super_init(void);
