@@ -44,6 +44,10 @@ fuzz:
 	@scripts/deps $(if $(findstring -debug,$(KERNELS)),debug,check)
 	@export KERNELS="$(KERNELS)" SEED="$(SEED)" CALLS="$(CALLS)"; exec scripts/fuzz
 
+bench:
+	@scripts/deps check
+	@export KERNELS="$(KERNELS)"; exec scripts/bench
+
 coverage:
 	@scripts/deps debug
 	@exec scripts/coverage $(TEST)
@@ -91,6 +95,7 @@ help:
 	@echo 'make check TEST=model SEED=7 STEPS=1000   random operations, replayed'
 	@echo 'make check-debug     on a kernel with everything on that finds faults'
 	@echo 'make fuzz CALLS=100000 SEED=7   random calls on everything there is'
+	@echo 'make bench           what mappings cost, in instructions, beside tmpfs and others'
 	@echo 'make coverage        which lines of the module the tests run'
 	@echo 'make kernels         the kernels that can be had'
 	@echo 'make shell           a shell in a virtual machine with the module loaded'
@@ -101,4 +106,4 @@ help:
 	@echo 'make dkms-uninstall  take it away from dkms'
 	@echo 'make clean           remove what was built'
 
-.PHONY: all install demo check check-debug fuzz coverage kernels shell lint dkms-install dkms-uninstall clean help
+.PHONY: all install demo check check-debug fuzz bench coverage kernels shell lint dkms-install dkms-uninstall clean help

@@ -133,8 +133,7 @@ static void grow(int fd, unsigned char *map)
 
 static void punch(int fd, unsigned char *map)
 {
-	fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
-		  PAGE + 100);
+	fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, PAGE + 100);
 }
 
 static void zero_range(int fd, unsigned char *map)
@@ -166,7 +165,10 @@ static void cut_power_with_torn_pages(int fd, unsigned char *map)
 	ioctl(fd, VMADEMO_IOC_CRASH, &c);
 }
 
-#define CALL(function) { #function, function }
+#define CALL(function)              \
+	{                           \
+#function, function \
+	}
 
 static const struct call {
 	const char *name;

@@ -243,11 +243,10 @@ TEST_F(limited, punched_in_part)
 			       FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, from,
 			       PAGE));
 	for (int i = 0; i < 3; i++) {
-		EXPECT_FAILS(ENOSPC,
-			     fallocate(self->fd,
-				       FALLOC_FL_PUNCH_HOLE |
-					       FALLOC_FL_KEEP_SIZE,
-				       100, 3 * PAGE));
+		EXPECT_FAILS(ENOSPC, fallocate(self->fd,
+					       FALLOC_FL_PUNCH_HOLE |
+						       FALLOC_FL_KEEP_SIZE,
+					       100, 3 * PAGE));
 	}
 	EXPECT_EQ(1, pwrite(self->fd, "x", 1, 8 * PAGE));
 	EXPECT_FAILS(ENOSPC, pwrite(self->fd, "x", 1, 9 * PAGE));
