@@ -14,6 +14,7 @@
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/init.h>
 #include <linux/log2.h>
 #include <linux/mm.h>
 #include <linux/moduleparam.h>
@@ -25,30 +26,44 @@
 /* In pages; 0 is as above. */
 static unsigned int fixed;
 
+/* What stands behind map_ahead= when the module is loaded; too long to be right, if cut. */
+static char at_load[64] = "auto";
+static bool loaded;
+
+static int parse(const char *text, unsigned int *pages)
+{
+	u64 bytes = 0;
+
+	if (strcmp(text, "auto") &&
+	    (vmademo_parse_bytes(text, &bytes) || !is_power_of_2(bytes) ||
+	     bytes < PAGE_SIZE || bytes > PMD_SIZE))
+		return -EINVAL;
+	*pages = bytes >> PAGE_SHIFT;
+	return 0;
+}
+
 static int set_map_ahead(const char *text, const struct kernel_param *param)
 {
-	char word[24];
-	bool whole = strscpy(word, text, sizeof(word)) > 0;
-	u64 bytes;
+	char word[sizeof(at_load)];
+	unsigned int pages;
+	int err;
 
+	strscpy(word, text, sizeof(word));
 	strim(word);	/* the newline */
-	if (!strcmp(word, "auto")) {
-		WRITE_ONCE(fixed, 0);
+	/* The kernel would have its own line in the log */
+	if (!loaded) {
+		strscpy(at_load, word, sizeof(at_load));
 		return 0;
 	}
-	if (!whole || vmademo_parse_bytes(word, &bytes) || !is_power_of_2(bytes) ||
-	    bytes < PAGE_SIZE || bytes > PMD_SIZE) {
-		pr_err("map_ahead=%s: must be auto, or a power of two from %lu to %lu\n",
-		       word, PAGE_SIZE, PMD_SIZE);
-		return -EINVAL;
-	}
-	WRITE_ONCE(fixed, bytes >> PAGE_SHIFT);
-	return 0;
+	err = parse(word, &pages);
+	if (!err)
+		WRITE_ONCE(fixed, pages);
+	return err;
 }
 
 static int get_map_ahead(char *page, const struct kernel_param *param)
 {
-	unsigned int pages = READ_ONCE(fixed);
+	unsigned long pages = READ_ONCE(fixed);
 
 	return pages ? sysfs_emit(page, "%lu\n", pages * PAGE_SIZE) :
 		       sysfs_emit(page, "auto\n");
@@ -61,6 +76,22 @@ static const struct kernel_param_ops map_ahead_ops = {
 
 module_param_cb(map_ahead, &map_ahead_ops, NULL, 0644);
 MODULE_PARM_DESC(map_ahead, "bytes that one read fault maps, and any fault of a lazy window, with K or M; auto: as accesses come (default auto)");
+
+/**
+ * vmademo_ahead_init() - check what was said when the module was loaded
+ *
+ * Context: May sleep.
+ * Return: 0, or -EINVAL with a line in the log.
+ */
+int __init vmademo_ahead_init(void)
+{
+	loaded = true;
+	if (!parse(at_load, &fixed))
+		return 0;
+	pr_err("map_ahead=%s: must be auto, or a power of two from %lu to %lu\n",
+	       at_load, PAGE_SIZE, PMD_SIZE);
+	return -EINVAL;
+}
 
 /*
  * So many pages around the one that is touched, a power of two, aligned as the page table

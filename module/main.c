@@ -165,6 +165,9 @@ static int __init vmademo_init(void)
 	err = parse_ram_limit();
 	if (err)
 		return err;
+	err = vmademo_ahead_init();
+	if (err)
+		return err;
 	err = vmademo_super_init();
 	if (err) {
 		pr_err("failed to make a file system for buffers: %pe\n", ERR_PTR(err));

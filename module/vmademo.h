@@ -308,6 +308,7 @@ struct vmademo_span {
 	bool found_last_time;
 };
 
+int vmademo_ahead_init(void);
 void vmademo_span_all(struct vmademo_span *span, const struct vm_fault *vmf);
 void vmademo_span_begin(struct vmademo_span *span, const struct vm_fault *vmf);
 void vmademo_span_end(const struct vmademo_span *span, const struct vm_fault *vmf,

@@ -173,6 +173,7 @@ TEST_F(params, bad_windows)
 	static const char *const piece = "in one piece";
 	static const char *const type = "must be wb, wc or uc";
 	static const char *const own = "which is wb";
+	static const char *const ahead = "must be auto, or a power of two";
 	const struct bad_parameters bad[] = {
 		{ "phys=", pages, EINVAL },
 		{ "phys=0", pages, EINVAL },
@@ -200,6 +201,14 @@ TEST_F(params, bad_windows)
 		  "more than 16", EINVAL },
 		{ "phys_map=", "must be eager or lazy", EINVAL },
 		{ "phys_map=never", "must be eager or lazy", EINVAL },
+		{ "map_ahead=", ahead, EINVAL },
+		{ "map_ahead=0", ahead, EINVAL },
+		{ "map_ahead=2K", ahead, EINVAL },
+		{ "map_ahead=12K", ahead, EINVAL },
+		{ "map_ahead=4M", ahead, EINVAL },
+		{ "map_ahead=automatic", ahead, EINVAL },
+		{ "map_ahead=0000000000000000000000000000000000000065536",
+		  ahead, EINVAL },
 		{ "phys_memtype=wt", type, EINVAL },
 		{ "phys_memtype=wc", own, EINVAL },
 		{ "phys_memtype=uc", own, EINVAL },
