@@ -65,6 +65,10 @@ MODULE_PARM_DESC(max_stores, "how many private buffers with a store there can be
 module_param_named(exec, vmademo_exec, bool, 0444);
 MODULE_PARM_DESC(exec, "let regular files of buffers be run, and be mapped to run; for the node the mount of /dev decides (default 0)");
 
+static bool prealloc;
+module_param(prealloc, bool, 0444);
+MODULE_PARM_DESC(prealloc, "allocate all of the buffer when the module is loaded (default 0)");
+
 static char *phys = "2M";
 module_param_hw(phys, charp, iomem, 0400);	/* refused by kernel lockdown */
 MODULE_PARM_DESC(phys, "physical windows, SIZE@BASE,...; SIZE alone: memory of the module's own; none (default 2M)");
@@ -184,9 +188,11 @@ static int __init vmademo_init(void)
 		err = PTR_ERR(ops);
 		goto free_windows;
 	}
-	err = vmademo_node_register(bytes, ops, file, legacy_mmap);
+	err = vmademo_node_register(bytes, ops, file, legacy_mmap, prealloc);
 	if (err) {
-		pr_err("/dev/vmademo: not made: error %d\n", err);
+		pr_err("/dev/vmademo: not made: error %d%s\n", err,
+		       prealloc && (err == -ENOSPC || err == -ENOMEM) ?
+		       ": prealloc=1 does not find the room, see ram_limit" : "");
 		goto free_windows;
 	}
 	err = vmademo_phys_register(legacy_mmap);

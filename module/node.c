@@ -11,10 +11,14 @@
  *
  * Locks: none of its own; see view.c for write(2).
  */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/jiffies.h>
 #include <linux/mm.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 #include <linux/pagemap.h>
+#include <linux/printk.h>
 
 #include "compat.h"
 #include "vmademo.h"
@@ -93,21 +97,45 @@ static struct vmademo_node vmademo_node = {
 	},
 };
 
+/* How often it says how far it is, and how much it does in between, in bytes. */
+#define TELL_EVERY	(10 * HZ)
+#define TELL_PIECE	(256 << 20)
+
+static int __init preallocate(struct vmademo_buffer *buf)
+{
+	loff_t size = i_size_read(buf->inode), at, end;
+	unsigned long next = jiffies + TELL_EVERY;
+	int err = 0;
+
+	for (at = 0; at < size && !err; at = end) {
+		end = min_t(loff_t, at + TELL_PIECE, size);
+		inode_lock(buf->inode);
+		err = vmademo_allocate(buf, at, end);
+		inode_unlock(buf->inode);
+		if (time_after(jiffies, next)) {
+			pr_info("prealloc: %lld of %lld MiB\n", at >> 20, size >> 20);
+			next = jiffies + TELL_EVERY;
+		}
+	}
+	return err;
+}
+
 /**
  * vmademo_node_register() - make /dev/vmademo and the buffer behind it
  * @size: of the buffer in bytes
  * @store: what stands behind it
  * @file: for the store file, as for vmademo_buffer_create(), which takes it over
  * @legacy_mmap: .mmap, even if the kernel has .mmap_prepare
+ * @prealloc: allocate all of it before anybody can open it
  *
  * Context: May sleep.
- * Return: 0, or a negative errno.
+ * Return: 0, or a negative errno; -EINTR if the task is being killed.
  */
 int __init vmademo_node_register(loff_t size,
 				 const struct vmademo_store_ops *store,
-				 struct file *file, bool legacy_mmap)
+				 struct file *file, bool legacy_mmap, bool prealloc)
 {
-	int err;
+	int err = 0;
 
 #ifdef VMADEMO_HAS_MMAP_PREPARE
 	if (!legacy_mmap)
@@ -116,7 +144,10 @@ int __init vmademo_node_register(loff_t size,
 	vmademo_node.buf = vmademo_buffer_create(size, store, file, true);
 	if (IS_ERR(vmademo_node.buf))
 		return PTR_ERR(vmademo_node.buf);
-	err = misc_register(&vmademo_node.misc);
+	if (prealloc)
+		err = preallocate(vmademo_node.buf);
+	if (!err)
+		err = misc_register(&vmademo_node.misc);
 	if (err)
 		vmademo_buffer_end(vmademo_node.buf);
 	return err;

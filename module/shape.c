@@ -9,14 +9,10 @@
  * first keeps write-back from starting, and what is under way is waited for; the second
  * keeps folios from entering the page cache.  Who waits for a store here can be killed.
  */
-#include <linux/bitmap.h>
 #include <linux/fs.h>
-#include <linux/highmem.h>
 #include <linux/lockdep.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
-#include <linux/sched/signal.h>
-#include <linux/string.h>
 
 #include "compat.h"
 #include "store/store.h"
@@ -255,92 +251,6 @@ int vmademo_zero_range(struct vmademo_buffer *buf, loff_t start, loff_t end)
 	return make_zero(buf, start, end, true);
 }
 
-/*
- * Nothing was written to the page: it reads the same without it.  That it is clean does not
- * tell; it may have been written back.  The caller holds its lock.
- */
-static bool is_untouched(struct folio *folio)
-{
-	void *data;
-	bool zero;
-
-	if (folio_test_dirty(folio) || folio_maybe_dma_pinned(folio) ||
-	    vmademo_folio_is_broken(folio))
-		return false;
-	data = kmap_local_folio(folio, 0);
-	zero = !memchr_inv(data, 0, PAGE_SIZE);
-	kunmap_local(data);
-	return zero;
-}
-
-static int allocate_page(struct vmademo_buffer *buf, pgoff_t index)
-{
-	struct address_space *mapping = buf->inode->i_mapping;
-	/* Rather refuse than have others killed for memory */
-	const gfp_t gently = __GFP_RETRY_MAYFAIL | __GFP_NOWARN;
-	struct folio *folio;
-
-	if (buf->store->reserve)
-		return buf->store->reserve(buf, index, GFP_KERNEL | gently);
-	folio = vmademo_make_folio(mapping, index, mapping_gfp_mask(mapping) | gently);
-	if (IS_ERR_OR_NULL(folio))
-		return PTR_ERR_OR_ZERO(folio);
-	folio_unlock(folio);
-	folio_put(folio);
-	return 1;
-}
-
-/* Takes back what allocate_page() has made. */
-static void free_page_again(struct vmademo_buffer *buf, pgoff_t index)
-{
-	struct address_space *mapping = buf->inode->i_mapping;
-	struct folio *folio;
-
-	if (buf->store->release) {
-		buf->store->release(buf, index);
-		return;
-	}
-	folio = vmademo_lock_folio(mapping, index);
-	if (!folio)
-		return;
-	if (is_untouched(folio))
-		vmademo_remove_folio(mapping, folio);
-	folio_unlock(folio);
-	folio_put(folio);
-}
-
-/* All of them, or none. */
-static int allocate_pages(struct vmademo_buffer *buf, loff_t start, loff_t end)
-{
-	pgoff_t first = start >> PAGE_SHIFT;
-	unsigned long pages = DIV_ROUND_UP(end, PAGE_SIZE) - first, i;
-	unsigned long *made;
-	int ret = 0;
-
-	if (pages > vmademo_room_limit)
-		return -ENOSPC;
-	made = kvcalloc(BITS_TO_LONGS(pages), sizeof(long), GFP_KERNEL_ACCOUNT);
-	if (!made)
-		return -ENOMEM;
-	for (i = 0; i < pages; i++) {
-		ret = fatal_signal_pending(current) ?
-			      -EINTR : allocate_page(buf, first + i);
-		if (ret < 0)
-			break;
-		if (ret)
-			__set_bit(i, made);
-		cond_resched();
-	}
-	if (ret < 0) {
-		for_each_set_bit(i, made, pages) {
-			free_page_again(buf, first + i);
-			cond_resched();
-		}
-	}
-	kvfree(made);
-	return min(ret, 0);
-}
-
 /**
  * vmademo_allocate() - see to it that a range can be written to later
  * @buf: the buffer
@@ -357,12 +267,12 @@ int vmademo_allocate(struct vmademo_buffer *buf, loff_t start, loff_t end)
 
 	/* To make a folio takes the invalidate lock itself */
 	if (!buf->store->read)
-		return allocate_pages(buf, start, end);
+		return vmademo_allocate_pages(buf, start, end);
 	err = lock_store(buf, start, end - 1);
 	if (err)
 		return err;
 	err = buf->store->allocate ? buf->store->allocate(buf, start, end) :
-				     allocate_pages(buf, start, end);
+				     vmademo_allocate_pages(buf, start, end);
 	store_is_done(buf);
 	vmademo_unlock_shape(buf);
 	return err;

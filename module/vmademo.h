@@ -5,7 +5,7 @@
  * operations, which are named where they are installed:
  *
  *   main -> phys/, node -> ioctl -> view, crash -> shape -> buffer -> super
- *        -> writeback -> fill -> store/
+ *        -> writeback, allocate -> fill -> store/
  *   phys/: phys -> claim -> pci, reserved; phys -> map, revoke -> io
  *   fault, phys/map -> ahead; all of them -> stats
  *
@@ -264,6 +264,9 @@ int vmademo_punch(struct vmademo_buffer *buf, loff_t start, loff_t end);
 int vmademo_zero_range(struct vmademo_buffer *buf, loff_t start, loff_t end);
 int vmademo_allocate(struct vmademo_buffer *buf, loff_t start, loff_t end);
 
+/* allocate.c */
+int vmademo_allocate_pages(struct vmademo_buffer *buf, loff_t start, loff_t end);
+
 /* fill.c */
 struct folio *vmademo_make_folio(struct address_space *mapping, pgoff_t index, gfp_t gfp);
 int vmademo_read_folio(struct file *file, struct folio *folio);
@@ -336,7 +339,7 @@ long vmademo_node_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
 
 /* node.c */
 int vmademo_node_register(loff_t size, const struct vmademo_store_ops *store,
-			  struct file *file, bool legacy_mmap);
+			  struct file *file, bool legacy_mmap, bool prealloc);
 void vmademo_node_unregister(void);
 
 /* phys/phys.c */

@@ -214,6 +214,10 @@ TEST_F(limited, allocated)
 		EXPECT_FAILS(ENOSPC, fallocate(self->fd, 0, LARGE - PAGE,
 					       LIMIT + 2 * ABOUT));
 		EXPECT_EQ(LARGE, fd_value(self->fd, "size"));
+		/* All but one page of it was there */
+		EXPECT_FAILS(ENOSPC, fallocate(self->fd, 0, 4 * PAGE, LIMIT));
+		EXPECT_EQ(cached, fd_value(self->fd, "cached_bytes"));
+		EXPECT_EQ(LARGE, fd_value(self->fd, "size"));
 	}
 	ASSERT_EQ(0, fallocate(self->fd, 0, 0, LIMIT - ABOUT));
 	EXPECT_EQ('d', touch(self->map + 2 * PAGE));
