@@ -127,10 +127,12 @@ static vm_fault_t reserve_and_lock(struct vm_fault *vmf, struct folio *folio)
  */
 static void update_times(struct file *file, struct vmademo_buffer *buf)
 {
+	unsigned long now = jiffies;
+
 	if (file_inode(file) == buf->inode) {
-		if (READ_ONCE(buf->times_set) == jiffies)
+		if (READ_ONCE(buf->times_set) == now)
 			return;
-		WRITE_ONCE(buf->times_set, jiffies);
+		WRITE_ONCE(buf->times_set, now);
 	}
 	file_update_time(file);
 }
