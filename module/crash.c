@@ -25,6 +25,7 @@
 
 #include "compat.h"
 #include "store/store.h"
+#include "trace.h"
 #include "vmademo.h"
 
 struct power_cut {
@@ -213,6 +214,8 @@ int vmademo_crash(struct vmademo_buffer *buf, struct vmademo_crash *crash)
 
 	crash->lost_folios = buf->last_crash_lost_folios;
 	crash->lost_bytes = buf->last_crash_lost_bytes;
+	trace_vmademo_crash(inode->i_ino, crash->seed, crash->written_folios,
+			    crash->torn_folios, crash->lost_folios);
 unlock:
 	inode_unlock(inode);
 	return err;

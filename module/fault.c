@@ -27,6 +27,7 @@
 
 #include "compat.h"
 #include "store/store.h"
+#include "trace.h"
 #include "vmademo.h"
 
 static enum vmademo_counter fault_kind(const struct vm_fault *vmf)
@@ -57,6 +58,7 @@ static vm_fault_t new_page(struct vm_fault *vmf)
 static vm_fault_t vmademo_fault(struct vm_fault *vmf)
 {
 	struct vmademo_buffer *buf = vmademo_buffer_of(vmf->vma->vm_file->f_mapping);
+	unsigned long ino = buf->inode->i_ino;
 	vm_fault_t ret = 0;
 
 	vmademo_count(buf, fault_kind(vmf));
@@ -72,6 +74,7 @@ static vm_fault_t vmademo_fault(struct vm_fault *vmf)
 	 */
 	if (unlikely(ret & VM_FAULT_SIGBUS))
 		vmademo_count(buf, VMADEMO_SIGBUS);
+	trace_vmademo_fault(ino, vmf->pgoff, vmf->address, vmf->flags, ret);
 	return ret;
 }
 
@@ -87,17 +90,19 @@ static vm_fault_t vmademo_map_pages(struct vm_fault *vmf, pgoff_t start,
 	struct address_space *mapping = vmf->vma->vm_file->f_mapping;
 	struct vmademo_buffer *buf = vmademo_buffer_of(mapping);
 	struct vmademo_span span = { .first = start, .last = end };
-	vm_fault_t ret;
+	vm_fault_t ret = 0;
 
 	vmademo_count(buf, VMADEMO_FAULT_AROUND);
 	vmademo_span_begin(&span, vmf);
 	/* Then .fault is called anyway; to look for its neighbours first costs more */
-	if (!span.found_last_time && !vmademo_is_cached(mapping, vmf->pgoff))
-		return 0;
-	ret = filemap_map_pages(vmf, span.first, span.last);
-	if (ret & VM_FAULT_NOPAGE)
-		vmademo_count(buf, VMADEMO_FAULT_AROUND_HITS);
-	vmademo_span_end(&span, vmf, ret & VM_FAULT_NOPAGE);
+	if (span.found_last_time || vmademo_is_cached(mapping, vmf->pgoff)) {
+		ret = filemap_map_pages(vmf, span.first, span.last);
+		if (ret & VM_FAULT_NOPAGE)
+			vmademo_count(buf, VMADEMO_FAULT_AROUND_HITS);
+		vmademo_span_end(&span, vmf, ret & VM_FAULT_NOPAGE);
+	}
+	trace_vmademo_map_pages(buf->inode->i_ino, vmf->pgoff, span.first, span.last,
+				ret & VM_FAULT_NOPAGE);
 	return ret;
 }
 
@@ -178,6 +183,7 @@ static vm_fault_t vmademo_page_mkwrite(struct vm_fault *vmf)
 		vmademo_count(buf, VMADEMO_FIRST_WRITES);
 		ret = VM_FAULT_LOCKED;
 	}
+	trace_vmademo_mkwrite(buf->inode->i_ino, vmf->pgoff, vmf->address, ret);
 	return ret;
 }
 
@@ -204,6 +210,7 @@ static int vmademo_mmap_check(const struct inode *inode, unsigned long pgoff,
 
 	if (len > max || pgoff > (max - len) >> PAGE_SHIFT)
 		return -EOVERFLOW;
+	trace_vmademo_mmap(inode->i_ino, pgoff, len >> PAGE_SHIFT);
 	return 0;
 }
 

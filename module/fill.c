@@ -11,12 +11,14 @@
  * before the folio lock, where a folio is added.
  */
 #include <linux/fs.h>
+#include <linux/ktime.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
 #include <linux/sched/signal.h>
 
 #include "compat.h"
 #include "store/store.h"
+#include "trace.h"
 #include "vmademo.h"
 
 /**
@@ -71,8 +73,11 @@ give_back:
 /* The store is asked for a folio, all of it.  By way of the store's run(). */
 static int store_read(struct vmademo_buffer *buf, struct folio *folio)
 {
+	u64 start = trace_vmademo_read_in_enabled() ? ktime_get_ns() : 0;
 	int err = buf->store->read(buf, folio);
 
+	trace_vmademo_read_in(buf->inode->i_ino, folio_pos(folio), folio_size(folio), err,
+			      start ? ktime_get_ns() - start : 0);
 	if (err)
 		vmademo_count(buf, VMADEMO_READ_ERRORS);
 	else

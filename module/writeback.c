@@ -16,6 +16,7 @@
  * .dirty_folio may be called under the page table lock instead, and may not sleep.
  */
 #include <linux/backing-dev.h>
+#include <linux/ktime.h>
 #include <linux/migrate.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
@@ -23,6 +24,7 @@
 
 #include "compat.h"
 #include "store/store.h"
+#include "trace.h"
 #include "vmademo.h"
 
 /* This part of the machine's memory, in pages. */
@@ -68,6 +70,7 @@ static bool vmademo_dirty_folio(struct address_space *mapping,
 	if (!filemap_dirty_folio(mapping, folio))
 		return false;
 	vmademo_count_folio(buf, VMADEMO_DIRTIED, folio);
+	trace_vmademo_dirty(buf->inode->i_ino, folio);
 	if (buf->store->blocks)
 		limit_dirty(buf);
 	return true;
@@ -106,9 +109,12 @@ static int end_write(struct vmademo_buffer *buf, struct folio *folio, int err)
 	loff_t left = i_size_read(buf->inode) - folio_pos(folio);
 	/* Beyond the end only while it is being truncated: then it is discarded */
 	size_t len = clamp_t(loff_t, left, 0, folio_size(folio));
+	u64 start = trace_vmademo_write_out_enabled() ? ktime_get_ns() : 0;
 
 	if (len && buf->store->write && !err)
 		err = vmademo_store_write(buf, folio, 0, len);
+	trace_vmademo_write_out(buf->inode->i_ino, folio_pos(folio), len, err,
+				start ? ktime_get_ns() - start : 0);
 	if (err)
 		mapping_set_error(folio->mapping, err);
 	if (err == -ENOMEM) {
@@ -244,12 +250,16 @@ static int vmademo_writepages(struct address_space *mapping,
  */
 int vmademo_store_flush(struct vmademo_buffer *buf, bool datasync)
 {
+	u64 start;
 	int err;
 
 	if (!buf->store->flush)
 		return 0;
 	vmademo_count(buf, datasync ? VMADEMO_DATA_FLUSHES : VMADEMO_FLUSHES);
+	start = trace_vmademo_flush_enabled() ? ktime_get_ns() : 0;
 	err = buf->store->flush(buf, datasync);
+	trace_vmademo_flush(buf->inode->i_ino, datasync, err,
+			    start ? ktime_get_ns() - start : 0);
 	if (err && err != -EINTR)
 		mapping_set_error(buf->inode->i_mapping, err);
 	return err;
@@ -295,6 +305,7 @@ static bool vmademo_release_folio(struct folio *folio, gfp_t gfp)
 		return false;
 	vmademo_count_folio(vmademo_buffer_of(folio->mapping), VMADEMO_EVICTED,
 			    folio);
+	trace_vmademo_evict(folio->mapping->host->i_ino, folio);
 	return true;
 }
 
@@ -318,8 +329,13 @@ static void vmademo_invalidate_folio(struct folio *folio, size_t offset,
 		return;
 	if (folio_test_dirty(folio)) {
 		folio_cancel_dirty(folio);
-		vmademo_count_folio(buf, buf->crashing ? VMADEMO_LOST :
-							 VMADEMO_DISCARDED, folio);
+		if (buf->crashing) {
+			vmademo_count_folio(buf, VMADEMO_LOST, folio);
+			trace_vmademo_lose(buf->inode->i_ino, folio);
+		} else {
+			vmademo_count_folio(buf, VMADEMO_DISCARDED, folio);
+			trace_vmademo_discard(buf->inode->i_ino, folio);
+		}
 	}
 }
 

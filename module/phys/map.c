@@ -33,6 +33,7 @@
 #include "compat.h"
 #include "phys/phys.h"
 #include "phys/check.h"
+#include "trace.h"
 #include "vmademo.h"
 
 /**
@@ -124,6 +125,7 @@ static void phys_vma_open(struct vm_area_struct *vma)
 
 	atomic_long_inc(&w->mappings);
 	vma->vm_private_data = w;
+	trace_vmademo_vma_open(w->misc.minor, vma->vm_start, vma->vm_end);
 }
 
 static void phys_vma_close(struct vm_area_struct *vma)
@@ -133,6 +135,7 @@ static void phys_vma_close(struct vm_area_struct *vma)
 	if (!w)
 		return;
 	atomic_long_dec(&w->mappings);
+	trace_vmademo_vma_close(w->misc.minor, vma->vm_start, vma->vm_end);
 	vmademo_forget_mmap(w, vma->vm_mm);
 }
 
@@ -148,6 +151,7 @@ static int phys_vma_mapped(unsigned long start, unsigned long end,
 		return -ENODEV;
 	atomic_long_inc(&w->mappings);
 	*private_data = w;
+	trace_vmademo_vma_open(w->misc.minor, start, end);
 	return 0;
 }
 #endif
@@ -259,6 +263,7 @@ static vm_fault_t phys_fault(struct vm_fault *vmf)
 	up_read(&w->lock);
 	if (ret == VM_FAULT_NOPAGE && write)
 		atomic64_inc(&w->first_writes);
+	trace_vmademo_fault(w->inode->i_ino, vmf->pgoff, vmf->address, vmf->flags, ret);
 	return ret;
 }
 
@@ -303,6 +308,7 @@ static vm_fault_t phys_huge_fault(struct vm_fault *vmf, unsigned int order)
 		if (write)
 			atomic64_inc(&w->first_writes);
 	}
+	trace_vmademo_fault(w->inode->i_ino, vmf->pgoff, vmf->address, vmf->flags, ret);
 	return ret;
 }
 #endif

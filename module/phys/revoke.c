@@ -10,6 +10,7 @@
 #include <linux/slab.h>
 
 #include "phys/phys.h"
+#include "trace.h"
 
 /*
  * .mmap makes entries of a VMA that the kernel lists only later, where revocation
@@ -120,4 +121,5 @@ void vmademo_phys_revoke(struct vmademo_window *w)
 	/* A child stands behind its parent in the list: no copy escapes */
 	unmap_mapping_range(w->inode->i_mapping, 0, 0, 1);
 	mutex_unlock(&w->revoking);
+	trace_vmademo_revoke(w->misc.minor);
 }

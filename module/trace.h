@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Tracepoints: each stands where the event is counted.  A buffer is named by its inode
+ * number, which fdinfo and /proc/PID/maps show too; a page by its number in the buffer.
+ * Times are in nanoseconds, and taken only while somebody traces.
+ *
+ * Locks: none.
+ */
+#undef TRACE_SYSTEM
+#define TRACE_SYSTEM vmademo
+
+#if !defined(VMADEMO_TRACE_H) || defined(TRACE_HEADER_MULTI_READ)
+#define VMADEMO_TRACE_H
+
+#include <linux/mm.h>
+#include <linux/tracepoint.h>
+
+TRACE_EVENT(vmademo_fault,
+	TP_PROTO(unsigned long ino, pgoff_t page, unsigned long address,
+		 unsigned int flags, vm_fault_t result),
+	TP_ARGS(ino, page, address, flags, result),
+	TP_STRUCT__entry(
+		__field(unsigned long, ino)
+		__field(unsigned long, page)
+		__field(unsigned long, address)
+		__field(unsigned int, flags)
+		__field(unsigned int, result)
+	),
+	TP_fast_assign(
+		__entry->ino = ino;
+		__entry->page = page;
+		__entry->address = address;
+		__entry->flags = flags;
+		__entry->result = (__force unsigned int)result;
+	),
+	TP_printk("ino=%lu page=%lu address=0x%lx flags=%s result=%s",
+		  __entry->ino, __entry->page, __entry->address,
+		  __print_flags(__entry->flags, "|", FAULT_FLAG_TRACE),
+		  __print_flags(__entry->result, "|", VM_FAULT_RESULT_TRACE))
+);
+
+TRACE_EVENT(vmademo_map_pages,
+	TP_PROTO(unsigned long ino, pgoff_t page, pgoff_t first, pgoff_t last,
+		 bool mapped),
+	TP_ARGS(ino, page, first, last, mapped),
+	TP_STRUCT__entry(
+		__field(unsigned long, ino)
+		__field(unsigned long, page)
+		__field(unsigned long, first)
+		__field(unsigned long, last)
+		__field(bool, mapped)
+	),
+	TP_fast_assign(
+		__entry->ino = ino;
+		__entry->page = page;
+		__entry->first = first;
+		__entry->last = last;
+		__entry->mapped = mapped;
+	),
+	TP_printk("ino=%lu page=%lu first=%lu last=%lu mapped=%d",
+		  __entry->ino, __entry->page, __entry->first, __entry->last,
+		  __entry->mapped)
+);
+
+TRACE_EVENT(vmademo_mkwrite,
+	TP_PROTO(unsigned long ino, pgoff_t page, unsigned long address,
+		 vm_fault_t result),
+	TP_ARGS(ino, page, address, result),
+	TP_STRUCT__entry(
+		__field(unsigned long, ino)
+		__field(unsigned long, page)
+		__field(unsigned long, address)
+		__field(unsigned int, result)
+	),
+	TP_fast_assign(
+		__entry->ino = ino;
+		__entry->page = page;
+		__entry->address = address;
+		__entry->result = (__force unsigned int)result;
+	),
+	TP_printk("ino=%lu page=%lu address=0x%lx result=%s", __entry->ino,
+		  __entry->page, __entry->address,
+		  __print_flags(__entry->result, "|", VM_FAULT_RESULT_TRACE))
+);
+
+TRACE_EVENT(vmademo_mmap,
+	TP_PROTO(unsigned long ino, pgoff_t page, unsigned long pages),
+	TP_ARGS(ino, page, pages),
+	TP_STRUCT__entry(
+		__field(unsigned long, ino)
+		__field(unsigned long, page)
+		__field(unsigned long, pages)
+	),
+	TP_fast_assign(
+		__entry->ino = ino;
+		__entry->page = page;
+		__entry->pages = pages;
+	),
+	TP_printk("ino=%lu page=%lu pages=%lu", __entry->ino, __entry->page,
+		  __entry->pages)
+);
+
+/* A folio changes its state. */
+DECLARE_EVENT_CLASS(vmademo_folio,
+	TP_PROTO(unsigned long ino, struct folio *folio),
+	TP_ARGS(ino, folio),
+	TP_STRUCT__entry(
+		__field(unsigned long, ino)
+		__field(unsigned long, page)
+		__field(size_t, bytes)
+	),
+	TP_fast_assign(
+		__entry->ino = ino;
+		__entry->page = folio->index;
+		__entry->bytes = folio_size(folio);
+	),
+	TP_printk("ino=%lu page=%lu bytes=%zu", __entry->ino, __entry->page,
+		  __entry->bytes)
+);
+
+/* Clean to dirty. */
+DEFINE_EVENT(vmademo_folio, vmademo_dirty,
+	TP_PROTO(unsigned long ino, struct folio *folio),
+	TP_ARGS(ino, folio)
+);
+
+/* Given to reclaim; the store has it. */
+DEFINE_EVENT(vmademo_folio, vmademo_evict,
+	TP_PROTO(unsigned long ino, struct folio *folio),
+	TP_ARGS(ino, folio)
+);
+
+/* Gone while it was dirty, by truncation. */
+DEFINE_EVENT(vmademo_folio, vmademo_discard,
+	TP_PROTO(unsigned long ino, struct folio *folio),
+	TP_ARGS(ino, folio)
+);
+
+/* Gone while it was dirty, by a power cut. */
+DEFINE_EVENT(vmademo_folio, vmademo_lose,
+	TP_PROTO(unsigned long ino, struct folio *folio),
+	TP_ARGS(ino, folio)
+);
+
+/* The store reads or writes a part of a folio. */
+DECLARE_EVENT_CLASS(vmademo_io,
+	TP_PROTO(unsigned long ino, loff_t pos, size_t bytes, int err, u64 ns),
+	TP_ARGS(ino, pos, bytes, err, ns),
+	TP_STRUCT__entry(
+		__field(unsigned long, ino)
+		__field(loff_t, pos)
+		__field(size_t, bytes)
+		__field(int, err)
+		__field(u64, ns)
+	),
+	TP_fast_assign(
+		__entry->ino = ino;
+		__entry->pos = pos;
+		__entry->bytes = bytes;
+		__entry->err = err;
+		__entry->ns = ns;
+	),
+	TP_printk("ino=%lu pos=%lld bytes=%zu err=%d ns=%llu", __entry->ino,
+		  __entry->pos, __entry->bytes, __entry->err, __entry->ns)
+);
+
+DEFINE_EVENT(vmademo_io, vmademo_read_in,
+	TP_PROTO(unsigned long ino, loff_t pos, size_t bytes, int err, u64 ns),
+	TP_ARGS(ino, pos, bytes, err, ns)
+);
+
+DEFINE_EVENT(vmademo_io, vmademo_write_out,
+	TP_PROTO(unsigned long ino, loff_t pos, size_t bytes, int err, u64 ns),
+	TP_ARGS(ino, pos, bytes, err, ns)
+);
+
+TRACE_EVENT(vmademo_flush,
+	TP_PROTO(unsigned long ino, bool datasync, int err, u64 ns),
+	TP_ARGS(ino, datasync, err, ns),
+	TP_STRUCT__entry(
+		__field(unsigned long, ino)
+		__field(bool, datasync)
+		__field(int, err)
+		__field(u64, ns)
+	),
+	TP_fast_assign(
+		__entry->ino = ino;
+		__entry->datasync = datasync;
+		__entry->err = err;
+		__entry->ns = ns;
+	),
+	TP_printk("ino=%lu datasync=%d err=%d ns=%llu", __entry->ino,
+		  __entry->datasync, __entry->err, __entry->ns)
+);
+
+TRACE_EVENT(vmademo_crash,
+	TP_PROTO(unsigned long ino, u64 seed, u64 written, u64 torn, u64 lost),
+	TP_ARGS(ino, seed, written, torn, lost),
+	TP_STRUCT__entry(
+		__field(unsigned long, ino)
+		__field(u64, seed)
+		__field(u64, written)
+		__field(u64, torn)
+		__field(u64, lost)
+	),
+	TP_fast_assign(
+		__entry->ino = ino;
+		__entry->seed = seed;
+		__entry->written = written;
+		__entry->torn = torn;
+		__entry->lost = lost;
+	),
+	TP_printk("ino=%lu seed=%llu written=%llu torn=%llu lost=%llu",
+		  __entry->ino, __entry->seed, __entry->written, __entry->torn,
+		  __entry->lost)
+);
+
+/* A window, by the minor number of its node. */
+DECLARE_EVENT_CLASS(vmademo_window,
+	TP_PROTO(int minor, unsigned long start, unsigned long end),
+	TP_ARGS(minor, start, end),
+	TP_STRUCT__entry(
+		__field(int, minor)
+		__field(unsigned long, start)
+		__field(unsigned long, end)
+	),
+	TP_fast_assign(
+		__entry->minor = minor;
+		__entry->start = start;
+		__entry->end = end;
+	),
+	TP_printk("minor=%d start=0x%lx end=0x%lx", __entry->minor,
+		  __entry->start, __entry->end)
+);
+
+DEFINE_EVENT(vmademo_window, vmademo_vma_open,
+	TP_PROTO(int minor, unsigned long start, unsigned long end),
+	TP_ARGS(minor, start, end)
+);
+
+DEFINE_EVENT(vmademo_window, vmademo_vma_close,
+	TP_PROTO(int minor, unsigned long start, unsigned long end),
+	TP_ARGS(minor, start, end)
+);
+
+TRACE_EVENT(vmademo_revoke,
+	TP_PROTO(int minor),
+	TP_ARGS(minor),
+	TP_STRUCT__entry(
+		__field(int, minor)
+	),
+	TP_fast_assign(
+		__entry->minor = minor;
+	),
+	TP_printk("minor=%d", __entry->minor)
+);
+
+#endif /* VMADEMO_TRACE_H */
+
+#undef TRACE_INCLUDE_PATH
+#define TRACE_INCLUDE_PATH .
+#undef TRACE_INCLUDE_FILE
+#define TRACE_INCLUDE_FILE trace
+#include <trace/define_trace.h>

@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Tracepoints: a known program leaves exactly this sequence of events, and no other.
+ */
+#include <sys/stat.h>
+
+#include "kselftest_harness.h"
+#include "stores.h"
+#include "windows.h"
+
+#define TRACING "/sys/kernel/debug/tracing/"
+#define EVENTS	TRACING "events/vmademo/"
+
+FIXTURE(traced)
+{
+	const char *skip;
+	int fd;
+	unsigned char *map;
+};
+
+FIXTURE_VARIANT(traced)
+{
+	uint32_t store;
+};
+
+FIXTURE_VARIANT_ADD(traced, none){ .store = VMADEMO_STORE_NONE };
+FIXTURE_VARIANT_ADD(traced, ram){ .store = VMADEMO_STORE_RAM };
+
+#define PAGES 16UL
+
+static void clear_trace(void)
+{
+	int fd = open(TRACING "trace", O_WRONLY | O_TRUNC | O_CLOEXEC);
+
+	close(fd);
+}
+
+FIXTURE_SETUP(traced)
+{
+	if (access(TRACING "trace", R_OK)) {
+		self->skip = "this kernel cannot trace";
+		return;
+	}
+	ASSERT_EQ(0, write_text(EVENTS "enable", "1"));
+	self->fd = create_with(variant->store, PAGES * PAGE, 0);
+	ASSERT_GE(self->fd, 0);
+	clear_trace();
+	self->map = mmap(NULL, 2 * PAGES * PAGE, PROT_READ | PROT_WRITE,
+			 MAP_SHARED, self->fd, 0);
+	ASSERT_NE(MAP_FAILED, self->map);
+}
+
+FIXTURE_TEARDOWN(traced)
+{
+	if (self->skip)
+		return;
+	munmap(self->map, 2 * PAGES * PAGE);
+	close(self->fd);
+	write_text(EVENTS "enable", "0");
+	clear_trace();
+}
+
+/*
+ * What was traced since clear_trace() and has this word in it, from the event's name on, one
+ * a line.  Numbers that differ from run to run, behind these names, become a star.
+ */
+static const char *traced(const char *word)
+{
+	static const char *const vary[] = { "address=0x", "ns=", "start=0x",
+					    "end=0x" };
+	static char text[8192];
+	char line[512], *event, *digits;
+	FILE *f = fopen(TRACING "trace", "r");
+	size_t len = 0;
+
+	text[0] = '\0';
+	while (f && fgets(line, sizeof(line), f)) {
+		event = strstr(line, " vmademo_");
+		if (!event || !strstr(event, word))
+			continue;
+		event += strlen(" vmademo_");
+		for (size_t i = 0; i < sizeof(vary) / sizeof(vary[0]); i++) {
+			digits = strstr(event, vary[i]);
+			if (!digits)
+				continue;
+			digits += strlen(vary[i]);
+			memmove(digits + 1,
+				digits + strspn(digits, "0123456789abcdef"),
+				strlen(digits) + 1 -
+					strspn(digits, "0123456789abcdef"));
+			*digits = '*';
+		}
+		len += snprintf(text + len, sizeof(text) - len, "%s", event);
+		if (len >= sizeof(text))
+			break;
+	}
+	if (f)
+		fclose(f);
+	clear_trace();
+	return text;
+}
+
+/* The same with the buffer's number, which becomes a star, too. */
+static const char *traced_of(int fd)
+{
+	static char out[8192];
+	struct stat st;
+	char ino[32];
+	const char *in, *at;
+	size_t len = 0;
+
+	fstat(fd, &st);
+	snprintf(ino, sizeof(ino), "ino=%lu ", (unsigned long)st.st_ino);
+	in = traced(ino);
+	out[0] = '\0';
+	for (at = in; (in = strstr(at, ino)); at = in + strlen(ino))
+		len += snprintf(out + len, sizeof(out) - len, "%.*s",
+				(int)(in - at), at);
+	snprintf(out + len, sizeof(out) - len, "%s", at);
+	return out;
+}
+
+/* The life of a page, as fault.c tells it. */
+TEST_F(traced, life_of_a_page)
+{
+	RUN_IF_READY();
+
+	const bool ram = variant->store == VMADEMO_STORE_RAM;
+
+	EXPECT_STREQ("mmap: page=0 pages=32\n", traced_of(self->fd));
+	if (!ram) {
+		/* Read, and not cached; for store ram see below */
+		ASSERT_EQ(0, madvise(self->map, PAGES * PAGE, MADV_RANDOM));
+		EXPECT_EQ(0, touch(self->map + 2 * PAGE));
+		EXPECT_NE(NULL, strstr(traced_of(self->fd),
+				       "map_pages: page=2 first=2 last=2 mapped=0\n"
+				       "fault: page=2 address=0x* flags="));
+		/* Written to */
+		put(self->map + 2 * PAGE, 1);
+		EXPECT_STREQ("dirty: page=2 bytes=4096\n"
+			     "mkwrite: page=2 address=0x* result=LOCKED\n",
+			     traced_of(self->fd));
+	}
+	/* Written by a call */
+	ASSERT_EQ(PAGE, pwrite(self->fd, self->map + 2 * PAGE, PAGE, 3 * PAGE));
+	if (!ram) {
+		EXPECT_STREQ("dirty: page=3 bytes=4096\n", traced_of(self->fd));
+	}
+	traced_of(self->fd);
+	/* Written back */
+	ASSERT_EQ(0, fdatasync(self->fd));
+	if (ram) {
+		EXPECT_STREQ("write_out: pos=12288 bytes=4096 err=0 ns=*\n"
+			     "flush: datasync=1 err=0 ns=*\n",
+			     traced_of(self->fd));
+	} else {
+		EXPECT_STREQ("write_out: pos=8192 bytes=4096 err=0 ns=*\n"
+			     "write_out: pos=12288 bytes=4096 err=0 ns=*\n",
+			     traced_of(self->fd));
+	}
+	/* Dirty again, and cut off */
+	ASSERT_EQ(1, pwrite(self->fd, "x", 1, 3 * PAGE));
+	ASSERT_EQ(0, ftruncate(self->fd, 3 * PAGE));
+	EXPECT_STREQ("dirty: page=3 bytes=4096\n"
+		     "discard: page=3 bytes=4096\n",
+		     traced_of(self->fd));
+	/* Beyond the end */
+	EXPECT_EQ(SIGBUS, touch_signal(self->map + 3 * PAGE, 1));
+	EXPECT_NE(NULL, strstr(traced_of(self->fd), "result=SIGBUS\n"));
+}
+
+/* What only a store does: read in, evict, lose. */
+TEST_F(traced, store)
+{
+	RUN_IF_READY();
+
+	struct vmademo_crash c = { .seed = 7 };
+	unsigned char byte;
+
+	if (variant->store == VMADEMO_STORE_NONE)
+		SKIP(return, "there is no store");
+	ASSERT_EQ(0, posix_fadvise(self->fd, 0, 0, POSIX_FADV_RANDOM));
+	ASSERT_EQ(1, pwrite(self->fd, "x", 1, 5 * PAGE));
+	ASSERT_EQ(0, fsync(self->fd));
+	traced_of(self->fd);
+	ASSERT_EQ(0, posix_fadvise(self->fd, 0, 0, POSIX_FADV_DONTNEED));
+	EXPECT_STREQ("evict: page=5 bytes=4096\n", traced_of(self->fd));
+	ASSERT_EQ(1, pread(self->fd, &byte, 1, 5 * PAGE));
+	EXPECT_STREQ("read_in: pos=20480 bytes=4096 err=0 ns=*\n",
+		     traced_of(self->fd));
+	ASSERT_EQ(1, pwrite(self->fd, "y", 1, 5 * PAGE));
+	ASSERT_EQ(0, ioctl(self->fd, VMADEMO_IOC_CRASH, &c));
+	EXPECT_STREQ("dirty: page=5 bytes=4096\n"
+		     "lose: page=5 bytes=4096\n"
+		     "crash: seed=7 written=0 torn=0 lost=1\n",
+		     traced_of(self->fd));
+	/* When nobody watches, nothing is written down */
+	ASSERT_EQ(0, write_text(EVENTS "enable", "0"));
+	ASSERT_EQ(1, pwrite(self->fd, "z", 1, 5 * PAGE));
+	EXPECT_STREQ("", traced_of(self->fd));
+}
+
+static int count(const char *text, const char *word)
+{
+	int n = 0;
+
+	while ((text = strstr(text, word))) {
+		text += strlen(word);
+		n++;
+	}
+	return n;
+}
+
+/* A window's mappings come and go, also by halves; then it is taken away. */
+TEST_F(traced, windows)
+{
+	RUN_IF_READY();
+
+	int fd = open(WINDOW, O_RDWR | O_CLOEXEC);
+	unsigned char *p;
+	const char *text;
+
+	if (variant->store != VMADEMO_STORE_NONE)
+		SKIP(return, "once is enough");
+	ASSERT_GE(fd, 0);
+	clear_trace();
+	p = mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	ASSERT_NE(MAP_FAILED, p);
+	munmap(p + PAGE, PAGE);
+	munmap(p, 4 * PAGE);
+	text = traced("minor=");
+	EXPECT_EQ(0, strncmp("vma_open: minor=", text, 16));
+	/* In two pieces at the end: each that came went */
+	EXPECT_LE(2, count(text, "vma_open: "));
+	EXPECT_EQ(count(text, "vma_open: "), count(text, "vma_close: "));
+	ASSERT_EQ(0, ioctl(fd, VMADEMO_IOC_REVOKE));
+	EXPECT_EQ(0, strncmp("revoke: minor=", traced("minor="), 14));
+	close(fd);
+}
+
+TEST_HARNESS_MAIN
