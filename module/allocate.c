@@ -142,9 +142,17 @@ static void help(struct work_struct *work)
 }
 
 /*
+ * To lockdep, this is not the same as help(), which takes the invalidate lock: here it is held
+ * by the task that waits.
+ */
+static void help_with_store(struct work_struct *work)
+{
+	help(work);
+}
+
+/*
  * The other processors.  How many pieces there are says how many can help; with no memory
- * for that, nobody does.  To lockdep, the two kinds of help are different: one is waited
- * for with the invalidate lock held, which the other takes.
+ * for that, nobody does.
  */
 static unsigned int start_helpers(struct allocation *a, struct helper **helpers)
 {
@@ -160,7 +168,7 @@ static unsigned int start_helpers(struct allocation *a, struct helper **helpers)
 
 		h->allocation = a;
 		if (a->buf->store->read)
-			INIT_WORK(&h->work, help);
+			INIT_WORK(&h->work, help_with_store);
 		else
 			INIT_WORK(&h->work, help);
 		queue_work(system_unbound_wq, &h->work);

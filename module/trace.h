@@ -15,6 +15,18 @@
 #include <linux/mm.h>
 #include <linux/tracepoint.h>
 
+/* The kernel's own list, VM_FAULT_RESULT_TRACE, is of a type that sparse does not take. */
+#define VMADEMO_RESULT(name)	{ (__force unsigned long)VM_FAULT_##name, #name }
+#define VMADEMO_RESULTS							\
+	VMADEMO_RESULT(OOM),						\
+	VMADEMO_RESULT(SIGBUS),						\
+	VMADEMO_RESULT(MAJOR),						\
+	VMADEMO_RESULT(HWPOISON),					\
+	VMADEMO_RESULT(NOPAGE),						\
+	VMADEMO_RESULT(LOCKED),						\
+	VMADEMO_RESULT(RETRY),						\
+	VMADEMO_RESULT(FALLBACK)
+
 TRACE_EVENT(vmademo_fault,
 	TP_PROTO(unsigned long ino, pgoff_t page, unsigned long address,
 		 unsigned int flags, vm_fault_t result),
@@ -36,7 +48,7 @@ TRACE_EVENT(vmademo_fault,
 	TP_printk("ino=%lu page=%lu address=0x%lx flags=%s result=%s",
 		  __entry->ino, __entry->page, __entry->address,
 		  __print_flags(__entry->flags, "|", FAULT_FLAG_TRACE),
-		  __print_flags(__entry->result, "|", VM_FAULT_RESULT_TRACE))
+		  __print_flags(__entry->result, "|", VMADEMO_RESULTS))
 );
 
 TRACE_EVENT(vmademo_map_pages,
@@ -80,7 +92,7 @@ TRACE_EVENT(vmademo_mkwrite,
 	),
 	TP_printk("ino=%lu page=%lu address=0x%lx result=%s", __entry->ino,
 		  __entry->page, __entry->address,
-		  __print_flags(__entry->result, "|", VM_FAULT_RESULT_TRACE))
+		  __print_flags(__entry->result, "|", VMADEMO_RESULTS))
 );
 
 TRACE_EVENT(vmademo_mmap,
