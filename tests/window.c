@@ -3,6 +3,10 @@
  * Physical windows, of each kind and by each way of mapping: what a mapping of bare
  * page frame numbers can and cannot do.
  */
+#include <pthread.h>
+#include <sched.h>
+#include <sys/prctl.h>
+
 #include "window_fixture.h"
 
 /* Each offset shows its own page: two mappings of one page are one memory. */
@@ -121,6 +125,72 @@ TEST_F(window, map_ahead)
 	EXPECT_EQ(SIGSEGV, touch_signal(p + len, 0));
 	munmap(reserve, LEN + 2 * MIB);
 	ASSERT_EQ(0, map_ahead("auto"));
+}
+
+struct flipper {
+	unsigned char *volatile p;
+	volatile int round, done[2], stop;
+};
+
+static void *touch_each_round(void *arg, int me)
+{
+	struct flipper *f = arg;
+
+	for (int seen = 0; !f->stop;) {
+		if (f->round == seen)
+			continue;
+		seen = f->round;
+		put(f->p + me * PAGE, seen);
+		f->done[me] = seen;
+	}
+	return NULL;
+}
+
+static void *touch_first(void *arg)
+{
+	return touch_each_round(arg, 0);
+}
+
+static void *touch_second(void *arg)
+{
+	return touch_each_round(arg, 1);
+}
+
+static void *flip(void *arg)
+{
+	struct flipper *f = arg;
+
+	while (!f->stop) {
+		prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
+		prctl(PR_SET_THP_DISABLE, 0, 0, 0, 0);
+	}
+	return NULL;
+}
+
+/* Two threads touch the same 2 MiB; whether that may be one entry changes all the time. */
+TEST_F(window, large_and_small_at_once)
+{
+	RUN_IF_READY();
+
+	void *(*const threads[])(void *) = { touch_first, touch_second, flip };
+	struct flipper f = { 0 };
+	pthread_t thread[3];
+
+	for (int i = 0; i < 3; i++)
+		ASSERT_EQ(0, pthread_create(&thread[i], NULL, threads[i], &f));
+	for (int i = 1; i <= 60; i++) {
+		f.p = map(_metadata, self->fd, LEN, 0);
+		f.round = i;
+		while (f.done[0] != i || f.done[1] != i)
+			sched_yield();
+		EXPECT_EQ((unsigned char)i, touch(f.p));
+		EXPECT_EQ((unsigned char)i, touch(f.p + PAGE));
+		munmap(f.p, LEN);
+	}
+	f.stop = 1;
+	for (int i = 0; i < 3; i++)
+		pthread_join(thread[i], NULL);
+	prctl(PR_SET_THP_DISABLE, 0, 0, 0, 0);
 }
 
 /* Lazy: the first write to an entry that was made for reading is noticed. */

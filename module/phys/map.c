@@ -242,6 +242,20 @@ static void make_neighbours(struct vmademo_window *w, struct vm_fault *vmf)
 		apply_to_page_range(n.mm, start, bytes, make_neighbour, &n);
 }
 
+/*
+ * With only the VMA lock held, another thread may just have got one by .huge_fault: whether
+ * the kernel calls that first can change at any time (PR_SET_THP_DISABLE).  The window's lock
+ * keeps it so.
+ */
+static bool has_large_entry(const struct vm_fault *vmf)
+{
+#ifdef VMADEMO_HAS_HUGE_PFN
+	return pmd_leaf(pmdp_get_lockless(vmf->pmd));
+#else
+	return false;
+#endif
+}
+
 /* Makes the entry for one page, and for those around it. */
 static vm_fault_t phys_fault(struct vm_fault *vmf)
 {
@@ -255,14 +269,18 @@ static vm_fault_t phys_fault(struct vm_fault *vmf)
 
 	atomic64_inc(&w->faults);
 	down_read(&w->lock);
-	if (!w->revoked)
+	if (has_large_entry(vmf)) {
+		ret = VM_FAULT_NOPAGE;	/* not by us */
+	} else if (!w->revoked) {
 		ret = vmf_insert_pfn_prot(vma, vmf->address,
 					  PHYS_PFN(w->base) + vmf->pgoff, prot);
-	if (ret == VM_FAULT_NOPAGE)
-		make_neighbours(w, vmf);
+		if (ret == VM_FAULT_NOPAGE) {
+			make_neighbours(w, vmf);
+			if (write)
+				atomic64_inc(&w->first_writes);
+		}
+	}
 	up_read(&w->lock);
-	if (ret == VM_FAULT_NOPAGE && write)
-		atomic64_inc(&w->first_writes);
 	trace_vmademo_fault(w->inode->i_ino, vmf->pgoff, vmf->address, vmf->flags, ret);
 	return ret;
 }
@@ -290,6 +308,7 @@ static vm_fault_t phys_huge_fault(struct vm_fault *vmf, unsigned int order)
 	bool write = vmf->flags & FAULT_FLAG_WRITE;
 	vm_fault_t ret = VM_FAULT_SIGBUS;
 	unsigned long pfn;
+	pmd_t pmd;
 
 	if (order != PMD_SHIFT - PAGE_SHIFT || addr < vma->vm_start ||
 	    addr + PMD_SIZE > vma->vm_end)
@@ -299,10 +318,14 @@ static vm_fault_t phys_huge_fault(struct vm_fault *vmf, unsigned int order)
 		return VM_FAULT_FALLBACK;
 
 	atomic64_inc(&w->faults);
-	down_read(&w->lock);
-	if (!w->revoked)
+	/* For writing: .fault may just be making a page table here */
+	down_write(&w->lock);
+	pmd = pmdp_get_lockless(vmf->pmd);
+	if (!pmd_none(pmd) && !pmd_leaf(pmd))
+		ret = VM_FAULT_FALLBACK;
+	else if (!w->revoked)
 		ret = vmademo_insert_huge_pfn(vmf, pfn, write);
-	up_read(&w->lock);
+	up_write(&w->lock);
 	if (ret == VM_FAULT_NOPAGE) {
 		atomic64_inc(&w->huge_faults);
 		if (write)
