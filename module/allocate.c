@@ -210,7 +210,8 @@ int vmademo_allocate_pages(struct vmademo_buffer *buf, loff_t start, loff_t end)
 
 	if (a.pages > vmademo_room_limit)
 		return -ENOSPC;
-	a.made = kvcalloc(BITS_TO_LONGS(a.pages), sizeof(long), GFP_KERNEL_ACCOUNT);
+	a.made = kvcalloc(BITS_TO_LONGS(a.pages), sizeof(long),
+			  GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	if (!a.made)
 		return -ENOMEM;
 	n = start_helpers(&a, &helpers);

@@ -58,14 +58,32 @@
 #include <linux/pfn_t.h>
 #endif
 
-/* Returns the locked folio at index, made if it was not cached, or ERR_PTR. */
+/*
+ * Returns the locked folio at index, made if it was not cached, or ERR_PTR; if killable,
+ * -EINTR if the task is being killed.  (With FGP_LOCK it cannot be; FGP_FOR_MMAP leaves the
+ * lock to the caller.)
+ */
 static inline struct folio *vmademo_get_folio(struct address_space *mapping,
-					      pgoff_t index)
+					      pgoff_t index, bool killable)
 {
-	struct folio *folio = __filemap_get_folio(mapping, index,
-			FGP_LOCK | FGP_WRITE | FGP_CREAT, mapping_gfp_mask(mapping));
+	struct folio *folio;
 
-	return folio ?: ERR_PTR(-ENOMEM);
+	for (;;) {
+		folio = __filemap_get_folio(mapping, index,
+				FGP_WRITE | FGP_CREAT |
+					(killable ? FGP_FOR_MMAP : FGP_LOCK),
+				mapping_gfp_mask(mapping)) ?: ERR_PTR(-ENOMEM);
+		if (IS_ERR(folio) || !killable)
+			return folio;
+		if (folio_lock_killable(folio)) {
+			folio_put(folio);
+			return ERR_PTR(-EINTR);
+		}
+		if (folio->mapping == mapping)
+			return folio;
+		folio_unlock(folio);
+		folio_put(folio);
+	}
 }
 
 /* Returns the locked folio at index if it is cached, or NULL. */

@@ -18,6 +18,7 @@
 #include <linux/mm.h>
 #include <linux/pagemap.h>
 #include <linux/prandom.h>
+#include <linux/sched/signal.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/vmademo.h>
@@ -132,7 +133,7 @@ static int tear_one(struct power_cut *cut, pgoff_t index)
 		size_t at = sector * SZ_512;
 		size_t len = clamp_t(loff_t, left - (loff_t)at, 0, SZ_512);
 
-		if (len && folio_test_dirty(folio))
+		if (len && folio_test_dirty(folio) && !fatal_signal_pending(current))
 			vmademo_store_write(buf, folio, at, len);
 	}
 unlock:
@@ -157,6 +158,9 @@ static int write_some(struct power_cut *cut)
 	past = cut->written + min_t(size_t, cut->crash->torn, cut->count - cut->written);
 	for (i = cut->written; i < past && !err; i++)
 		err = tear_one(cut, cut->dirty[i]);
+	/* Or what could not be torn in time would be lost */
+	if (!err && fatal_signal_pending(current))
+		err = -EINTR;
 	return err;
 }
 
@@ -180,7 +184,9 @@ int vmademo_crash(struct vmademo_buffer *buf, struct vmademo_crash *crash)
 	if (!buf->store->read)
 		return -EOPNOTSUPP;
 
-	inode_lock(inode);
+	err = vmademo_lock_inode(inode);
+	if (err)
+		return err;
 	cut.count = list_dirty(buf, NULL, 0);
 	cut.dirty = kvmalloc_array(cut.count + 1, sizeof(*cut.dirty), GFP_KERNEL);
 	if (!cut.dirty) {

@@ -121,7 +121,7 @@ static vm_fault_t reserve_and_lock(struct vm_fault *vmf, struct folio *folio)
 	if (folio->mapping == mapping)
 		err = buf->store->reserve(buf, vmf->pgoff, GFP_KERNEL);
 	if (err >= 0)
-		folio_lock(folio);
+		err = folio_lock_killable(folio);
 	filemap_invalidate_unlock_shared(mapping);
 	return err < 0 ? vmf_error(err) : 0;
 }
@@ -162,8 +162,8 @@ static vm_fault_t vmademo_page_mkwrite(struct vm_fault *vmf)
 	update_times(file, buf);
 	if (buf->store->reserve)
 		ret = reserve_and_lock(vmf, folio);
-	else
-		folio_lock(folio);
+	else if (folio_lock_killable(folio))
+		ret = VM_FAULT_SIGBUS;	/* the task is being killed */
 	if (unlikely(ret)) {
 		if (ret & VM_FAULT_SIGBUS)
 			vmademo_count(buf, VMADEMO_SIGBUS);

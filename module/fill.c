@@ -285,7 +285,7 @@ int vmademo_write_begin(struct address_space *mapping, loff_t pos,
 	if (err < 0)
 		return err;
 	err = 0;
-	folio = vmademo_get_folio(mapping, index);
+	folio = vmademo_get_folio(mapping, index, buf->store->blocks);
 	if (IS_ERR(folio))
 		return PTR_ERR(folio);
 	err = vmademo_wait_stable(folio);
@@ -398,7 +398,8 @@ loff_t vmademo_seek(struct vmademo_buffer *buf, loff_t pos, int whence)
 {
 	loff_t size, cached, stored = LLONG_MAX;
 
-	inode_lock_shared(buf->inode);
+	if (down_read_killable(&buf->inode->i_rwsem))
+		return -EINTR;
 	size = i_size_read(buf->inode);
 	if (pos < 0 || pos >= size) {
 		pos = -ENXIO;

@@ -137,7 +137,9 @@ static long ioctl_resize(struct file *file, void __user *arg)
 	if (!(file->f_mode & FMODE_WRITE))
 		return -EBADF;
 
-	inode_lock(inode);
+	err = vmademo_lock_inode(inode);
+	if (err)
+		return err;
 	err = inode_newsize_ok(inode, r.size);	/* RLIMIT_FSIZE */
 	if (!err)
 		err = vmademo_resize(buffer_of(file), r.size, false);
@@ -161,7 +163,9 @@ static long ioctl_discard(struct file *file, void __user *arg)
 	if (!(file->f_mode & FMODE_WRITE))
 		return -EBADF;
 
-	inode_lock(inode);
+	err = vmademo_lock_inode(inode);
+	if (err)
+		return err;
 	size = i_size_read(inode);
 	if (d.offset > size || d.length > size - d.offset)
 		err = -EINVAL;

@@ -30,8 +30,16 @@
  */
 int vmademo_lock_shape(struct vmademo_buffer *buf, loff_t start, loff_t last)
 {
-	int err = down_write_killable(&buf->shape_lock);
+	int err;
 
+	/* Nothing stands still there, and what failed must be taken back */
+	if (!buf->store->blocks) {
+		down_write(&buf->shape_lock);
+		vmademo_wait_writeback(buf, start, last);
+		filemap_invalidate_lock(buf->inode->i_mapping);
+		return 0;
+	}
+	err = down_write_killable(&buf->shape_lock);
 	if (err)
 		return err;
 	err = vmademo_wait_writeback(buf, start, last);
@@ -54,18 +62,29 @@ void vmademo_unlock_shape(struct vmademo_buffer *buf)
  */
 static int lock_store(struct vmademo_buffer *buf, loff_t start, loff_t last)
 {
-	int err = buf->store->await ? buf->store->await(buf) : 0;
+	int err = 0;
 
-	if (!err)
-		err = vmademo_lock_shape(buf, start, last);
+	/* Once more, if that has changed while write-back was waited for */
+	do {
+		if (buf->store->await)
+			err = buf->store->await(buf, true);
+		if (!err)
+			err = vmademo_lock_shape(buf, start, last);
+		if (err)
+			return err;
+		if (buf->store->await)
+			err = buf->store->await(buf, false);
+		if (err)
+			vmademo_unlock_shape(buf);
+	} while (err);
 	/*
 	 * The store's file takes its i_rwsem.  lockdep knows that file systems fault with
 	 * theirs held, and that a fault takes this lock.  But no fault on a mapping of a
 	 * buffer may come from I/O on its own backing file (store/file.c).
 	 */
-	if (!err && buf->store->blocks)
+	if (buf->store->blocks)
 		lockdep_off();
-	return err;
+	return 0;
 }
 
 /* The store has changed. */
@@ -159,6 +178,42 @@ static void zero_cached(struct vmademo_buffer *buf, loff_t start, loff_t end)
 	}
 }
 
+/*
+ * The store has failed in the middle, or the task is being killed: some of [start, end) may be
+ * zero there.  What is cached is written back once more; what is not may be gone, and
+ * the next fsync tells.
+ */
+static void restore(struct vmademo_buffer *buf, loff_t start, loff_t end, int err)
+{
+	struct address_space *mapping = buf->inode->i_mapping;
+	pgoff_t index = start >> PAGE_SHIFT, last = (end - 1) >> PAGE_SHIFT;
+	unsigned long missing = last - index + 1;
+	struct folio_batch batch;
+	unsigned int i;
+
+	/* It refuses such requests altogether */
+	if (err != -EIO && err != -EINTR && err != -ENOSPC && err != -EDQUOT)
+		return;
+	folio_batch_init(&batch);
+	while (filemap_get_folios(mapping, &index, last, &batch)) {
+		for (i = 0; i < folio_batch_count(&batch); i++) {
+			struct folio *folio = batch.folios[i];
+
+			folio_lock(folio);
+			if (folio->mapping == mapping && folio_test_uptodate(folio) &&
+			    !vmademo_folio_is_broken(folio)) {
+				folio_mark_dirty(folio);
+				missing -= folio_nr_pages(folio);
+			}
+			folio_unlock(folio);
+		}
+		folio_batch_release(&batch);
+		cond_resched();
+	}
+	if (missing)
+		mapping_set_error(mapping, -EIO);
+}
+
 /* Makes [start, end) zero; with keep, what is allocated stays so. */
 static int make_zero(struct vmademo_buffer *buf, loff_t start, loff_t end, bool keep)
 {
@@ -198,8 +253,11 @@ static int make_zero(struct vmademo_buffer *buf, loff_t start, loff_t end, bool 
 	err = min(taken, 0) ?: min(reserve_part(buf, tail), 0);
 	if (err && taken > 0)
 		buf->store->release(buf, head->index);
-	if (!err && first < stored && buf->store->discard)
+	if (!err && first < stored && buf->store->discard) {
 		err = buf->store->discard(buf, first, stored, keep);
+		if (err)
+			restore(buf, first, stored, err);
+	}
 	store_is_done(buf);
 	if (!err) {
 		if (first < past && keep && !buf->store->read)

@@ -97,7 +97,9 @@ ssize_t vmademo_write_within(struct kiocb *iocb, struct iov_iter *from)
 	ssize_t ret;
 
 	iocb->ki_flags &= ~IOCB_DIRECT;
-	inode_lock(inode);
+	ret = vmademo_lock_inode(inode);
+	if (ret)
+		return ret;
 	size = i_size_read(inode);
 	/* Also where the end is that of all files, which would be EFBIG */
 	if (iocb->ki_pos >= size && iov_iter_count(from)) {
@@ -134,7 +136,9 @@ static ssize_t vmademo_view_write_iter(struct kiocb *iocb, struct iov_iter *from
 		return vmademo_write_within(iocb, from);
 
 	iocb->ki_flags &= ~IOCB_DIRECT;
-	inode_lock(inode);
+	ret = vmademo_lock_inode(inode);
+	if (ret)
+		return ret;
 	ret = generic_write_checks(iocb, from);
 	if (ret <= 0)
 		goto unlock;
@@ -190,7 +194,7 @@ static long vmademo_view_fallocate(struct file *file, int mode, loff_t offset,
 	struct vmademo_buffer *buf = inode->i_private;
 	loff_t end = offset + len;	/* no overflow: vfs_fallocate() */
 	loff_t size;
-	int err = 0;
+	int err;
 
 	switch (mode & ~FALLOC_FL_KEEP_SIZE) {
 	case 0:
@@ -201,7 +205,9 @@ static long vmademo_view_fallocate(struct file *file, int mode, loff_t offset,
 		return -EOPNOTSUPP;
 	}
 
-	inode_lock(inode);
+	err = vmademo_lock_inode(inode);
+	if (err)
+		return err;
 	size = i_size_read(inode);
 	/* Pages beyond the end are not kept: with KEEP_SIZE there is less to do */
 	if (mode & FALLOC_FL_KEEP_SIZE)

@@ -166,6 +166,15 @@ static inline bool vmademo_is_cached(struct address_space *mapping, pgoff_t inde
 	return entry && !xa_is_value(entry);
 }
 
+/*
+ * i_rwsem for writing.  Who holds it may wait for a store that stands still; so who waits for
+ * it can be killed.  (The kernel's own inode_lock_killable() is younger.)
+ */
+static inline int vmademo_lock_inode(struct inode *inode)
+{
+	return down_write_killable(&inode->i_rwsem);
+}
+
 /* ---- counting ------------------------------------------------------------ */
 
 static inline void vmademo_count_by(struct vmademo_buffer *buf,

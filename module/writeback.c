@@ -202,7 +202,7 @@ int vmademo_write_folio(struct folio *folio)
  * Its errors stay for those who ask by fsync.
  *
  * Context: May sleep.  With shape_lock held for writing, none is started anew.
- * Return: 0; -EINTR if the task is being killed.
+ * Return: 0; -EINTR if the task is being killed, and the store may stand still.
  */
 int vmademo_wait_writeback(struct vmademo_buffer *buf, loff_t start, loff_t last)
 {
@@ -216,7 +216,10 @@ int vmademo_wait_writeback(struct vmademo_buffer *buf, loff_t start, loff_t last
 					      last >> PAGE_SHIFT,
 					      PAGECACHE_TAG_WRITEBACK, &batch)) {
 		for (i = 0; i < folio_batch_count(&batch) && !err; i++)
-			err = folio_wait_writeback_killable(batch.folios[i]);
+			if (buf->store->blocks)
+				err = folio_wait_writeback_killable(batch.folios[i]);
+			else
+				folio_wait_writeback(batch.folios[i]);
 		folio_batch_release(&batch);
 		cond_resched();
 	}

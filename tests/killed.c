@@ -276,6 +276,161 @@ TEST_F(stuck, all_can_be_killed)
 	}
 }
 
+/*
+ * Also the second alone, while the first goes on waiting and holds what it needs.  (The
+ * kernel itself takes the lock for ftruncate, and cannot be killed there.)
+ */
+TEST_F(stuck, the_second_can_be_killed)
+{
+	RUN_IF_READY();
+
+	static void (*const firsts[])(int fd, unsigned char *map) = {
+		write_a_page, write_by_mapping, punch
+	};
+
+	for (int i = 0; i < 3; i++) {
+		const struct call first = { "", firsts[i] };
+		pid_t pid = start(self, &first), second;
+
+		EXPECT_TRUE(waits(pid));
+		for (int n = 0; n < CALLS; n++) {
+			if (calls[n].function == shrink ||
+			    calls[n].function == grow)
+				continue;
+			second = start(self, &calls[n]);
+			EXPECT_TRUE(waits(second)) TH_LOG("%s", calls[n].name);
+			kill(second, SIGKILL);
+			ASSERT_TRUE(ends(second))
+			TH_LOG("%d, %s", i, calls[n].name);
+		}
+		kill(pid, SIGKILL);
+		ASSERT_TRUE(ends(pid));
+	}
+}
+
+/* A power cut that is killed before it could tear a page loses none. */
+TEST(killed_power_cut)
+{
+	struct slow slow;
+	const char *skip = slow_make(&slow, FROZEN_EXT4, 4 * PAGE);
+	struct vmademo_crash c = { .torn = 1 };
+	unsigned char *map;
+	char hung[24];
+	pid_t pid;
+	int fd;
+
+	if (skip)
+		SKIP(return, "%s", skip);
+	snprintf(hung, sizeof(hung), "%" PRId64, read_number(hung_task));
+	write_text(hung_task, "0");
+	fd = create_with(VMADEMO_STORE_FILE, 0, slow.file);
+	ASSERT_GE(fd, 0);
+	map = mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	ASSERT_NE(MAP_FAILED, map);
+	ASSERT_EQ(0, slow_stop(&slow));
+	for (int i = 0; i < 4; i++)
+		put(map + i * PAGE, 2);
+	pid = fork();
+	if (pid == 0) {
+		ioctl(fd, VMADEMO_IOC_CRASH, &c);
+		_exit(0);
+	}
+	EXPECT_TRUE(waits(pid));
+	kill(pid, SIGKILL);
+	EXPECT_TRUE(ends(pid));
+	slow_go(&slow);
+	write_text(hung_task, hung);
+	for (int i = 0; i < 4; i++)
+		EXPECT_EQ(2, touch(map + i * PAGE));
+	EXPECT_EQ(0, fd_value(fd, "lost_folios"));
+	EXPECT_EQ(0, fsync(fd));
+	munmap(map, 4 * PAGE);
+	close(fd);
+	slow_end(&slow);
+}
+
+/* ---- in the middle of a punch -------------------------------------------- */
+
+#define HALF 16
+
+FIXTURE(half)
+{
+	const char *skip;
+	struct slow store;
+	int fd;
+	unsigned char *map;
+};
+
+FIXTURE_SETUP(half)
+{
+	memset(self, 0, sizeof(*self));
+	self->skip = slow_make(&self->store, MUTE_FUSE, HALF * PAGE);
+	if (self->skip)
+		return;
+	self->fd = create_with(VMADEMO_STORE_FILE, 0, self->store.file);
+	ASSERT_GE(self->fd, 0) TH_LOG("create: %s", strerror(errno));
+	self->map = mmap(NULL, HALF * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED,
+			 self->fd, 0);
+	ASSERT_NE(MAP_FAILED, self->map);
+	for (int i = 0; i < HALF; i++)
+		put(self->map + i * PAGE, byte_at(i));
+	ASSERT_EQ(0, fsync(self->fd));
+	FUSE_WRITES_LEFT(&self->store) = 5;
+}
+
+/* What a failed punch has made zero in the file is written there again. */
+FIXTURE_TEARDOWN(half)
+{
+	if (self->skip)
+		return;
+	for (int round = 0; round < 2; round++) {
+		for (int i = 0; i < HALF; i++) {
+			EXPECT_EQ(byte_at(i), touch(self->map + i * PAGE))
+			TH_LOG("page %d", i);
+		}
+		EXPECT_EQ(0, fsync(self->fd));
+		EXPECT_EQ(0, power_cut(self->fd));
+	}
+	EXPECT_ACCOUNT_COMES_OUT(self->fd);
+	munmap(self->map, HALF * PAGE);
+	close(self->fd);
+	slow_go(&self->store);
+	slow_end(&self->store);
+}
+
+/* A file that cannot punch, and fails when zeroes are written. */
+TEST_F(half, failed)
+{
+	RUN_IF_READY();
+
+	*self->store.mute = FAIL_WRITE;
+	EXPECT_FAILS(EIO, fallocate(self->fd,
+				    FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+				    0, HALF * PAGE));
+	EXPECT_EQ(ANSWER, *self->store.mute);
+}
+
+TEST_F(half, killed)
+{
+	RUN_IF_READY();
+
+	pid_t pid;
+
+	*self->store.mute = HOLD_WRITE;
+	pid = fork();
+	if (pid == 0) {
+		fallocate(self->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+			  0, HALF * PAGE);
+		_exit(0);
+	}
+	for (int i = 0; i < LONG * 100 && *self->store.mute != HOLDS_WRITE; i++)
+		usleep(10000);
+	EXPECT_EQ(HOLDS_WRITE, *self->store.mute);
+	kill(pid, SIGKILL);
+	*self->store.mute = ANSWER;
+	EXPECT_TRUE(ends(pid));
+}
+
 /* Who reads by a mapping what is not cached does not wait for who changes the store. */
 TEST_F(stuck, faults_go_on)
 {

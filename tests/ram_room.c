@@ -352,4 +352,63 @@ TEST_F(killed, while_allocating)
 	close(fd);
 }
 
+/* Touches and writes back at random, as long as its parent lives. */
+static pid_t start_toucher(int fd, size_t size, unsigned int seed)
+{
+	const pid_t parent = getpid();
+	pid_t pid = fork();
+	unsigned char *p;
+
+	if (pid)
+		return pid;
+	p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	while (getppid() == parent) {
+		for (int i = 0; i < 500; i++)
+			p[rand_r(&seed) % (size / PAGE) * PAGE]++;
+		msync(p, size, MS_SYNC);
+	}
+	_exit(0);
+}
+
+/* Killed while it makes the buffer larger, which others use: it is larger, or all as it was. */
+TEST_F(killed, while_growing)
+{
+	const size_t size = 8 * MIB, more = 24 * MIB;
+	int fd = create_with(variant->store, size, 0), as_it_was = 0;
+	const int64_t used = node_value("ram_used");
+	pid_t touchers[2];
+
+	ASSERT_GE(fd, 0);
+	for (int i = 0; i < 2; i++)
+		touchers[i] = start_toucher(fd, size, i);
+	for (int i = 0; i < 60; i++) {
+		pid_t pid = fork();
+
+		if (pid == 0) {
+			fallocate(fd, i % 2 ? FALLOC_FL_ZERO_RANGE : 0, 0,
+				  size + more);
+			_exit(0);
+		}
+		usleep(1000 + i * 3000);
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+		if (fd_value(fd, "size") == (int64_t)size) {
+			as_it_was++;
+			EXPECT_GE((int64_t)(size + PAGE),
+				  node_value("ram_used") - used);
+		} else {
+			EXPECT_EQ(size + more, fd_value(fd, "size"));
+			EXPECT_LE((int64_t)more, node_value("ram_used") - used);
+		}
+		ASSERT_EQ(0, ftruncate(fd, size));
+	}
+	TH_LOG("%d of 60 were in time", as_it_was);
+	for (int i = 0; i < 2; i++) {
+		kill(touchers[i], SIGKILL);
+		waitpid(touchers[i], NULL, 0);
+	}
+	EXPECT_ACCOUNT_COMES_OUT(fd);
+	close(fd);
+}
+
 TEST_HARNESS_MAIN

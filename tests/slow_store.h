@@ -8,6 +8,7 @@
 #define VMADEMO_SLOW_STORE_H
 
 #include <poll.h>
+#include <stdbool.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 
@@ -20,8 +21,25 @@
 
 enum slow_kind { FROZEN_EXT4, MUTE_FUSE };
 
-/* What the server does: answer; be silent; keep an fsync waiting; and that it has one. */
-enum mute { ANSWER, SILENT, HOLD_FSYNC, HOLDS_FSYNC };
+/*
+ * What the server does: answer; be silent; keep an fsync waiting, and that it has one; let
+ * the write fail, or wait, that FUSE_WRITES_LEFT counts down to, and that it has one.
+ */
+enum mute {
+	ANSWER,
+	SILENT,
+	HOLD_FSYNC,
+	HOLDS_FSYNC,
+	FAIL_WRITE,
+	HOLD_WRITE,
+	HOLDS_WRITE
+};
+
+/* Beside *mute: how many writes are still to come, that one included. */
+#define FUSE_WRITES_LEFT(s) ((s)->mute[1])
+
+/* So much of the file is kept; what is beyond reads as zeroes. */
+#define FUSE_KEPT MIB
 
 struct slow {
 	enum slow_kind kind;
@@ -56,13 +74,30 @@ static inline void fuse_attributes(struct fuse_attr *attr, uint64_t node,
 		.mode = node == FUSE_ROOT_ID ? S_IFDIR | 0700 : S_IFREG | 0600,
 		.nlink = 1,
 		.blksize = PAGE,
+		.blocks = node == FUSE_ROOT_ID ? 0 : size / 512,
 	};
+}
+
+/* A write has come: is it to fail?  Or to wait first. */
+static inline bool fuse_write_fails(volatile int *mute, pid_t parent)
+{
+	if ((mute[0] != FAIL_WRITE && mute[0] != HOLD_WRITE) || --mute[1])
+		return false;
+	if (mute[0] == FAIL_WRITE) {
+		mute[0] = ANSWER;
+		return true;
+	}
+	mute[0] = HOLDS_WRITE;
+	while (mute[0] == HOLDS_WRITE && getppid() == parent)
+		usleep(1000);
+	return false;
 }
 
 /* Answers one request; the length of the answer behind its head, -1 for none. */
 static inline int fuse_answer(const struct fuse_in_header *in,
 			      struct fuse_reply *r, uint64_t *size)
 {
+	static unsigned char kept[FUSE_KEPT];
 	const void *arg = in + 1;
 
 	switch (in->opcode) {
@@ -101,6 +136,11 @@ static inline int fuse_answer(const struct fuse_in_header *in,
 		const struct fuse_read_in *read = arg;
 
 		memset(r->data, 0, read->size);
+		if (read->offset < FUSE_KEPT)
+			memcpy(r->data, kept + read->offset,
+			       read->offset + read->size > FUSE_KEPT
+				       ? FUSE_KEPT - read->offset
+				       : read->size);
 		return read->size;
 	}
 	case FUSE_WRITE: {
@@ -108,6 +148,8 @@ static inline int fuse_answer(const struct fuse_in_header *in,
 
 		if (write->offset + write->size > *size)
 			*size = write->offset + write->size;
+		if (write->offset + write->size <= FUSE_KEPT)
+			memcpy(kept + write->offset, write + 1, write->size);
 		r->write = (struct fuse_write_out){ .size = write->size };
 		return sizeof(r->write);
 	}
@@ -162,7 +204,12 @@ static inline void fuse_serve(int dev, int end, volatile int *mute)
 				usleep(1000);
 		}
 		reply.head = (struct fuse_out_header){ .unique = in->unique };
-		len = fuse_answer(in, &reply, &size);
+		if (in->opcode == FUSE_WRITE && fuse_write_fails(mute, parent)) {
+			reply.head.error = -EIO;
+			len = 0;
+		} else {
+			len = fuse_answer(in, &reply, &size);
+		}
 		if (len < 0)
 			continue;
 		reply.head.len = sizeof(reply.head) + len;

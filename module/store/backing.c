@@ -37,13 +37,19 @@ static int start_write(struct file *file)
 /**
  * vmademo_backing_await() - wait until nothing keeps a file from being written to
  * @file: the file
+ * @wait: or say what is at this moment
  *
- * Context: May sleep.
- * Return: 0; -EINTR if the task is being killed.
+ * Context: With @wait, may sleep.
+ * Return: 0; -EAGAIN without @wait; -EINTR if the task is being killed.
  */
-int vmademo_backing_await(struct file *file)
+int vmademo_backing_await(struct file *file, bool wait)
 {
-	int err = start_write(file);
+	int err = 0;
+
+	if (wait)
+		err = start_write(file);
+	else if (!file_start_write_trylock(file))
+		err = -EAGAIN;
 
 	if (!err)
 		file_end_write(file);

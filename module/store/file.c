@@ -243,9 +243,9 @@ static int file_discard(struct vmademo_buffer *buf, loff_t start, loff_t end,
 }
 
 /* Before locks are taken which faults wait for. */
-static int file_await(struct vmademo_buffer *buf)
+static int file_await(struct vmademo_buffer *buf, bool wait)
 {
-	return vmademo_backing_await(buf->file);
+	return vmademo_backing_await(buf->file, wait);
 }
 
 /* One step that can fail; what follows only tidies up. */

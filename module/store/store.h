@@ -63,7 +63,8 @@ struct vmademo_buffer;
  *        May sleep.
  * @used: bytes that it holds of the buffer.  May sleep.
  * @await: wait until it can be changed, with i_rwsem held; NULL if it always can.
- *         Returns 0; -EINTR if the task is being killed.  May sleep.
+ *         Returns 0; -EINTR if the task is being killed; without @wait, it may not sleep,
+ *         and -EAGAIN says that it cannot be changed.
  * @run: call a function where the store can be read and written, and wait for it.
  *       Returns what it does.  May sleep.
  * @blocks: an operation may take as long as somebody else likes: write-back is ended
@@ -91,7 +92,7 @@ struct vmademo_store_ops {
 	int (*allocate)(struct vmademo_buffer *buf, loff_t start, loff_t end);
 	loff_t (*seek)(struct vmademo_buffer *buf, loff_t pos, int whence);
 	u64 (*used)(struct vmademo_buffer *buf);
-	int (*await)(struct vmademo_buffer *buf);
+	int (*await)(struct vmademo_buffer *buf, bool wait);
 	int (*run)(struct vmademo_buffer *buf, int (*function)(void *arg),
 		   void *arg);
 	void (*close)(struct vmademo_buffer *buf);
@@ -109,7 +110,7 @@ extern const struct vmademo_store_ops vmademo_store_file;
 /* backing.c */
 ssize_t vmademo_backing_transfer(struct file *file, const struct bio_vec *bvec,
 				 loff_t pos, bool write);
-int vmademo_backing_await(struct file *file);
+int vmademo_backing_await(struct file *file, bool wait);
 int vmademo_backing_set_size(struct file *file, loff_t size);
 int vmademo_backing_allocate(struct file *file, loff_t start, loff_t end);
 int vmademo_backing_zero(struct file *file, loff_t start, loff_t end, bool keep);
