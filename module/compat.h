@@ -66,13 +66,17 @@
 static inline struct folio *vmademo_get_folio(struct address_space *mapping,
 					      pgoff_t index, bool killable)
 {
+	gfp_t gfp = mapping_gfp_mask(mapping);
 	struct folio *folio;
 
 	for (;;) {
-		folio = __filemap_get_folio(mapping, index,
-				FGP_WRITE | FGP_CREAT |
-					(killable ? FGP_FOR_MMAP : FGP_LOCK),
-				mapping_gfp_mask(mapping)) ?: ERR_PTR(-ENOMEM);
+		folio = killable ?
+			__filemap_get_folio(mapping, index,
+					    FGP_WRITE | FGP_CREAT | FGP_FOR_MMAP, gfp) :
+			__filemap_get_folio(mapping, index,
+					    FGP_WRITE | FGP_CREAT | FGP_LOCK, gfp);
+		if (!folio)
+			return ERR_PTR(-ENOMEM);
 		if (IS_ERR(folio) || !killable)
 			return folio;
 		if (folio_lock_killable(folio)) {
