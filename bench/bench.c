@@ -82,8 +82,8 @@ static const struct target {
 	/* at most so many hundredths of the peer */
 	int percent;
 } targets[] = {
-	{ FRESH_READ, NONE, TMPFS, 65 },
-	{ FRESH_WRITE, NONE, TMPFS, 97 },
+	{ FRESH_READ, NONE, TMPFS, 66 },
+	{ FRESH_WRITE, NONE, TMPFS, 98 },
 	{ READ, NONE, TMPFS, 86 },
 	/* It is counted, and asked how many to map */
 	{ READ_RANDOM, NONE, TMPFS, 102 },
