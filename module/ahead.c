@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * How many pages one fault maps: those around the page that is touched, too.  A fault costs
- * more than to make a hundred page table entries.  (What would cost less still, to keep
+ * more than to make the page table entries of several pages.  (What would cost less still, to keep
  * whole page tables for the next process that maps the same, a module cannot do: the kernel
  * has no call for it.)
  *

@@ -191,8 +191,9 @@ static void restore(struct vmademo_buffer *buf, loff_t start, loff_t end, int er
 	struct folio_batch batch;
 	unsigned int i;
 
-	/* It refuses such requests altogether */
-	if (err != -EIO && err != -EINTR && err != -ENOSPC && err != -EDQUOT)
+	/* It refuses such requests altogether, and has done nothing */
+	if (err == -EOPNOTSUPP || err == -EPERM || err == -ETXTBSY || err == -EFBIG ||
+	    err == -EINVAL)
 		return;
 	folio_batch_init(&batch);
 	while (filemap_get_folios(mapping, &index, last, &batch)) {

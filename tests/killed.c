@@ -431,7 +431,7 @@ TEST_F(half, killed)
 	EXPECT_TRUE(ends(pid));
 }
 
-/* Who reads by a mapping what is not cached does not wait for who changes the store. */
+/* A call that changes the store waits.  A read fault on another page does not. */
 TEST_F(stuck, faults_go_on)
 {
 	RUN_IF_READY();

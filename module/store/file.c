@@ -11,6 +11,7 @@
  *    it leaves, and file systems give up writing when a fatal signal is pending;
  *  - is throttled by what is dirty on the lower device alone (PF_LOCAL_THROTTLE),
  *    not by the folios that wait for it.
+ * (But a simulated power cut tears pages in its caller, which can be killed.)
  * It takes on the rights and the memory cgroup of the task that made the buffer: a kernel
  * thread is stopped by no quota and no limit.  Writing may not wait for write-back in
  * order to get memory, since that could be ours; reading may not enter a file system for

@@ -42,7 +42,8 @@ struct vmademo_buffer;
  * @release: give back what @reserve took for a page that did not become dirty.
  * @write: write @len bytes of a folio, from @offset in it on.
  *         Returns 0, -EIO, -ENOSPC, or -ENOMEM if it can be tried again.  May
- *         sleep; called by way of @run, or by the worker that ends write-back.
+ *         sleep; called by the worker that ends write-back, or by the task that starts it
+ *         where that cannot block; and by a simulated power cut.
  * @flush: make what was written durable; with @datasync only what it takes to read
  *         it again.  NULL if there is nothing to do.
  *         Returns 0, -EIO or -ENOSPC; -EINTR if the caller is being killed.  May sleep.
