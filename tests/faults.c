@@ -4,7 +4,6 @@
  * module's account of them equals the kernel's.
  */
 #include <pthread.h>
-#include <stdbool.h>
 
 #include "kselftest_harness.h"
 #include "vmademo_test.h"
@@ -141,100 +140,6 @@ TEST_F(faults, fault_around)
 	EXPECT_EQ(0, d.read_faults);
 	EXPECT_EQ(0, d.cached_bytes);
 	munmap(reserve, 2 * len);
-}
-
-#define MANY 2048 /* pages: four page tables */
-
-static int64_t faults_to_read(unsigned char *p, size_t step, bool backwards)
-{
-	int64_t before = minor_faults();
-
-	for (size_t i = 0; i < MANY; i += step)
-		touch(p + (backwards ? MANY - 1 - i : i) * PAGE);
-	return minor_faults() - before;
-}
-
-/* The more a program reads one page after the other, the more pages are mapped at once. */
-TEST_F(faults, map_ahead)
-{
-	static const struct {
-		const char *ahead;
-		int advice;
-		bool backwards;
-		int64_t faults;
-	} ways[] = {
-		/* 16, 16, 32, 64, 128, 256, and then all that a page table has */
-		{ "auto", MADV_NORMAL, false, 6 + 3 },
-		{ "auto", MADV_NORMAL, true, MANY / 16 },
-		{ "auto", MADV_SEQUENTIAL, false, 4 },
-		{ "auto", MADV_SEQUENTIAL, true, 4 },
-		{ "auto", MADV_RANDOM, false, MANY },
-		{ "4K", MADV_SEQUENTIAL, false, MANY },
-		{ "8K", MADV_RANDOM, true, MANY / 2 },
-		{ "64K", MADV_NORMAL, false, MANY / 16 },
-		{ "1M", MADV_RANDOM, false, MANY / 256 },
-		{ "2M", MADV_NORMAL, true, 4 },
-	};
-	size_t len = MANY * PAGE;
-	unsigned char *reserve, *p;
-
-	number_pages(_metadata, self->fd, PLACE(20), MANY);
-	reserve = mmap(NULL, len + 2 * MIB, PROT_NONE,
-		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	ASSERT_NE(MAP_FAILED, reserve);
-	p = (unsigned char *)(((uintptr_t)reserve + 2 * MIB - 1) & ~(2 * MIB - 1));
-	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
-		ASSERT_EQ(0, map_ahead(ways[i].ahead));
-		ASSERT_EQ(p, mmap(p, len, PROT_READ, MAP_SHARED | MAP_FIXED,
-				  self->fd, PLACE(20)));
-		ASSERT_EQ(0, madvise(p, len, ways[i].advice));
-		EXPECT_EQ(ways[i].faults, faults_to_read(p, 1, ways[i].backwards))
-		TH_LOG("way %zu", i);
-		for (size_t n = 0; n < MANY; n++)
-			ASSERT_EQ(n, number_at(p + n * PAGE));
-	}
-
-	/* At both ends of a small mapping in the middle of a page table */
-	ASSERT_EQ(0, map_ahead("2M"));
-	ASSERT_EQ(p, mmap(p, len, PROT_NONE,
-			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0));
-	ASSERT_EQ(p + 100 * PAGE,
-		  mmap(p + 100 * PAGE, 3 * PAGE, PROT_READ,
-		       MAP_SHARED | MAP_FIXED, self->fd, PLACE(20) + 7 * PAGE));
-	EXPECT_EQ(8, number_at(p + 101 * PAGE));
-	EXPECT_EQ(7, number_at(p + 100 * PAGE));
-	EXPECT_EQ(9, number_at(p + 102 * PAGE));
-	EXPECT_EQ(SIGSEGV, touch_signal(p + 99 * PAGE, 0));
-	EXPECT_EQ(SIGSEGV, touch_signal(p + 103 * PAGE, 0));
-	munmap(reserve, len + 2 * MIB);
-}
-
-/* What is no such number is refused, and the old one holds. */
-TEST_F(faults, map_ahead_refuses)
-{
-	static const char *const bad[] = { "\n",
-					   "0",
-					   "1",
-					   "4095",
-					   "12K",
-					   "4M",
-					   "-1",
-					   "auto2",
-					   "4K 8K",
-					   "2G",
-					   "18446744073709551616",
-					   "0000000000000000000065536" };
-	char text[24] = "";
-	int fd;
-
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		EXPECT_EQ(-1, map_ahead(bad[i])) TH_LOG("%s", bad[i]);
-		EXPECT_EQ(EINVAL, errno);
-	}
-	fd = open("/sys/module/vmademo/parameters/map_ahead", O_RDONLY);
-	EXPECT_EQ(6, read(fd, text, sizeof(text) - 1));
-	EXPECT_STREQ("65536\n", text);
-	close(fd);
 }
 
 /* Pages are mapped around a read only: a write must be asked about. */
