@@ -472,4 +472,25 @@ TEST(the_nodes_own_buffer)
 	close(node);
 }
 
+/* Times that somebody sets back are set anew by the next write of a mapping, at once. */
+TEST_F(file, times_set_back)
+{
+	const struct timespec old[2] = { { .tv_sec = 1000 }, { .tv_sec = 1000 } };
+	unsigned char *p = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED,
+				self->fd, 0);
+	struct stat st;
+
+	ASSERT_NE(MAP_FAILED, p);
+	for (int i = 0; i < 100; i++) {
+		put(p, i);
+		ASSERT_EQ(0, futimens(self->fd, old));
+		ASSERT_EQ(0, msync(p, PAGE, MS_SYNC));
+		put(p, i);
+		ASSERT_EQ(0, fstat(self->fd, &st));
+		ASSERT_LT(1000, st.st_mtim.tv_sec) TH_LOG("%d", i);
+		ASSERT_EQ(0, msync(p, PAGE, MS_SYNC));
+	}
+	munmap(p, PAGE);
+}
+
 TEST_HARNESS_MAIN
