@@ -16,6 +16,9 @@
 /* What is counted per processor may be this far off */
 #define ABOUT (4 * MIB)
 
+/* A leak repeats; what the kernel keeps for later, the first time, does not. */
+#define ROUNDS 3
+
 static unsigned char *map_node(struct __test_metadata *_metadata, size_t size)
 {
 	int fd = open(NODE, O_RDWR | O_CLOEXEC);
@@ -28,15 +31,10 @@ static unsigned char *map_node(struct __test_metadata *_metadata, size_t size)
 	return p;
 }
 
-TEST_F(params, without_a_store)
+static void prealloc_without_a_store(struct __test_metadata *_metadata)
 {
-	RUN_IF_READY();
-
 	unsigned char *p;
-	int64_t free;
 
-	soil_free_memory();
-	free = meminfo("MemFree");
 	ASSERT_EQ(0, load_module("size=32M prealloc=1"));
 	EXPECT_EQ(SIZE, node_value("cached_bytes"));
 	p = map_node(_metadata, SIZE);
@@ -51,7 +49,23 @@ TEST_F(params, without_a_store)
 	EXPECT_EQ(SIZE / PAGE, node_value("dirtied_folios"));
 	munmap(p, SIZE);
 	ASSERT_EQ(0, unload_module());
-	EXPECT_GE((int64_t)ABOUT, free - meminfo("MemFree"));
+}
+
+TEST_F(params, without_a_store)
+{
+	RUN_IF_READY();
+
+	int64_t lost = INT64_MAX;
+
+	for (int i = 0; i < ROUNDS && lost > (int64_t)ABOUT; i++) {
+		int64_t free;
+
+		soil_free_memory();
+		free = meminfo("MemFree");
+		prealloc_without_a_store(_metadata);
+		lost = free - meminfo("MemFree");
+	}
+	EXPECT_GE((int64_t)ABOUT, lost);
 }
 
 /* All room is taken, and it is enough. */
@@ -106,18 +120,24 @@ TEST_F(params, no_room)
 
 	static const char *const stores[] = { "none", "ram" };
 	char parameters[96], line[256];
-	int64_t free = meminfo("MemFree");
 
 	for (int i = 0; i < 2; i++) {
+		int64_t lost = INT64_MAX;
+
 		snprintf(parameters, sizeof(parameters),
 			 "store=%s size=32M ram_limit=31M prealloc=1", stores[i]);
-		EXPECT_FAILS(ENOSPC, load_module(parameters));
-		EXPECT_EQ(1, log_lines(self->kmsg, line, sizeof(line)));
-		EXPECT_NE(NULL, strstr(line, "prealloc=1"))
-		TH_LOG("%s", line);
-		EXPECT_FALSE(module_is_loaded());
-		EXPECT_EQ(-1, access(NODE, F_OK));
-		EXPECT_GE((int64_t)ABOUT, free - meminfo("MemFree"));
+		for (int j = 0; j < ROUNDS && lost > (int64_t)ABOUT; j++) {
+			int64_t free = meminfo("MemFree");
+
+			EXPECT_FAILS(ENOSPC, load_module(parameters));
+			EXPECT_EQ(1, log_lines(self->kmsg, line, sizeof(line)));
+			EXPECT_NE(NULL, strstr(line, "prealloc=1"))
+			TH_LOG("%s", line);
+			EXPECT_FALSE(module_is_loaded());
+			EXPECT_EQ(-1, access(NODE, F_OK));
+			lost = free - meminfo("MemFree");
+		}
+		EXPECT_GE((int64_t)ABOUT, lost);
 	}
 	/* Exactly enough */
 	EXPECT_EQ(0, load_module("size=32M ram_limit=32M prealloc=1"));
@@ -153,7 +173,8 @@ TEST_F(params, killed)
 	}
 	EXPECT_NE(0, ended) TH_LOG("it was never in the middle of it");
 	EXPECT_FALSE(module_is_loaded());
-	EXPECT_GE((int64_t)ABOUT, free - meminfo("MemFree"));
+	/* It was killed when it had twice as much */
+	EXPECT_GE(size / 16, free - meminfo("MemFree"));
 	EXPECT_LE(1, log_lines(self->kmsg, line, sizeof(line)));
 	EXPECT_NE(NULL, strstr(line, "error -4")) TH_LOG("%s", line);
 }
