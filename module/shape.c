@@ -62,18 +62,23 @@ void vmademo_unlock_shape(struct vmademo_buffer *buf)
  */
 static int lock_store(struct vmademo_buffer *buf, loff_t start, loff_t last)
 {
+	const struct vmademo_store_ops *store = buf->store;
 	int err = 0;
 
-	/* Once more, if that has changed while write-back was waited for */
+	/* Wait without these locks, and once more if it must be waited again with them */
 	do {
-		if (buf->store->await)
-			err = buf->store->await(buf, true);
-		if (!err)
-			err = vmademo_lock_shape(buf, start, last);
+		if (store->start_change) {
+			err = store->start_change(buf, true);
+			if (err)
+				return err;
+			/* Or who freezes it would wait for us, and we for write-back */
+			store->end_change(buf);
+		}
+		err = vmademo_lock_shape(buf, start, last);
 		if (err)
 			return err;
-		if (buf->store->await)
-			err = buf->store->await(buf, false);
+		if (store->start_change)
+			err = store->start_change(buf, false);
 		if (err)
 			vmademo_unlock_shape(buf);
 	} while (err);
@@ -82,16 +87,18 @@ static int lock_store(struct vmademo_buffer *buf, loff_t start, loff_t last)
 	 * theirs held, and that a fault takes this lock.  But no fault on a mapping of a
 	 * buffer may come from I/O on its own backing file (store/file.c).
 	 */
-	if (buf->store->blocks)
+	if (store->blocks)
 		lockdep_off();
 	return 0;
 }
 
-/* The store has changed. */
-static void store_is_done(const struct vmademo_buffer *buf)
+/* The store has changed, or not. */
+static void store_is_done(struct vmademo_buffer *buf)
 {
 	if (buf->store->blocks)
 		lockdep_on();
+	if (buf->store->end_change)
+		buf->store->end_change(buf);
 }
 
 /**

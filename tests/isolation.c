@@ -13,11 +13,6 @@
 #define SIZE   (64 * MIB)
 #define MSYNCS 600
 
-/* Seconds in which everything is done that does not wait for ever. */
-#define LONG 60
-
-static const char hung_task[] = "/proc/sys/kernel/hung_task_timeout_secs";
-
 FIXTURE(slow)
 {
 	const char *skip;

@@ -13,11 +13,6 @@
 /* The last page is one in part */
 #define SIZE ((PAGES - 1) * PAGE + 1000)
 
-/* Seconds in which everything is done that does not wait for ever. */
-#define LONG 60
-
-static const char hung_task[] = "/proc/sys/kernel/hung_task_timeout_secs";
-
 FIXTURE(stuck)
 {
 	const char *skip;
@@ -220,16 +215,6 @@ static bool waits(pid_t pid)
 		usleep(10000);
 	}
 	return in_a_row == 20;
-}
-
-static bool ends(pid_t pid)
-{
-	for (int i = 0; i < LONG * 100; i++) {
-		if (waitpid(pid, NULL, WNOHANG) == pid)
-			return true;
-		usleep(10000);
-	}
-	return false;
 }
 
 static pid_t start(FIXTURE_DATA(stuck) * self, const struct call *call)

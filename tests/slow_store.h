@@ -19,6 +19,12 @@
 
 #define FUSE_MOUNT "/tmp/vmademo-fuse"
 
+/* Seconds in which everything is done that does not wait for ever. */
+#define LONG 60
+
+/* While somebody is meant to wait, the kernel need not warn of it. */
+static const char hung_task[] = "/proc/sys/kernel/hung_task_timeout_secs";
+
 enum slow_kind { FROZEN_EXT4, MUTE_FUSE };
 
 /*
@@ -319,6 +325,17 @@ static inline void slow_end(struct slow *s)
 		umount2(FUSE_MOUNT, MNT_DETACH);
 		rmdir(FUSE_MOUNT);
 	}
+}
+
+/* Does the child come to its end? */
+static inline bool ends(pid_t pid)
+{
+	for (int i = 0; i < LONG * 100; i++) {
+		if (waitpid(pid, NULL, WNOHANG) == pid)
+			return true;
+		usleep(10000);
+	}
+	return false;
 }
 
 #endif /* VMADEMO_SLOW_STORE_H */

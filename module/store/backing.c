@@ -5,9 +5,9 @@
  *
  * A file system that is being frozen lets nobody begin to write.  Who waits for that
  * here can be killed, and takes no lock: it may hold a buffer's i_rwsem and a pipe, and
- * the freezing may wait for somebody who waits for the same pipe.  So it is
- * start_write() here, and neither file_start_write() nor what calls it: vfs_fallocate(),
- * kernel_write().
+ * the freezing may wait for somebody who waits for the same pipe.  So all that writes or
+ * changes is called between vmademo_backing_start_write() and _end_write(), and nothing
+ * here calls what does that by itself: vfs_fallocate(), kernel_write().
  *
  * Locks: what the file's own operations take, i_rwsem among them.
  */
@@ -24,9 +24,21 @@
 #include "compat.h"
 #include "store/store.h"
 
-static int start_write(struct file *file)
+/**
+ * vmademo_backing_start_write() - keep a file system from being frozen
+ * @file: a file on it
+ * @wait: until it is not frozen, or say at once that it is
+ *
+ * vmademo_backing_end_write() must follow.
+ *
+ * Context: With @wait, may sleep.
+ * Return: 0; -EAGAIN without @wait; -EINTR if the task is being killed.
+ */
+int vmademo_backing_start_write(struct file *file, bool wait)
 {
 	while (!file_start_write_trylock(file)) {
+		if (!wait)
+			return -EAGAIN;
 		if (fatal_signal_pending(current))
 			return -EINTR;
 		schedule_timeout_killable(msecs_to_jiffies(20));
@@ -35,29 +47,16 @@ static int start_write(struct file *file)
 }
 
 /**
- * vmademo_backing_await() - wait until nothing keeps a file from being written to
- * @file: the file
- * @wait: or say what is at this moment
- *
- * Context: With @wait, may sleep.
- * Return: 0; -EAGAIN without @wait; -EINTR if the task is being killed.
+ * vmademo_backing_end_write() - the file system may be frozen again
+ * @file: a file on it
  */
-int vmademo_backing_await(struct file *file, bool wait)
+void vmademo_backing_end_write(struct file *file)
 {
-	int err = 0;
-
-	if (wait)
-		err = start_write(file);
-	else if (!file_start_write_trylock(file))
-		err = -EAGAIN;
-
-	if (!err)
-		file_end_write(file);
-	return err;
+	file_end_write(file);
 }
 
 /* May it be changed?  It could when it was opened. */
-static int start_change(struct file *file)
+static int may_change(struct file *file)
 {
 	struct inode *inode = file_inode(file);
 
@@ -65,7 +64,7 @@ static int start_change(struct file *file)
 		return -EPERM;
 	if (IS_SWAPFILE(inode))
 		return -ETXTBSY;
-	return start_write(file);
+	return 0;
 }
 
 /**
@@ -76,26 +75,19 @@ static int start_change(struct file *file)
  * @write: write, do not read
  *
  * Context: May sleep.
- * Return: bytes, or a negative errno; -EINTR if the task is being killed.
+ * Return: bytes, or a negative errno.
  */
 ssize_t vmademo_backing_transfer(struct file *file, const struct bio_vec *bvec,
 				 loff_t pos, bool write)
 {
 	struct iov_iter iter;
 	struct kiocb kiocb;
-	ssize_t n;
 
 	iov_iter_bvec(&iter, write ? ITER_SOURCE : ITER_DEST, bvec, 1, bvec->bv_len);
 	init_sync_kiocb(&kiocb, file);
 	kiocb.ki_pos = pos;
-	if (!write)
-		return file->f_op->read_iter(&kiocb, &iter);
-	n = start_write(file);
-	if (n)
-		return n;
-	n = file->f_op->write_iter(&kiocb, &iter);
-	file_end_write(file);
-	return n;
+	return write ? file->f_op->write_iter(&kiocb, &iter) :
+		       file->f_op->read_iter(&kiocb, &iter);
 }
 
 /**
@@ -106,7 +98,7 @@ ssize_t vmademo_backing_transfer(struct file *file, const struct bio_vec *bvec,
  * With the right of the descriptor, which is what the buffer was made with.
  *
  * Context: May sleep.
- * Return: 0; -EINTR if the task is being killed; or what the file says.
+ * Return: 0, or what the file says.
  */
 int vmademo_backing_set_size(struct file *file, loff_t size)
 {
@@ -120,13 +112,12 @@ int vmademo_backing_set_size(struct file *file, loff_t size)
 
 	if (size == i_size_read(inode))
 		return 0;
-	err = start_change(file);
+	err = may_change(file);
 	if (err)
 		return err;
 	inode_lock(inode);
 	err = file_remove_privs(file) ?: vmademo_notify_change(file, &attr);
 	inode_unlock(inode);
-	file_end_write(file);
 	return err;
 }
 
@@ -138,12 +129,8 @@ static int change(struct file *file, int mode, loff_t start, loff_t len)
 		return -EOPNOTSUPP;
 	if (start + len > file_inode(file)->i_sb->s_maxbytes)
 		return -EFBIG;
-	err = start_change(file);
-	if (err)
-		return err;
-	err = file->f_op->fallocate(file, mode | FALLOC_FL_KEEP_SIZE, start, len);
-	file_end_write(file);
-	return err;
+	err = may_change(file);
+	return err ?: file->f_op->fallocate(file, mode | FALLOC_FL_KEEP_SIZE, start, len);
 }
 
 /**
@@ -153,7 +140,7 @@ static int change(struct file *file, int mode, loff_t start, loff_t len)
  * @end: the byte after the last
  *
  * Context: May sleep.
- * Return: 0; -EINTR if the task is being killed; or what the file says.
+ * Return: 0, or what the file says.
  */
 int vmademo_backing_allocate(struct file *file, loff_t start, loff_t end)
 {

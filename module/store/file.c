@@ -182,8 +182,10 @@ static int file_write(struct vmademo_buffer *buf, struct folio *folio,
 	struct mem_cgroup *memcg = set_active_memcg(buf->memcg);
 	unsigned int noio = memalloc_noio_save();
 	size_t end = offset + len;
-	int err = 0;
+	int err = vmademo_backing_start_write(buf->file, true);
 
+	if (err)
+		goto revert;
 	current->flags |= PF_LOCAL_THROTTLE;
 	if (unlikely(folio_pos(folio) + end > READ_ONCE(buf->file_end)))
 		err = clear_rest(buf);
@@ -196,6 +198,8 @@ static int file_write(struct vmademo_buffer *buf, struct folio *folio,
 			offset += n;
 	}
 	current->flags &= ~PF_LOCAL_THROTTLE;
+	vmademo_backing_end_write(buf->file);
+revert:
 	memalloc_noio_restore(noio);
 	set_active_memcg(memcg);
 	revert_creds(mine);
@@ -204,7 +208,14 @@ static int file_write(struct vmademo_buffer *buf, struct folio *folio,
 
 static int rest_job(void *arg)
 {
-	return clear_rest(arg);
+	struct vmademo_buffer *buf = arg;
+	int err = vmademo_backing_start_write(buf->file, true);
+
+	if (err)
+		return err;
+	err = clear_rest(buf);
+	vmademo_backing_end_write(buf->file);
+	return err;
 }
 
 static int file_flush(struct vmademo_buffer *buf, bool datasync)
@@ -243,10 +254,14 @@ static int file_discard(struct vmademo_buffer *buf, loff_t start, loff_t end,
 	return err;
 }
 
-/* Before locks are taken which faults wait for. */
-static int file_await(struct vmademo_buffer *buf, bool wait)
+static int file_start_change(struct vmademo_buffer *buf, bool wait)
 {
-	return vmademo_backing_await(buf->file, wait);
+	return vmademo_backing_start_write(buf->file, wait);
+}
+
+static void file_end_change(struct vmademo_buffer *buf)
+{
+	vmademo_backing_end_write(buf->file);
 }
 
 /* One step that can fail; what follows only tidies up. */
@@ -272,10 +287,14 @@ revert:
 
 static int file_grow(struct vmademo_buffer *buf, loff_t to)
 {
-	const struct cred *mine = override_creds(buf->file->f_cred);
-	int err = mutex_lock_killable(&buf->rest_lock);
+	const struct cred *mine;
 	loff_t size;
+	int err = vmademo_backing_start_write(buf->file, true);
 
+	if (err)
+		return err;
+	mine = override_creds(buf->file->f_cred);
+	err = mutex_lock_killable(&buf->rest_lock);
 	if (err)
 		goto revert;
 	size = i_size_read(file_inode(buf->file));
@@ -288,6 +307,7 @@ static int file_grow(struct vmademo_buffer *buf, loff_t to)
 	mutex_unlock(&buf->rest_lock);
 revert:
 	revert_creds(mine);
+	vmademo_backing_end_write(buf->file);
 	return err;
 }
 
@@ -368,7 +388,8 @@ const struct vmademo_store_ops vmademo_store_file = {
 	.allocate	= file_allocate,
 	.seek		= file_seek,
 	.used		= file_used,
-	.await		= file_await,
+	.start_change	= file_start_change,
+	.end_change	= file_end_change,
 	.run		= file_run,
 	.close		= file_close,
 };

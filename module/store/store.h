@@ -63,9 +63,11 @@ struct vmademo_buffer;
  *        (SEEK_HOLE); LLONG_MAX if there is no such.  Returns it, or a negative errno.
  *        May sleep.
  * @used: bytes that it holds of the buffer.  May sleep.
- * @await: wait until it can be changed, with i_rwsem held; NULL if it always can.
- *         Returns 0; -EINTR if the task is being killed; without @wait, it may not sleep,
- *         and -EAGAIN says that it cannot be changed.
+ * @start_change: keep it changeable, with i_rwsem held; NULL if it always is.  @discard,
+ *                @resize and @allocate are called before @end_change.
+ *                Returns 0; -EINTR if the task is being killed; without @wait, it may
+ *                not sleep, and -EAGAIN says that it cannot be changed.
+ * @end_change: of @start_change; NULL if that is.
  * @run: call a function where the store can be read and written, and wait for it.
  *       Returns what it does.  May sleep.
  * @blocks: an operation may take as long as somebody else likes: write-back is ended
@@ -93,7 +95,8 @@ struct vmademo_store_ops {
 	int (*allocate)(struct vmademo_buffer *buf, loff_t start, loff_t end);
 	loff_t (*seek)(struct vmademo_buffer *buf, loff_t pos, int whence);
 	u64 (*used)(struct vmademo_buffer *buf);
-	int (*await)(struct vmademo_buffer *buf, bool wait);
+	int (*start_change)(struct vmademo_buffer *buf, bool wait);
+	void (*end_change)(struct vmademo_buffer *buf);
 	int (*run)(struct vmademo_buffer *buf, int (*function)(void *arg),
 		   void *arg);
 	void (*close)(struct vmademo_buffer *buf);
@@ -111,7 +114,8 @@ extern const struct vmademo_store_ops vmademo_store_file;
 /* backing.c */
 ssize_t vmademo_backing_transfer(struct file *file, const struct bio_vec *bvec,
 				 loff_t pos, bool write);
-int vmademo_backing_await(struct file *file, bool wait);
+int vmademo_backing_start_write(struct file *file, bool wait);
+void vmademo_backing_end_write(struct file *file);
 int vmademo_backing_set_size(struct file *file, loff_t size);
 int vmademo_backing_allocate(struct file *file, loff_t start, loff_t end);
 int vmademo_backing_zero(struct file *file, loff_t start, loff_t end, bool keep);
