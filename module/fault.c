@@ -43,15 +43,26 @@ static enum vmademo_counter fault_kind(const struct vm_fault *vmf)
 static vm_fault_t new_page(struct vm_fault *vmf)
 {
 	struct folio *folio = vmademo_make_folio(vmf->vma->vm_file->f_mapping,
-						 vmf->pgoff, vmf->gfp_mask);
+						 vmf->pgoff, vmf->gfp_mask,
+						 vmademo_fault_order(vmf));
 
 	if (!folio)
 		return 0;
 	/* No memory is OOM; no room raises SIGBUS, as on a full tmpfs */
 	if (IS_ERR(folio))
 		return vmf_error(PTR_ERR(folio));
-	vmf->page = folio_page(folio, 0);
+	vmf->page = folio_file_page(folio, vmf->pgoff);
 	return VM_FAULT_LOCKED;
+}
+
+/* With a store, what is read in for a page is a folio. */
+static vm_fault_t make_large(struct vm_fault *vmf)
+{
+	unsigned int order = vmademo_fault_order(vmf);
+
+	if (!order || !vmademo_make_large(vmf->vma->vm_file->f_mapping, vmf->pgoff, order))
+		return 0;
+	return VM_FAULT_MAJOR;	/* to the kernel it is cached, but it is still to be read */
 }
 
 /* Returns vmf->page, locked and with a reference; the kernel maps it. */
@@ -59,14 +70,16 @@ static vm_fault_t vmademo_fault(struct vm_fault *vmf)
 {
 	struct vmademo_buffer *buf = vmademo_buffer_of(vmf->vma->vm_file->f_mapping);
 	unsigned long ino = buf->inode->i_ino;
-	vm_fault_t ret = 0;
+	vm_fault_t ret = 0, major = 0;
 
 	vmademo_count(buf, fault_kind(vmf));
 	if (!buf->store->read)
 		ret = new_page(vmf);
+	else if (buf->order)
+		major = make_large(vmf);
 	/* From a store, this reads it in, by .readahead or .read_folio */
 	if (!ret)
-		ret = filemap_fault(vmf);
+		ret = filemap_fault(vmf) | major;
 	/*
 	 * VM_FAULT_RETRY means that the lock was dropped, and with it what
 	 * keeps vmf->vma, the file and the buffer: touch none of them then.
@@ -119,11 +132,11 @@ static vm_fault_t reserve_and_lock(struct vm_fault *vmf, struct folio *folio)
 	/* Punching and truncation must not take the room away before it is dirty */
 	filemap_invalidate_lock_shared(mapping);
 	if (folio->mapping == mapping)
-		err = buf->store->reserve(buf, vmf->pgoff, GFP_KERNEL);
-	if (err >= 0)
+		err = vmademo_reserve(buf, folio, GFP_KERNEL);
+	if (!err)
 		err = folio_lock_killable(folio);
 	filemap_invalidate_unlock_shared(mapping);
-	return err < 0 ? vmf_error(err) : 0;
+	return err ? vmf_error(err) : 0;
 }
 
 /*
