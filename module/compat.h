@@ -23,6 +23,7 @@
  *   6.8    a folio of two pages can be cached            VMADEMO_HAS_ORDER_1
  *   6.8    .error_remove_page became ..._folio            VMADEMO_ERROR_REMOVE,
  *                                                         vmademo_remove_folio()
+ *   6.6    .huge_fault takes an order                    VMADEMO_HUGE_FAULT_HOOK
  *   6.12   .write_begin/.write_end take a folio           VMADEMO_WRITE_HOOKS
  *   6.12   FMODE_UNSIGNED_OFFSET became FOP_...           VMADEMO_UNSIGNED_OFFSET
  *   6.12   a mapping says how large its folios can be    vmademo_set_max_order()
@@ -33,6 +34,7 @@
  *   6.19   filemap_alloc_folio() takes a mempolicy        vmademo_alloc_folio()
  *   7.0    a mapping may say that reclaim must not       vmademo_keep_reclaim_off()
  *          wait for its write-back
+ *   7.0    a fault maps all of a large folio             VMADEMO_FAULT_MAPS_FOLIO
  *   7.2    .mmap_prepare has its final form               VMADEMO_HAS_MMAP_PREPARE
  *
  * 6.1, 6.12, 7.2 and 7.3 are what is tested.  For the versions between them, the
@@ -225,6 +227,28 @@ static inline void vmademo_forget_memtype(struct vm_area_struct *vma)
 #define VMADEMO_REMAP_MARKS_VMA	0
 static inline void vmademo_forget_memtype(struct vm_area_struct *vma) { }
 #endif
+
+/* .huge_fault: a plain function of the fault, and whether it is for an entry of 2 MiB. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 6, 0)
+#define VMADEMO_HUGE_FAULT_HOOK(hook)						\
+static vm_fault_t vmademo_huge_fault_hook(struct vm_fault *vmf, unsigned int order)	\
+{										\
+	return hook(vmf, order == PMD_SHIFT - PAGE_SHIFT);			\
+}
+#else
+#define VMADEMO_HUGE_FAULT_HOOK(hook)						\
+static vm_fault_t vmademo_huge_fault_hook(struct vm_fault *vmf,			\
+					  enum page_entry_size size)		\
+{										\
+	return hook(vmf, size == PE_SIZE_PMD);					\
+}
+#endif
+
+/*
+ * Whether a fault that finds nothing mapped maps all of a large folio, and not only the page
+ * that is touched.
+ */
+#define VMADEMO_FAULT_MAPS_FOLIO	(LINUX_VERSION_CODE >= KERNEL_VERSION(7, 0, 0))
 
 #ifdef CONFIG_ARCH_SUPPORTS_PMD_PFNMAP
 #define VMADEMO_HAS_HUGE_PFN

@@ -39,12 +39,25 @@ static enum vmademo_counter fault_kind(const struct vm_fault *vmf)
 	return VMADEMO_COW_FAULTS;
 }
 
-/* Without a store, a page that is not cached is new. */
-static vm_fault_t new_page(struct vm_fault *vmf)
+/* How large a folio may be that a fault makes, as the logarithm of so many pages. */
+static unsigned int fault_order(const struct vm_fault *vmf,
+				const struct vmademo_buffer *buf)
 {
-	struct folio *folio = vmademo_make_folio(vmf->vma->vm_file->f_mapping,
-						 vmf->pgoff, vmf->gfp_mask,
-						 vmademo_fault_order(vmf));
+	const unsigned long flags = vmf->vma->vm_flags;
+
+	if (likely(!(flags & (VM_HUGEPAGE | VM_NOHUGEPAGE))))
+		return buf->order;
+	if (flags & VM_NOHUGEPAGE)
+		return 0;
+	/* If it says single pages, a store's page cache knows of no large folios */
+	return buf->order || !buf->store->read ? VMADEMO_MAX_ORDER : 0;
+}
+
+/* Without a store, a page that is not cached is new. */
+static vm_fault_t new_page(struct vm_fault *vmf, struct vmademo_buffer *buf)
+{
+	struct folio *folio = vmademo_make_folio(buf->inode->i_mapping, vmf->pgoff,
+						 vmf->gfp_mask, fault_order(vmf, buf));
 
 	if (!folio)
 		return 0;
@@ -56,11 +69,11 @@ static vm_fault_t new_page(struct vm_fault *vmf)
 }
 
 /* With a store, what is read in for a page is a folio. */
-static vm_fault_t make_large(struct vm_fault *vmf)
+static vm_fault_t make_large(struct vm_fault *vmf, struct vmademo_buffer *buf)
 {
-	unsigned int order = vmademo_fault_order(vmf);
+	unsigned int order = fault_order(vmf, buf);
 
-	if (!order || !vmademo_make_large(vmf->vma->vm_file->f_mapping, vmf->pgoff, order))
+	if (!order || !vmademo_make_large(buf->inode->i_mapping, vmf->pgoff, order))
 		return 0;
 	return VM_FAULT_MAJOR;	/* to the kernel it is cached, but it is still to be read */
 }
@@ -74,9 +87,9 @@ static vm_fault_t vmademo_fault(struct vm_fault *vmf)
 
 	vmademo_count(buf, fault_kind(vmf));
 	if (!buf->store->read)
-		ret = new_page(vmf);
+		ret = new_page(vmf, buf);
 	else if (buf->order)
-		major = make_large(vmf);
+		major = make_large(vmf, buf);
 	/* From a store, this reads it in, by .readahead or .read_folio */
 	if (!ret)
 		ret = filemap_fault(vmf) | major;
@@ -131,8 +144,12 @@ static vm_fault_t reserve_and_lock(struct vm_fault *vmf, struct folio *folio)
 
 	/* Punching and truncation must not take the room away before it is dirty */
 	filemap_invalidate_lock_shared(mapping);
-	if (folio->mapping == mapping)
-		err = vmademo_reserve(buf, folio, GFP_KERNEL);
+	/* A dirty one has it, but maybe not where a part was punched */
+	if (folio->mapping == mapping && folio_test_dirty(folio))
+		err = vmademo_reserve(buf, folio, vmf->pgoff, 1, GFP_KERNEL);
+	else if (folio->mapping == mapping)
+		err = vmademo_reserve(buf, folio, folio->index, folio_nr_pages(folio),
+				      GFP_KERNEL);
 	if (!err)
 		err = folio_lock_killable(folio);
 	filemap_invalidate_unlock_shared(mapping);
@@ -156,6 +173,26 @@ static void update_times(struct file *file, struct vmademo_buffer *buf)
 }
 
 /*
+ * Is this the first of many faults, one for each page of the folio, where a single one would
+ * do if nothing of it were mapped?
+ */
+static bool is_mapped_in_parts(const struct vm_fault *vmf, struct folio *folio)
+{
+	const struct vm_area_struct *vma = vmf->vma;
+	unsigned long before, behind;
+
+	if (!VMADEMO_FAULT_MAPS_FOLIO || !folio_test_large(folio) ||
+	    folio_test_dirty(folio) || !pte_present(vmf->orig_pte))
+		return false;
+	/* Only in one VMA and one page table */
+	before = vmf->pgoff - folio->index;
+	behind = folio_next_index(folio) - vmf->pgoff;
+	return before <= vmf->pgoff - vma->vm_pgoff && before <= pte_index(vmf->address) &&
+	       behind <= (vma->vm_end - vmf->address) >> PAGE_SHIFT &&
+	       behind <= PTRS_PER_PTE - pte_index(vmf->address);
+}
+
+/*
  * A shared mapping is about to write to a page that is mapped to read.  To
  * return VM_FAULT_LOCKED says: the folio is still ours, it is dirty, go on.  The
  * lock is kept until the page table entry is writable, so that write-back
@@ -172,6 +209,10 @@ static vm_fault_t vmademo_page_mkwrite(struct vm_fault *vmf)
 	struct folio *folio = page_folio(vmf->page);
 	vm_fault_t ret = 0;
 
+	if (is_mapped_in_parts(vmf, folio)) {
+		unmap_mapping_pages(mapping, folio->index, folio_nr_pages(folio), false);
+		return VM_FAULT_NOPAGE;	/* and the next one finds nothing mapped */
+	}
 	update_times(file, buf);
 	if (buf->store->reserve)
 		ret = reserve_and_lock(vmf, folio);
@@ -201,6 +242,25 @@ static vm_fault_t vmademo_page_mkwrite(struct vm_fault *vmf)
 }
 
 /*
+ * A write to 2 MiB that one entry maps to read, since msync cleaned them, say.  The kernel
+ * would split the entry, and call .page_mkwrite for each page.  But where nothing is mapped,
+ * one write fault maps all of it.  (To make an entry is left to .fault, and the kernel.)
+ */
+static vm_fault_t vmademo_huge_fault(struct vm_fault *vmf, bool pmd)
+{
+	const pgoff_t pages = PMD_SIZE >> PAGE_SHIFT;
+
+	if (!pmd || !(vmf->flags & FAULT_FLAG_WRITE) || pmd_none(*vmf->pmd) ||
+	    !(vmf->vma->vm_flags & VM_SHARED))
+		return VM_FAULT_FALLBACK;
+	unmap_mapping_pages(vmf->vma->vm_file->f_mapping, round_down(vmf->pgoff, pages),
+			    pages, false);
+	return VM_FAULT_NOPAGE;
+}
+
+VMADEMO_HUGE_FAULT_HOOK(vmademo_huge_fault)
+
+/*
  * There is no .open and no .close.  They would tell when a mapping comes and goes, but a
  * VMA that has .close is not merged again once it was split: after mprotect of every
  * second page and back, 512 VMAs would stay.  A device that counts its mappings pays
@@ -210,6 +270,7 @@ static const struct vm_operations_struct vmademo_vm_ops = {
 	.fault		= vmademo_fault,
 	.map_pages	= vmademo_map_pages,
 	.page_mkwrite	= vmademo_page_mkwrite,
+	.huge_fault	= vmademo_huge_fault_hook,
 };
 
 /*

@@ -219,9 +219,11 @@ int vmademo_zero_tail(struct inode *inode)
 
 /* ---- write(2) ------------------------------------------------------------ */
 
-/* The folio at @index, made if it is not cached; locked, and with room in the store. */
-static struct folio *get_to_write(struct address_space *mapping, pgoff_t index)
+/* The folio at a position, made if it is not cached; locked, and with room in the store. */
+static struct folio *get_to_write(struct address_space *mapping, loff_t pos,
+				  unsigned int len)
 {
+	pgoff_t index = pos >> PAGE_SHIFT;
 	struct vmademo_buffer *buf = vmademo_buffer_of(mapping);
 	gfp_t gfp = mapping_gfp_constraint(mapping, GFP_KERNEL);
 	struct folio *folio = NULL;
@@ -244,7 +246,12 @@ static struct folio *get_to_write(struct address_space *mapping, pgoff_t index)
 		return folio;
 	/* Not with the lock: what allocates memory may wait for who waits for it */
 	folio_unlock(folio);
-	err = vmademo_reserve(buf, folio, gfp);
+	/* A dirty one has it, but maybe not where a part was punched */
+	if (folio_test_dirty(folio))
+		err = vmademo_reserve(buf, folio, index,
+				      DIV_ROUND_UP(offset_in_page(pos) + len, PAGE_SIZE), gfp);
+	else
+		err = vmademo_reserve(buf, folio, folio->index, folio_nr_pages(folio), gfp);
 	folio_lock(folio);
 	if (!err && folio->mapping == mapping)
 		return folio;
@@ -267,7 +274,7 @@ int vmademo_write_begin(struct address_space *mapping, loff_t pos,
 	int err;
 
 	do {
-		folio = get_to_write(mapping, pos >> PAGE_SHIFT);
+		folio = get_to_write(mapping, pos, len);
 	} while (folio == ERR_PTR(-EAGAIN));
 	if (IS_ERR(folio))
 		return PTR_ERR(folio);

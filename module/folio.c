@@ -19,25 +19,6 @@
 #include "store/store.h"
 #include "vmademo.h"
 
-/**
- * vmademo_fault_order() - how large a folio may be that a fault makes
- * @vmf: the fault
- *
- * Context: Any.
- * Return: the logarithm of so many pages.
- */
-unsigned int vmademo_fault_order(const struct vm_fault *vmf)
-{
-	const struct vmademo_buffer *buf = vmademo_buffer_of(vmf->vma->vm_file->f_mapping);
-
-	if (vmf->vma->vm_flags & VM_NOHUGEPAGE)
-		return 0;
-	/* A store's is what the kernel's own readahead may use, too */
-	if (vmf->vma->vm_flags & VM_HUGEPAGE && (buf->order || !buf->store->read))
-		return VMADEMO_MAX_ORDER;
-	return buf->order;
-}
-
 /* The largest one that can be where @index is. */
 static unsigned int fitting_order(struct address_space *mapping, pgoff_t index,
 				  unsigned int order)
@@ -125,14 +106,14 @@ struct folio *vmademo_make_folio(struct address_space *mapping, pgoff_t index, g
 		return NULL;
 	if (order)
 		order = fitting_order(mapping, index, order);
-	folio = make_one(mapping, index, gfp, order);
-	/* A smaller one, then a page */
-	if (IS_ERR(folio) && order > VMADEMO_SMALLER_ORDER) {
-		order = fitting_order(mapping, index, VMADEMO_SMALLER_ORDER);
+	for (;;) {
 		folio = make_one(mapping, index, gfp, order);
+		if (!order || !IS_ERR(folio))
+			break;
+		/* A smaller one, then a page */
+		order = order > VMADEMO_SMALLER_ORDER ?
+			fitting_order(mapping, index, VMADEMO_SMALLER_ORDER) : 0;
 	}
-	if (IS_ERR(folio) && order)
-		folio = make_one(mapping, index, gfp, 0);
 	/* Another fault was faster, or there is no such page */
 	return folio == ERR_PTR(-EEXIST) ? NULL : folio;
 }
@@ -165,23 +146,26 @@ bool vmademo_make_large(struct address_space *mapping, pgoff_t index, unsigned i
 }
 
 /**
- * vmademo_reserve() - the store takes room for a folio that is about to become dirty
+ * vmademo_reserve() - the store takes room for what is about to become dirty
  * @buf: the buffer; its store has @reserve
  * @folio: the caller holds it
+ * @index: the first page, in this folio
+ * @pages: how many
  * @gfp: how to allocate
  *
- * If it fails, other pages of the folio may have got room, and keep it.
+ * If it fails, some of the pages may have got room, and keep it.
  *
  * Context: May sleep.  The caller holds i_rwsem or the invalidate lock.
  * Return: 0; -ENOSPC or -ENOMEM.
  */
-int vmademo_reserve(struct vmademo_buffer *buf, const struct folio *folio, gfp_t gfp)
+int vmademo_reserve(struct vmademo_buffer *buf, struct folio *folio, pgoff_t index,
+		    unsigned long pages, gfp_t gfp)
 {
-	long i, pages = folio_nr_pages((struct folio *)folio);
+	pgoff_t past = min(index + pages, folio_next_index(folio));
 	int ret;
 
-	for (i = 0; i < pages; i++) {
-		ret = buf->store->reserve(buf, folio->index + i, gfp);
+	for (; index < past; index++) {
+		ret = buf->store->reserve(buf, index, gfp);
 		if (ret < 0)
 			return ret;
 	}
@@ -215,7 +199,8 @@ int vmademo_keep_edge(struct vmademo_buffer *buf, loff_t edge)
 		goto unlock;
 	if (!buf->store->read || folio_maybe_dma_pinned(folio)) {
 		if (buf->store->reserve)
-			err = vmademo_reserve(buf, folio, GFP_KERNEL);
+			err = vmademo_reserve(buf, folio, folio->index,
+					      folio_nr_pages(folio), GFP_KERNEL);
 		if (!err)
 			folio_mark_dirty(folio);
 	}

@@ -172,13 +172,14 @@ void vmademo_drop_beyond(struct vmademo_buffer *buf, loff_t end)
 	}
 }
 
-static int reserve_part(struct vmademo_buffer *buf, const struct folio *folio)
+static int reserve_part(struct vmademo_buffer *buf, struct folio *folio)
 {
 	if (!folio || !buf->store->reserve)
 		return 0;
 	/* Then it cannot be taken back, see there */
-	if (folio_test_large((struct folio *)folio))
-		return vmademo_reserve(buf, folio, GFP_KERNEL);
+	if (folio_test_large(folio))
+		return vmademo_reserve(buf, folio, folio->index, folio_nr_pages(folio),
+				       GFP_KERNEL);
 	return buf->store->reserve(buf, folio->index, GFP_KERNEL);
 }
 

@@ -294,11 +294,11 @@ int vmademo_allocate(struct vmademo_buffer *buf, loff_t start, loff_t end);
 int vmademo_allocate_pages(struct vmademo_buffer *buf, loff_t start, loff_t end);
 
 /* folio.c */
-unsigned int vmademo_fault_order(const struct vm_fault *vmf);
 struct folio *vmademo_make_folio(struct address_space *mapping, pgoff_t index, gfp_t gfp,
 				 unsigned int order);
 bool vmademo_make_large(struct address_space *mapping, pgoff_t index, unsigned int order);
-int vmademo_reserve(struct vmademo_buffer *buf, const struct folio *folio, gfp_t gfp);
+int vmademo_reserve(struct vmademo_buffer *buf, struct folio *folio, pgoff_t index,
+		    unsigned long pages, gfp_t gfp);
 int vmademo_keep_edge(struct vmademo_buffer *buf, loff_t edge);
 
 /* fill.c */
