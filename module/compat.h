@@ -34,7 +34,6 @@
  *   6.19   filemap_alloc_folio() takes a mempolicy        vmademo_alloc_folio()
  *   7.0    a mapping may say that reclaim must not       vmademo_keep_reclaim_off()
  *          wait for its write-back
- *   7.0    a fault maps all of a large folio             VMADEMO_FAULT_MAPS_FOLIO
  *   7.2    .mmap_prepare has its final form               VMADEMO_HAS_MMAP_PREPARE
  *
  * 6.1, 6.12, 7.2 and 7.3 are what is tested.  For the versions between them, the
@@ -243,12 +242,6 @@ static vm_fault_t vmademo_huge_fault_hook(struct vm_fault *vmf,			\
 	return hook(vmf, size == PE_SIZE_PMD);					\
 }
 #endif
-
-/*
- * Whether a fault that finds nothing mapped maps all of a large folio, and not only the page
- * that is touched.
- */
-#define VMADEMO_FAULT_MAPS_FOLIO	(LINUX_VERSION_CODE >= KERNEL_VERSION(7, 0, 0))
 
 #ifdef CONFIG_ARCH_SUPPORTS_PMD_PFNMAP
 #define VMADEMO_HAS_HUGE_PFN

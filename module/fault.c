@@ -173,26 +173,6 @@ static void update_times(struct file *file, struct vmademo_buffer *buf)
 }
 
 /*
- * Is this the first of many faults, one for each page of the folio, where a single one would
- * do if nothing of it were mapped?
- */
-static bool is_mapped_in_parts(const struct vm_fault *vmf, struct folio *folio)
-{
-	const struct vm_area_struct *vma = vmf->vma;
-	unsigned long before, behind;
-
-	if (!VMADEMO_FAULT_MAPS_FOLIO || !folio_test_large(folio) ||
-	    folio_test_dirty(folio) || !pte_present(vmf->orig_pte))
-		return false;
-	/* Only in one VMA and one page table */
-	before = vmf->pgoff - folio->index;
-	behind = folio_next_index(folio) - vmf->pgoff;
-	return before <= vmf->pgoff - vma->vm_pgoff && before <= pte_index(vmf->address) &&
-	       behind <= (vma->vm_end - vmf->address) >> PAGE_SHIFT &&
-	       behind <= PTRS_PER_PTE - pte_index(vmf->address);
-}
-
-/*
  * A shared mapping is about to write to a page that is mapped to read.  To
  * return VM_FAULT_LOCKED says: the folio is still ours, it is dirty, go on.  The
  * lock is kept until the page table entry is writable, so that write-back
@@ -209,10 +189,6 @@ static vm_fault_t vmademo_page_mkwrite(struct vm_fault *vmf)
 	struct folio *folio = page_folio(vmf->page);
 	vm_fault_t ret = 0;
 
-	if (is_mapped_in_parts(vmf, folio)) {
-		unmap_mapping_pages(mapping, folio->index, folio_nr_pages(folio), false);
-		return VM_FAULT_NOPAGE;	/* and the next one finds nothing mapped */
-	}
 	update_times(file, buf);
 	if (buf->store->reserve)
 		ret = reserve_and_lock(vmf, folio);

@@ -148,7 +148,6 @@ TEST_F(params, no_room)
 	char parameters[96];
 
 	for (int i = 0; i < 2; i++) {
-		int64_t free = meminfo("MemFree");
 		size_t got = 0;
 		unsigned char *p;
 		int fd;
@@ -173,7 +172,6 @@ TEST_F(params, no_room)
 		munmap(p, 8 * MIB);
 		close(fd);
 		ASSERT_EQ(0, unload_module());
-		EXPECT_GT(free, meminfo("MemFree") - (int64_t)HUGE);
 	}
 }
 
