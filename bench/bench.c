@@ -101,8 +101,8 @@ static const struct target {
 	/* Where ext4 has large folios, it is the peer of those with 64 KiB */
 	bool small_peer, large_peer;
 } targets[] = {
-	{ FRESH_READ, NONE, TMPFS, 66 },
-	{ FRESH_WRITE, NONE, TMPFS, 98 },
+	{ FRESH_READ, NONE, TMPFS, 68 },
+	{ FRESH_WRITE, NONE, TMPFS, 100 },
 	{ READ, NONE, TMPFS, 86 },
 	/* It is counted, and asked how many to map */
 	{ READ_RANDOM, NONE, TMPFS, 102 },
