@@ -100,6 +100,12 @@ static bool same(FIXTURE_DATA(folios) * self)
 	return !memcmp(self->map, self->copy, SIZE);
 }
 
+/* On a kernel with all its checks on, everything takes long. */
+static int rounds(int all)
+{
+	return access("/sys/kernel/debug/kmemleak", F_OK) ? all : all / 4;
+}
+
 /* One that nobody else holds, so that the kernel can split it; a pipe holds a page. */
 static int hold_page(FIXTURE_DATA(folios) * self, size_t page, int ends[2])
 {
@@ -250,7 +256,7 @@ TEST_F(folios, punched)
 {
 	RUN_IF_READY();
 
-	for (int i = 0; i < 12; i++) {
+	for (int i = 0; i < rounds(12); i++) {
 		for (int way = 0; way < WAYS; way++) {
 			fill(self);
 			punch_somewhere(_metadata, self, way);
@@ -275,7 +281,7 @@ TEST_F(folios, cut_off)
 
 	if (variant->kind == STORE_BLOCK)
 		SKIP(return, "its size is fixed");
-	for (int i = 0; i < 16; i++) {
+	for (int i = 0; i < rounds(16); i++) {
 		size_t size = below(self, 2) ? below(self, SIZE)
 					     : below(self, PAGES) * PAGE;
 		bool held = i & 1;

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <setjmp.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -220,7 +221,7 @@ static inline struct account account_of_since(int fd, const struct account *befo
 /* ---- the two kinds of file ----------------------------------------------- */
 
 /* Of the buffers that a program makes from now on; 0 is as the module is loaded. */
-static uint32_t folio_size_wanted;
+static uint32_t folio_size_wanted __attribute__((unused));
 
 /* A new buffer with such a store, as a regular file; -1 and errno. */
 static inline int create_with(uint32_t store, uint64_t size, int store_fd)
