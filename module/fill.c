@@ -244,7 +244,7 @@ static struct folio *get_to_write(struct address_space *mapping, loff_t pos,
 	folio = vmademo_get_folio(mapping, index, buf->store->blocks);
 	if (IS_ERR(folio) || !buf->store->reserve || !folio_test_large(folio))
 		return folio;
-	/* Not with the lock: what allocates memory may wait for who waits for it */
+	/* An allocation may wait for a task that waits for this folio: so let go of its lock */
 	folio_unlock(folio);
 	/* A dirty one has it, but maybe not where a part was punched */
 	if (folio_test_dirty(folio))
