@@ -220,18 +220,19 @@ static vm_fault_t vmademo_page_mkwrite(struct vm_fault *vmf)
 /*
  * A write to 2 MiB that one entry maps to read, since msync cleaned them, say.  The kernel
  * would split the entry, and call .page_mkwrite for each page.  But where nothing is mapped,
- * one write fault maps all of it.  (To make an entry is left to .fault, and the kernel.)
+ * it maps all of it: so the entry goes, and this same fault goes on with .fault.  To return
+ * VM_FAULT_NOPAGE, and have it come again, would not do: an instruction that reads from the
+ * same 2 MiB would map them to read again, and never get on.
  */
 static vm_fault_t vmademo_huge_fault(struct vm_fault *vmf, bool pmd)
 {
 	const pgoff_t pages = PMD_SIZE >> PAGE_SHIFT;
 
-	if (!pmd || !(vmf->flags & FAULT_FLAG_WRITE) || pmd_none(*vmf->pmd) ||
-	    !(vmf->vma->vm_flags & VM_SHARED))
-		return VM_FAULT_FALLBACK;
-	unmap_mapping_pages(vmf->vma->vm_file->f_mapping, round_down(vmf->pgoff, pages),
-			    pages, false);
-	return VM_FAULT_NOPAGE;
+	if (pmd && vmf->flags & FAULT_FLAG_WRITE && !pmd_none(*vmf->pmd) &&
+	    vmf->vma->vm_flags & VM_SHARED)
+		unmap_mapping_pages(vmf->vma->vm_file->f_mapping,
+				    round_down(vmf->pgoff, pages), pages, false);
+	return VM_FAULT_FALLBACK;
 }
 
 VMADEMO_HUGE_FAULT_HOOK(vmademo_huge_fault)
