@@ -17,6 +17,7 @@
 #include <linux/sched/signal.h>
 
 #include "compat.h"
+#include "rules.h"
 #include "store/store.h"
 #include "trace.h"
 #include "vmademo.h"
@@ -104,6 +105,17 @@ static int fill_folio(void *arg)
 	return 0;
 }
 
+/* Somebody needs a folio that is not up to date: from the store, unless a rule says no. */
+static int read_in(struct vmademo_buffer *buf, struct folio *folio)
+{
+	loff_t pos = folio_pos(folio);
+	int err = 0;
+
+	if (pos < i_size_read(buf->inode))
+		err = vmademo_rule(buf, VMADEMO_OP_READ_IN, pos, folio_size(folio));
+	return err ?: buf->store->run(buf, fill_folio, folio);
+}
+
 /* For store none.  A page that has no room must not stay, or there is no limit. */
 static int take_room(struct folio *folio)
 {
@@ -125,7 +137,7 @@ int vmademo_read_folio(struct file *file, struct folio *folio)
 	int err;
 
 	if (buf->store->read)
-		err = buf->store->run(buf, fill_folio, folio);
+		err = read_in(buf, folio);
 	else
 		err = take_room(folio) ?: fill_folio(folio);
 	folio_unlock(folio);
@@ -135,7 +147,7 @@ int vmademo_read_folio(struct file *file, struct folio *folio)
 /*
  * Reads ahead, as far as the kernel's readahead or madvise and fadvise think it wise.
  * A folio that fails is left as it is: a task that needs it asks .read_folio, and is
- * told.
+ * told.  So is one that has a rule, which waits for that task.
  */
 static int read_ahead(void *arg)
 {
@@ -147,7 +159,9 @@ static int read_ahead(void *arg)
 		buf->store->prepare(buf, readahead_pos(rac), readahead_length(rac));
 	while ((folio = readahead_folio(rac))) {
 		folio_get(folio);
-		if (buf->store->read || !take_room(folio))
+		if (!vmademo_is_ruled(buf, VMADEMO_OP_BIT(READ_IN), folio_pos(folio),
+				      folio_size(folio)) &&
+		    (buf->store->read || !take_room(folio)))
 			fill_folio(folio);
 		folio_unlock(folio);
 		folio_put(folio);
@@ -276,8 +290,11 @@ int vmademo_write_begin(struct address_space *mapping, loff_t pos,
 	struct vmademo_buffer *buf = vmademo_buffer_of(mapping);
 	pgoff_t index = pos >> PAGE_SHIFT;
 	struct folio *folio;
-	int err = 0;
+	int err;
 
+	err = vmademo_rule(buf, VMADEMO_OP_MKWRITE, pos, len);
+	if (err)
+		return err;
 	/* i_rwsem keeps punching and truncation away until the folio is dirty */
 	if (buf->store->reserve)
 		err = buf->store->reserve(buf, index,
@@ -297,7 +314,7 @@ int vmademo_write_begin(struct address_space *mapping, loff_t pos,
 		if (!buf->store->read)
 			err = take_room(folio) ?: whole ? 0 : fill_folio(folio);
 		else if (!whole)
-			err = buf->store->run(buf, fill_folio, folio);
+			err = read_in(buf, folio);
 	}
 	if (err) {
 		folio_unlock(folio);
