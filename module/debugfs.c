@@ -51,8 +51,10 @@ static ssize_t rules_write(struct file *file, const char __user *from, size_t co
 	char *text;
 	int err;
 
-	if (!count || count > LONGEST)
+	if (count > LONGEST)
 		return -EINVAL;
+	if (!count)
+		return 0;
 	text = memdup_user_nul(from, count);
 	if (IS_ERR(text))
 		return PTR_ERR(text);

@@ -154,16 +154,18 @@ int vmademo_rule_check(const struct vmademo_buffer *buf, const struct vmademo_ru
 
 /* ---- read ---------------------------------------------------------------- */
 
-static int parse_name(struct vmademo_rule *rule, const char *name, const char *value)
+static int parse_op(struct vmademo_rule *rule, const char *value)
+{
+	int op = match_string(op_names, ARRAY_SIZE(op_names), value);
+
+	rule->op = op;
+	return op < 0 ? -EINVAL : 0;
+}
+
+static int parse_status(struct vmademo_rule *rule, const char *value)
 {
 	size_t i;
-	int op;
 
-	if (!strcmp(name, "op")) {
-		op = match_string(op_names, ARRAY_SIZE(op_names), value);
-		rule->op = op;
-		return op < 0 ? -EINVAL : 0;
-	}
 	for (i = 0; i < ARRAY_SIZE(statuses); i++) {
 		if (!strcmp(statuses[i].name, value)) {
 			rule->status = statuses[i].status;
@@ -177,7 +179,7 @@ static int parse_number(struct vmademo_rule *rule, size_t i, const char *value)
 {
 	u64 number;
 
-	/* A pid has a sign; nobody has one over 2^31 */
+	/* A pid has a sign; nothing else so small has numbers over 2^31 */
 	if (kstrtou64(value, 0, &number) || (params[i].size == 4 && number > S32_MAX))
 		return -EINVAL;
 	set_param(rule, i, number);
@@ -186,29 +188,49 @@ static int parse_number(struct vmademo_rule *rule, size_t i, const char *value)
 	return 0;
 }
 
-/* NAME=VALUE; each name once, which is noted in *said. */
-static int parse_word(struct vmademo_rule *rule, char *word, u32 *said)
+/* The bits of *said: one for each of params, and these. */
+#define SAID_ID		BIT(0)
+#define OP		ARRAY_SIZE(params)
+#define STATUS		(OP + 1)
+
+/* A name and its value; each name once. */
+static int parse_pair(struct vmademo_rule *rule, const char *name, const char *value, u32 *said)
 {
-	char *value = strchr(word, '=');
-	size_t i, n = ARRAY_SIZE(params);
+	size_t i;
 	int err;
 
-	if (!value)
-		return -EINVAL;
-	*value++ = '\0';
-	for (i = 0; i < n && strcmp(params[i].name, word); i++)
+	for (i = 0; i < ARRAY_SIZE(params) && strcmp(params[i].name, name); i++)
 		;
-	if (i < n)
+	if (i < ARRAY_SIZE(params)) {
 		err = parse_number(rule, i, value);
-	else if (!strcmp(word, "op") || !strcmp(word, "status"))
-		err = parse_name(rule, word, value);
-	else
+	} else if (!strcmp(name, "op")) {
+		i = OP;
+		err = parse_op(rule, value);
+	} else if (!strcmp(name, "status")) {
+		i = STATUS;
+		err = parse_status(rule, value);
+	} else {
 		return -EINVAL;
-	i += word[0] == 's' && i == n;	/* op, status */
+	}
 	if (*said & BIT(i))
 		err = -EINVAL;
 	*said |= BIT(i);
-	value[-1] = '=';	/* for the message */
+	return err;
+}
+
+static int parse_word(struct vmademo_rule *rule, char *word, u32 *said)
+{
+	char *value = strchr(word, '=');
+	int err = -EINVAL;
+
+	if (value) {
+		*value = '\0';
+		err = parse_pair(rule, word, value + 1, said);
+		*value = '=';	/* for the message */
+	}
+	if (err)
+		pr_notice("rules: \"%*pE\" is not known, out of range, or said twice\n",
+			  (int)strlen(word), word);
 	return err;
 }
 
@@ -223,7 +245,6 @@ static int parse_word(struct vmademo_rule *rule, char *word, u32 *said)
  */
 int vmademo_rules_command(struct vmademo_buffer *buf, char *text)
 {
-	const u32 op_said = BIT(ARRAY_SIZE(params)), id_said = BIT(0);
 	struct vmademo_rule rule = { 0 };
 	char *rest = strim(text), *word, *command = strsep(&rest, ",");
 	const char *wrong = "op";
@@ -231,25 +252,24 @@ int vmademo_rules_command(struct vmademo_buffer *buf, char *text)
 	int err;
 
 	while ((word = strsep(&rest, ","))) {
-		if (parse_word(&rule, word, &said)) {
-			pr_notice("rules: \"%s\" is not known, out of range, or said twice\n",
-				  word);
-			return -EINVAL;
-		}
+		err = parse_word(&rule, word, &said);
+		if (err)
+			return err;
 	}
 	if (!strcmp(command, "removeall") && !said)
 		return vmademo_rule_del(buf, 0);
-	if (!strcmp(command, "del") && said == id_said && rule.id)
+	if (!strcmp(command, "del") && said == SAID_ID && rule.id)
 		return vmademo_rule_del(buf, rule.id);
 	if (strcmp(command, "add")) {
-		pr_notice("rules: \"%s\": not one of add,op=...; del,id=ID; removeall\n",
-			  command);
+		pr_notice("rules: \"%*pE\": not one of add,op=...; del,id=ID; removeall\n",
+			  (int)strlen(command), command);
 		return -EINVAL;
 	}
-	if (said & id_said)
+	err = said & BIT(OP) ? vmademo_rule_check(buf, &rule, &wrong) : -EINVAL;
+	if (said & SAID_ID) {
 		wrong = "id";
-	err = said & id_said || !(said & op_said) ? -EINVAL :
-						    vmademo_rule_check(buf, &rule, &wrong);
+		err = -EINVAL;
+	}
 	if (err) {
 		pr_notice("rules: %s: out of range, missing, or not for this op\n", wrong);
 		return err;
