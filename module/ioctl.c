@@ -251,9 +251,11 @@ static long ioctl_rule_add(struct file *file, void __user *arg)
 	if (copy_to_user(arg, &r, sizeof(r)))
 		return -EFAULT;
 	err = vmademo_rule_add(buffer_of(file), &r);
-	if (err)
-		return err;
-	return copy_to_user(arg, &r, sizeof(r)) ? -EFAULT : 0;
+	if (!err && copy_to_user(arg, &r, sizeof(r))) {
+		vmademo_rule_del(buffer_of(file), r.id);
+		err = -EFAULT;
+	}
+	return err;
 }
 
 static long ioctl_rule_del(struct file *file, void __user *arg)
