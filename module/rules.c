@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The rules of a buffer: kept, added, deleted, listed.  What they do is in rules_act.c.
+ * The rules of a buffer: kept, added, deleted, listed.
  *
  * For each operation there is a table of ranges of pages that do not overlap, sorted, each
  * with its rules.  A table is never changed: a new one is made and published by RCU, so who
@@ -22,7 +22,6 @@
 #include <linux/rcupdate.h>
 #include <linux/rmap.h>
 #include <linux/slab.h>
-#include <linux/sort.h>
 #include <linux/workqueue.h>
 
 #include "compat.h"
@@ -60,180 +59,20 @@ static void rules_key_put(long n)
 }
 
 /* A buffer ends where locks may be held; to patch code takes others. */
-static void key_put_work(struct work_struct *work)
+static void rules_key_put_work(struct work_struct *work)
 {
 	rules_key_put(atomic_long_xchg(&key_puts, 0));
 }
-static DECLARE_WORK(key_work, key_put_work);
 
-/* ---- the tables ---------------------------------------------------------- */
+static DECLARE_WORK(key_work, rules_key_put_work);
 
-static int compare(const void *a, const void *b)
-{
-	u64 x = *(const u64 *)a, y = *(const u64 *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-/* The number of the first of n sorted bounds that is not below a page. */
-static unsigned int at_bound(const u64 *bounds, unsigned int n, u64 page)
-{
-	unsigned int low = 0;
-
-	while (n > low) {
-		unsigned int middle = low + (n - low) / 2;
-
-		if (bounds[middle] < page)
-			low = middle + 1;
-		else
-			n = middle;
-	}
-	return low;
-}
-
-/* Where the rules of one operation begin and end, sorted.  Returns how many. */
-static unsigned int find_bounds(const struct vmademo_rules *rules, unsigned int op,
-				const struct vmademo_rule_entry *without, u64 *bounds)
-{
-	const struct vmademo_rule_entry *entry;
-	unsigned int i, n = 0, kept = 0;
-
-	list_for_each_entry(entry, &rules->list, list) {
-		if (entry->rule.op != op || entry == without)
-			continue;
-		bounds[n++] = entry->rule.start;
-		bounds[n++] = entry->last + 1;
-	}
-	sort(bounds, n, sizeof(*bounds), compare, NULL);
-	for (i = 0; i < n; i++)
-		if (!kept || bounds[kept - 1] != bounds[i])
-			bounds[kept++] = bounds[i];
-	return kept;
-}
-
-/* The ranges that have a rule come together.  Returns how many. */
-static unsigned int drop_empty(struct vmademo_rule_range *ranges, unsigned int n)
-{
-	unsigned int i, kept = 0;
-	u32 at = 0;
-
-	for (i = 0; i < n; i++) {
-		if (!ranges[i].count)
-			continue;
-		ranges[kept] = ranges[i];
-		ranges[kept].at = at;
-		at += ranges[kept++].count;
-	}
-	return kept;
-}
-
-static void fill_entries(const struct vmademo_rules *rules, unsigned int op,
-			 const struct vmademo_rule_entry *without,
-			 struct vmademo_rule_table *table)
-{
-	struct vmademo_rule_entry *entry;
-	unsigned int i;
-
-	for (i = 0; i < table->nr; i++)
-		table->ranges[i].count = 0;
-	list_for_each_entry(entry, &rules->list, list) {
-		struct vmademo_rule_range *range;
-
-		if (entry->rule.op != op || entry == without)
-			continue;
-		table->newest = entry->rule.id;
-		range = (void *)vmademo_rule_find(table, entry->rule.start);
-		for (; range < table->ranges + table->nr && range->first <= entry->last;
-		     range++)
-			table->entries[range->at + range->count++] = entry;
-	}
-}
-
-/* Sets *table to one with the rules in the list, NULL if there are none. */
-static int make_table(const struct vmademo_rules *rules, unsigned int op,
-		      const struct vmademo_rule_entry *without,
-		      struct vmademo_rule_table **made)
-{
-	const struct vmademo_rule_entry *entry;
-	struct vmademo_rule_table *table = NULL;
-	struct vmademo_rule_range *ranges;
-	unsigned int i, n;
-	size_t total = 0;
-	u64 *bounds;
-	int err = -ENOMEM;
-
-	bounds = kvmalloc_array(2 * rules->nr + 1, sizeof(*bounds), GFP_KERNEL_ACCOUNT);
-	ranges = kvcalloc(2 * rules->nr + 1, sizeof(*ranges), GFP_KERNEL_ACCOUNT);
-	if (!bounds || !ranges)
-		goto free;
-	n = find_bounds(rules, op, without, bounds);
-	for (i = 0; i + 1 < n; i++) {
-		ranges[i].first = bounds[i];
-		ranges[i].last = bounds[i + 1] - 1;
-	}
-	list_for_each_entry(entry, &rules->list, list) {
-		if (entry->rule.op != op || entry == without)
-			continue;
-		for (i = at_bound(bounds, n, entry->rule.start);
-		     bounds[i] <= entry->last; i++, total++)
-			ranges[i].count++;
-	}
-	err = 0;
-	if (!total)
-		goto free;
-	n = drop_empty(ranges, n - 1);
-	table = kvmalloc(struct_size(table, ranges, n) + total * sizeof(*table->entries),
-			 GFP_KERNEL_ACCOUNT);
-	if (!table) {
-		err = -ENOMEM;
-		goto free;
-	}
-	table->nr = n;
-	table->entries = (void *)(table->ranges + n);
-	memcpy(table->ranges, ranges, n * sizeof(*ranges));
-	fill_entries(rules, op, without, table);
-free:
-	kvfree(bounds);
-	kvfree(ranges);
-	*made = table;
-	return err;
-}
-
-/**
- * vmademo_rule_find() - the first range at a page or after it
- * @table: the rules for one operation
- * @page: the page
- *
- * Context: Any.  Under RCU, or with the table held otherwise.
- * Return: the range whose last page is not below @page; the end of the ranges if there is
- *         none.
- */
-const struct vmademo_rule_range *
-vmademo_rule_find(const struct vmademo_rule_table *table, u64 page)
-{
-	const struct vmademo_rule_range *low = table->ranges;
-	unsigned int n = table->nr;
-
-	while (n) {
-		const struct vmademo_rule_range *middle = low + n / 2;
-
-		if (middle->last < page) {
-			low = middle + 1;
-			n -= n / 2 + 1;
-		} else {
-			n /= 2;
-		}
-	}
-	return low;
-}
+/* ---- making rules -------------------------------------------------------- */
 
 static struct vmademo_rule_table *publish(struct vmademo_rules *rules, unsigned int op,
 					  struct vmademo_rule_table *table)
 {
 	return rcu_replace_pointer(rules->tables[op], table, lockdep_is_held(&rules->lock));
 }
-
-/* ---- making rules -------------------------------------------------------- */
 
 /**
  * vmademo_rule_put() - let go of a rule
@@ -252,7 +91,7 @@ void vmademo_rule_put(struct vmademo_rule_entry *entry)
 /* What the buffer has for its rules; made when it is first asked for. */
 static struct vmademo_rules *get_rules(struct vmademo_buffer *buf, const char *name)
 {
-	struct vmademo_rules *rules = smp_load_acquire(&buf->rules);
+	struct vmademo_rules *rules = vmademo_rules_of(buf);
 	char number[24];
 
 	if (rules)
@@ -274,7 +113,7 @@ static struct vmademo_rules *get_rules(struct vmademo_buffer *buf, const char *n
 			 (unsigned long long)buf->inode->i_ino);
 		name = number;
 	}
-	rules->dir = vmademo_debugfs_add(buf, name);
+	rules->dir = vmademo_rules_debugfs_add(buf, name);
 	return rules;
 }
 
@@ -358,7 +197,7 @@ static int add_entry(struct vmademo_buffer *buf, struct vmademo_rules *rules,
 	entry->rule.id = rules->newest + 1;
 	list_add_tail(&entry->list, &rules->list);
 	rules->nr++;
-	err = make_table(rules, op, NULL, &table);
+	err = vmademo_rule_make_table(rules, op, NULL, &table);
 	if (err)
 		goto remove;
 	rules->newest++;
@@ -459,7 +298,7 @@ static long delete_one(struct vmademo_rules *rules, u64 id)
 	list_for_each_entry(entry, &rules->list, list) {
 		if (entry->rule.id != id)
 			continue;
-		err = make_table(rules, entry->rule.op, entry, &table);
+		err = vmademo_rule_make_table(rules, entry->rule.op, entry, &table);
 		if (err)
 			return err;
 		table = publish(rules, entry->rule.op, table);
@@ -481,7 +320,7 @@ static long delete_one(struct vmademo_rules *rules, u64 id)
  */
 int vmademo_rule_del(struct vmademo_buffer *buf, u64 id)
 {
-	struct vmademo_rules *rules = smp_load_acquire(&buf->rules);
+	struct vmademo_rules *rules = vmademo_rules_of(buf);
 	long n;
 
 	if (!rules)
@@ -506,7 +345,7 @@ int vmademo_rule_del(struct vmademo_buffer *buf, u64 id)
  */
 int vmademo_rule_next(struct vmademo_buffer *buf, struct vmademo_rule *rule)
 {
-	struct vmademo_rules *rules = smp_load_acquire(&buf->rules);
+	struct vmademo_rules *rules = vmademo_rules_of(buf);
 	struct vmademo_rule_entry *entry;
 	int err = -ENOENT;
 
@@ -544,7 +383,7 @@ void vmademo_rules_end(struct vmademo_buffer *buf)
 	if (!rules)
 		return;
 	/* Waits for who is reading or writing the file */
-	vmademo_debugfs_del(rules->dir);
+	vmademo_rules_debugfs_del(rules->dir);
 	mutex_lock(&rules->lock);
 	n = rules->nr ? delete_all(rules) : 0;
 	mutex_unlock(&rules->lock);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Rules: faults on demand.  What they are is in include/uapi/linux/vmademo.h; rules.c keeps
- * them, rules_act.c does what they say, rules_text.c has them in words, for debugfs.
+ * them, rules_table.c and rules_match.c find them, rules_fault.c, rules_act.c and rules_torn.c
+ * do what they say, rules_text.c has them in words, for rules_debugfs.c.
  *
  * The hooks below are where an event happens, one call each.  While there is no rule in the
  * whole module, each is a no-op instruction that is patched when the first rule comes.
@@ -20,6 +21,8 @@
 #include <linux/spinlock.h>
 #include <linux/vmademo.h>
 #include <linux/wait.h>
+
+#include "vmademo.h"
 
 /* The operations, in the order of VMADEMO_OP_... */
 #define VMADEMO_OPS(OP)							\
@@ -44,7 +47,6 @@
 struct dentry;
 struct pid;
 struct seq_file;
-struct vmademo_buffer;
 
 /**
  * struct vmademo_rule_entry - one rule of a buffer
@@ -136,6 +138,32 @@ struct vmademo_rules {
 	struct dentry *dir;
 };
 
+/**
+ * struct vmademo_rule_event - an event, and what came of it
+ * @buf: the buffer
+ * @op: VMADEMO_OP_...
+ * @first: its first page
+ * @last: its last page
+ * @mm: the address space of a fault; NULL if it is none
+ * @poison: only rules with HWPOISON match
+ * @seen: rules up to this one have met it before; becomes the newest that has now
+ * @matched: a rule matched, though its turn may not have come
+ * @entry: the rule that acts; held
+ * @number: of its hits
+ */
+struct vmademo_rule_event {
+	struct vmademo_buffer *buf;
+	unsigned int op;
+	u64 first;
+	u64 last;
+	const struct mm_struct *mm;
+	bool poison;
+	u64 seen;
+	bool matched;
+	struct vmademo_rule_entry *entry;
+	u64 number;
+};
+
 DECLARE_STATIC_KEY_FALSE(vmademo_rules_key);
 
 /* Is there a rule, of any buffer? */
@@ -144,29 +172,53 @@ static __always_inline bool vmademo_rules_on(void)
 	return static_branch_unlikely(&vmademo_rules_key);
 }
 
+/* NULL before the first one. */
+static inline struct vmademo_rules *vmademo_rules_of(const struct vmademo_buffer *buf)
+{
+	/* What it points to was made ready before; see get_rules() */
+	return smp_load_acquire(&buf->rules);
+}
+
 /* rules.c */
 int vmademo_rule_add(struct vmademo_buffer *buf, struct vmademo_rule *rule);
 int vmademo_rule_del(struct vmademo_buffer *buf, u64 id);
 int vmademo_rule_next(struct vmademo_buffer *buf, struct vmademo_rule *rule);
 void vmademo_rule_put(struct vmademo_rule_entry *entry);
-const struct vmademo_rule_range *
-vmademo_rule_find(const struct vmademo_rule_table *table, u64 page);
 void vmademo_rules_end(struct vmademo_buffer *buf);
 void vmademo_rules_free(struct vmademo_buffer *buf);
 void vmademo_rules_for_node(struct vmademo_buffer *buf, const char *name);
 void vmademo_rules_exit(void);
 
-/* rules_act.c */
-typedef vm_fault_t (*vmademo_fault_t)(struct vm_fault *vmf);
-u64 vmademo_rule_random(u64 seed, u64 n);
+/* rules_table.c */
+int vmademo_rule_make_table(const struct vmademo_rules *rules, unsigned int op,
+			    const struct vmademo_rule_entry *without,
+			    struct vmademo_rule_table **made);
+const struct vmademo_rule_range *
+vmademo_rule_find(const struct vmademo_rule_table *table, u64 page);
+
+/* rules_match.c */
+bool vmademo_rule_match(struct vmademo_rule_event *e);
+int vmademo_rule_wait(struct vmademo_rule_event *e);
 bool vmademo_rule_covers(struct vmademo_buffer *buf, unsigned int ops, loff_t pos, u64 len);
 bool vmademo_rule_span(struct vmademo_buffer *buf, u64 page, pgoff_t *first, pgoff_t *last);
+
+/* rules_fault.c */
+typedef vm_fault_t (*vmademo_fault_t)(struct vm_fault *vmf);
 vm_fault_t vmademo_rule_fault(struct vm_fault *vmf, unsigned int op, vmademo_fault_t fault);
 vm_fault_t vmademo_rule_late(struct vm_fault *vmf, unsigned int op, u64 seen);
 vm_fault_t vmademo_rule_mkwrite(struct vm_fault *vmf, u64 *seen);
 vm_fault_t vmademo_rule_mkwrite_late(struct vm_fault *vmf, u64 seen);
+
+/* rules_act.c */
 int vmademo_rule_call(struct vmademo_buffer *buf, unsigned int op, loff_t pos, u64 len);
 int vmademo_rule_write_out(struct vmademo_buffer *buf, struct folio *folio, size_t len);
+
+/* rules_torn.c */
+u64 vmademo_rule_random(u64 seed, u64 n);
+int vmademo_rule_store_write(struct vmademo_buffer *buf, struct folio *folio, size_t from,
+			     size_t to);
+int vmademo_rule_write_torn(struct vmademo_buffer *buf, struct folio *folio, size_t len,
+			    const struct vmademo_rule_entry *entry, u64 number);
 
 /* rules_text.c */
 int vmademo_rule_check(const struct vmademo_buffer *buf, const struct vmademo_rule *rule,
@@ -175,11 +227,11 @@ int vmademo_rules_command(struct vmademo_buffer *buf, char *text);
 void vmademo_rule_show(struct seq_file *m, const struct vmademo_rule *rule);
 ssize_t vmademo_features(char *page);
 
-/* debugfs.c */
-void vmademo_debugfs_init(void);
-void vmademo_debugfs_exit(void);
-struct dentry *vmademo_debugfs_add(struct vmademo_buffer *buf, const char *name);
-void vmademo_debugfs_del(struct dentry *dir);
+/* rules_debugfs.c */
+void vmademo_rules_debugfs_init(void);
+void vmademo_rules_debugfs_exit(void);
+struct dentry *vmademo_rules_debugfs_add(struct vmademo_buffer *buf, const char *name);
+void vmademo_rules_debugfs_del(struct dentry *dir);
 
 /**
  * vmademo_rule() - an event that is no fault: does a rule say something?

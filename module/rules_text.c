@@ -27,9 +27,10 @@
 
 /* ---- the words ----------------------------------------------------------- */
 
-#define OP_NAME(NAME, name)	[VMADEMO_OP_##NAME] = #name,
+#define OP_NAME(NAME, name)	#name,
 
-static const char *const op_names[] = { VMADEMO_OPS(OP_NAME) };
+/* In the order of VMADEMO_OP_... */
+static const char *const op_names[VMADEMO_NR_OPS] = { VMADEMO_OPS(OP_NAME) };
 
 #define B(OP)	(1U << VMADEMO_OP_##OP)	/* READ and WRITE are macros themselves */
 #define ERRNO(name, ops)	{ #name, name, ops }
@@ -69,8 +70,8 @@ static const struct {
 	size_t offset;
 	size_t size;
 } params[] = {
-	PARAM(id),	PARAM(start),	 PARAM(nr),	PARAM(pid),  PARAM(skip),	 PARAM(times),
-	PARAM(one_in),	PARAM(seed),	 PARAM(delay_us), PARAM(torn), PARAM(granularity),
+	PARAM(id), PARAM(start), PARAM(nr), PARAM(pid), PARAM(skip), PARAM(times),
+	PARAM(one_in), PARAM(seed), PARAM(delay_us), PARAM(torn), PARAM(granularity),
 };
 
 static u64 get_param(const struct vmademo_rule *rule, size_t i)

@@ -45,13 +45,18 @@ static void do_rule_add(struct worker *w)
 
 	if (r.op == VMADEMO_OP_FLUSH)
 		r.start = r.nr = 0;
+	/* What it can have, more often than not */
+	if (one_in(w, 2))
+		r.status = r.op < VMADEMO_OP_MKWRITE ? VMADEMO_STATUS_SIGBUS
+			   : r.op == VMADEMO_OP_MMAP ? ENODEV
+						     : EIO;
 	if (one_in(w, 4))
 		r.one_in = below(w, 5);
 	if (one_in(w, 3))
 		r.delay_us = below(w, 3000);
 	if (one_in(w, 6))
 		r.pid = getpid();
-	if (one_in(w, 4)) {
+	if (one_in(w, r.op == VMADEMO_OP_WRITE_OUT ? 2 : 24)) {
 		r.flags = VMADEMO_RULE_TORN;
 		r.torn = ANY_OF(w, torn);
 		r.granularity = ANY_OF(w, parts);

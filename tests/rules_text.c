@@ -154,7 +154,7 @@ static bool is_logged(const char *word)
 static const struct {
 	const char *line, *logged;
 } wrong[] = {
-	{ "addd,op=read,status=EIO", "\"addd\"" },
+	{ "adds,op=read,status=EIO", "\"adds\"" },
 	{ "remove", "\"remove\"" },
 	{ "add", "op: out of range" },
 	{ "add,", "\"\"" },

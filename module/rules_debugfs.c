@@ -73,14 +73,14 @@ static const struct file_operations rules_fops = {
 };
 
 /**
- * vmademo_debugfs_add() - make the files of a buffer
+ * vmademo_rules_debugfs_add() - make the files of a buffer
  * @buf: the buffer
  * @name: of their folder
  *
  * Context: May sleep.
- * Return: the folder, for vmademo_debugfs_del(); an ERR_PTR if there is none.
+ * Return: the folder, for vmademo_rules_debugfs_del(); an ERR_PTR if there is none.
  */
-struct dentry *vmademo_debugfs_add(struct vmademo_buffer *buf, const char *name)
+struct dentry *vmademo_rules_debugfs_add(struct vmademo_buffer *buf, const char *name)
 {
 	struct dentry *dir = debugfs_create_dir(name, root);
 
@@ -89,23 +89,23 @@ struct dentry *vmademo_debugfs_add(struct vmademo_buffer *buf, const char *name)
 }
 
 /**
- * vmademo_debugfs_del() - take them away, when nobody is reading or writing them
+ * vmademo_rules_debugfs_del() - take them away, when nobody is reading or writing them
  * @dir: the folder, NULL or an ERR_PTR
  *
  * Context: May sleep.
  */
-void vmademo_debugfs_del(struct dentry *dir)
+void vmademo_rules_debugfs_del(struct dentry *dir)
 {
 	debugfs_remove(dir);
 }
 
 /* Where all of them are. */
-void __init vmademo_debugfs_init(void)
+void __init vmademo_rules_debugfs_init(void)
 {
 	root = debugfs_create_dir("vmademo", NULL);
 }
 
-void vmademo_debugfs_exit(void)
+void vmademo_rules_debugfs_exit(void)
 {
 	debugfs_remove(root);
 }
