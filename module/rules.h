@@ -116,14 +116,15 @@ struct vmademo_rule_answer {
 
 /**
  * struct vmademo_rules - the rules of a buffer, from the first one on
- * @lock: around changes of all but @answers
+ * @lock: around changes of what @answers_lock does not guard
  * @list: all rules, oldest first
  * @nr: how many
  * @newest: the id of the last one that was made
  * @tables: for each operation; NULL if it has no rule.  Read under RCU
  * @wait: who is being delayed
- * @answers_lock: around @answers
+ * @answers_lock: around @answers and @nr_answers
  * @answers: what was decided for faults that will be taken once more
+ * @nr_answers: how many
  * @dir: in debugfs
  */
 struct vmademo_rules {
@@ -135,6 +136,7 @@ struct vmademo_rules {
 	wait_queue_head_t wait;
 	spinlock_t answers_lock;	/* see above */
 	struct list_head answers;
+	unsigned int nr_answers;
 	struct dentry *dir;
 };
 

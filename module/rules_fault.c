@@ -22,6 +22,9 @@
 #include "rules.h"
 #include "vmademo.h"
 
+/* A task that was killed never comes: its answer is dropped when there are so many. */
+#define ANSWERS_MAX	1024
+
 /* Does this task come again?  Then its answer is moved to *answer. */
 static bool take_answer(struct vmademo_rule_event *e, struct vmademo_rule_answer *answer)
 {
@@ -36,6 +39,7 @@ static bool take_answer(struct vmademo_rule_event *e, struct vmademo_rule_answer
 		if (a->task == current) {
 			found = a;
 			list_del(&a->list);
+			rules->nr_answers--;
 			break;
 		}
 	}
@@ -54,6 +58,7 @@ static void leave_answer(const struct vmademo_rule_event *e,
 			 struct vmademo_rule_answer *answer, u32 status)
 {
 	struct vmademo_rules *rules = e->buf->rules;
+	struct vmademo_rule_answer *oldest = NULL;
 
 	answer->task = current;
 	answer->started = current->start_time;
@@ -63,7 +68,13 @@ static void leave_answer(const struct vmademo_rule_event *e,
 	answer->seen = e->seen;
 	spin_lock(&rules->answers_lock);
 	list_add(&answer->list, &rules->answers);
+	if (++rules->nr_answers > ANSWERS_MAX) {
+		oldest = list_last_entry(&rules->answers, struct vmademo_rule_answer, list);
+		list_del(&oldest->list);
+		rules->nr_answers--;
+	}
 	spin_unlock(&rules->answers_lock);
+	kfree(oldest);
 }
 
 static vm_fault_t fault_result(u32 status)
