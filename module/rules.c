@@ -146,8 +146,7 @@ static int expose(struct folio *folio, const struct vmademo_rule_entry *entry)
 	u64 first = max_t(u64, folio->index, entry->rule.start);
 	u64 last = min_t(u64, folio->index + folio_nr_pages(folio) - 1, entry->last);
 
-	/* What is not up to date is not mapped; and who maps it looks for rules again */
-	if (!folio->mapping || !folio_test_uptodate(folio))
+	if (!folio->mapping)
 		return 0;
 	/* Newer kernels map all of it by one fault, of whichever page */
 	if (folio_test_large(folio))
@@ -172,6 +171,9 @@ static int expose_all(struct vmademo_buffer *buf, const struct vmademo_rule_entr
 	while (!err && filemap_get_folios(buf->inode->i_mapping, &index,
 					  min_t(u64, entry->last, ULONG_MAX), &batch)) {
 		for (i = 0; i < folio_batch_count(&batch) && !err; i++) {
+			/* Not mapped, and who maps it looks for rules: no wait for a store */
+			if (!folio_test_uptodate(batch.folios[i]))
+				continue;
 			err = folio_lock_killable(batch.folios[i]);
 			if (err)
 				break;

@@ -44,7 +44,7 @@ static void do_rule_add(struct worker *w)
 	};
 
 	if (r.op == VMADEMO_OP_FLUSH)
-		r.start = r.nr = 0;
+		r.start = 0, r.nr = 0;
 	/* What it can have, more often than not */
 	if (one_in(w, 2))
 		r.status = r.op < VMADEMO_OP_MKWRITE ? VMADEMO_STATUS_SIGBUS

@@ -165,7 +165,8 @@ TEST_F(rules, cow_fault)
 TEST_F(rules, fault_in_a_call)
 {
 	unsigned char *at = self->map + RULED * PAGE;
-	struct iovec mine = { &(char[1]){ 0 }, 1 }, its = { at, 1 };
+	char byte;
+	struct iovec mine = { &byte, 1 }, its = { at, 1 };
 	int pipes[2];
 
 	ASSERT_EQ(0, pipe(pipes));

@@ -32,6 +32,7 @@ FIXTURE_TEARDOWN(life)
 TEST_F(life, rights)
 {
 	int reader = reopen(self->fd, O_RDONLY), status;
+	int64_t id;
 	char byte;
 	pid_t pid;
 
@@ -58,8 +59,9 @@ TEST_F(life, rights)
 	if (!pid) {
 		if (setuid(1))
 			_exit(1);
-		if (ADD_RULE(reader, .op = VMADEMO_OP_READ, .status = EIO) > 0 ||
-		    errno != EBADF || !del_rule(reader, 1) || errno != EBADF)
+		id = ADD_RULE(reader, .op = VMADEMO_OP_READ, .status = EIO);
+		if (id > 0 || errno != EBADF || !del_rule(reader, 1) ||
+		    errno != EBADF)
 			_exit(2);
 		_exit(0);
 	}

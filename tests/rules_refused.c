@@ -99,7 +99,7 @@ TEST(pairs)
 		EXPECT_LT(0, ADD_RULE(fd, .op = op, .delay_us = 1));
 		rules++;
 		EXPECT_EQ(op == VMADEMO_OP_WRITE_OUT,
-			  0 < ADD_RULE(fd, .op = op, .flags = VMADEMO_RULE_TORN));
+			  ADD_RULE(fd, .op = op, .flags = VMADEMO_RULE_TORN) > 0);
 		rules += op == VMADEMO_OP_WRITE_OUT;
 	}
 	EXPECT_EQ(rules, count_rules(fd));

@@ -167,9 +167,46 @@ TEST_F(slow, in_a_debugger)
 	close(mem);
 }
 
+static void *read_mem(void *arg)
+{
+	struct slow *s = arg;
+	int mem = open("/proc/self/mem", O_RDWR | O_CLOEXEC);
+	char byte;
+
+	s->result = pread(mem, &byte, 1, (off_t)(uintptr_t)s->map) == 1 ? 0
+									: errno;
+	close(mem);
+	return NULL;
+}
+
+/* A rule that is made while a fault is under way, and the page is read in, is met by it. */
+TEST_F(slow, made_meanwhile)
+{
+	struct slow s = { self->fd, self->map, self->private, 0, -1 };
+	pthread_t thread;
+	int64_t id;
+
+	ASSERT_EQ(0, power_cut(self->fd));
+	id = ADD_RULE(self->fd, .op = VMADEMO_OP_READ_IN, .nr = 1,
+		      .delay_us = LONG);
+	ASSERT_LT(0, id);
+	ASSERT_EQ(0, pthread_create(&thread, NULL, read_mem, &s));
+	while (hits_of(self->fd, id) < 1)
+		usleep(1000);
+	/* Nor does it wait for the store */
+	ASSERT_LT(0, ADD_RULE(self->fd, .op = VMADEMO_OP_READ_FAULT, .nr = 1,
+			      .status = VMADEMO_STATUS_SIGBUS));
+	EXPECT_EQ(1, hits_of(self->fd, id));
+	ASSERT_EQ(0, del_rule(self->fd, id));
+	pthread_join(thread, NULL);
+	EXPECT_EQ(EIO, s.result);
+	EXPECT_EQ(SIGBUS, touch_signal(self->map, 0));
+}
+
 /* First the delay, then the error, and both by one event. */
 TEST_F(slow, delay_and_status)
 {
+	char byte;
 	int64_t id = ADD_RULE(self->fd, .op = VMADEMO_OP_WRITE_FAULT,
 			      .delay_us = SHORT, .times = 1,
 			      .status = VMADEMO_STATUS_SIGBUS),
@@ -185,7 +222,7 @@ TEST_F(slow, delay_and_status)
 	id = ADD_RULE(self->fd, .op = VMADEMO_OP_READ, .delay_us = SHORT,
 		      .status = EIO, .times = 1);
 	start = now_us();
-	EXPECT_FAILS(EIO, pread(self->fd, &(char[1]){ 0 }, 1, 0));
+	EXPECT_FAILS(EIO, pread(self->fd, &byte, 1, 0));
 	EXPECT_LE(SHORT, now_us() - start);
 	EXPECT_EQ(1, hits_of(self->fd, id));
 }

@@ -44,16 +44,17 @@ TEST_F(text, one_line)
 	const char *text;
 
 	ASSERT_NE(MAP_FAILED, map);
-	ASSERT_EQ(0, system("echo add,op=mkwrite,start=3,nr=1,status=ENOSPC "
-			    ">" DEBUGFS "vmademo/rules"));
+	ASSERT_EQ(0, chdir(DEBUGFS "vmademo"));
+	ASSERT_EQ(0,
+		  system("echo add,op=mkwrite,start=3,nr=1,status=ENOSPC >rules"));
 	EXPECT_EQ(SIGBUS, touch_signal(map + 3 * PAGE, 1));
 	EXPECT_FAILS(ENOSPC, pwrite(self->fd, "x", 1, 3 * PAGE));
 	EXPECT_EQ(0, touch_signal(map + 4 * PAGE, 1));
 	text = rules_text(-1);
 	ASSERT_NE(NULL, text);
 	EXPECT_EQ(text, strstr(text, "id="));
-	EXPECT_NE(NULL, strstr(text, ",op=mkwrite,start=3,nr=1,status=ENOSPC,"
-				     "hits=2\n"));
+	EXPECT_NE(NULL,
+		  strstr(text, "op=mkwrite,start=3,nr=1,status=ENOSPC,hits=2\n"));
 	munmap(map, PAGES * PAGE);
 }
 
@@ -64,8 +65,8 @@ TEST_F(text, same_words)
 
 	static const char *const lines[] = {
 		"op=read_fault,start=10,nr=11,skip=3,times=1,status=HWPOISON",
-		"op=cow_fault,start=1,one_in=7,seed=18446744073709551615,"
-		"delay_us=60000000,status=SIGBUS",
+		"op=cow_fault,one_in=7,seed=18446744073709551615,status=SIGBUS",
+		"op=mkwrite,start=1,delay_us=60000000,status=EIO",
 		"op=flush,skip=18446744073709551615,status=EIO",
 		"op=allocate,start=2251799813685246,nr=1,status=EOPNOTSUPP",
 		"op=write,nr=2251799813685247,delay_us=1",
