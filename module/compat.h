@@ -12,6 +12,8 @@
  *   -----  ---------------------------------------------  ---------------------
  *   6.3    .setattr takes a mnt_idmap                     VMADEMO_IDMAP
  *   6.3    so does notify_change()                       vmademo_notify_change()
+ *   6.4    .map_pages is called under RCU                vmademo_wait_map_pages()
+ *   6.4    a fault may hold the VMA lock only            vmademo_drop_fault_lock()
  *   6.4    __filemap_get_folio(): NULL became ERR_PTR     vmademo_get_folio()
  *   6.5    generic_file_splice_read() went                vmademo_filemap_splice_read
  *   6.6    i_ctime, 6.7 i_atime and i_mtime: only by      vmademo_inode_created()
@@ -46,6 +48,7 @@
 #include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
+#include <linux/rcupdate.h>
 #include <linux/splice.h>
 #include <linux/version.h>
 #include <linux/writeback.h>
@@ -154,6 +157,35 @@ static inline bool vmademo_folio_is_broken(struct folio *folio)
 {
 	return folio_test_hwpoison(folio) ||
 	       (folio_test_large(folio) && folio_test_has_hwpoisoned(folio));
+}
+
+/*
+ * Waits until nobody is mapping pages around a fault who began before.  (Without RCU, such a
+ * task may be preempted there, but does not sleep.)
+ */
+static inline void vmademo_wait_map_pages(void)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 4, 0)
+	synchronize_rcu_expedited();
+#else
+	synchronize_rcu_tasks();
+#endif
+}
+
+/* Gives up the lock that a fault holds; it will return VM_FAULT_RETRY. */
+static inline void vmademo_drop_fault_lock(struct vm_fault *vmf)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 7, 0)
+	release_fault_lock(vmf);
+#else
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 4, 0)
+	if (vmf->flags & FAULT_FLAG_VMA_LOCK) {
+		vma_end_read(vmf->vma);
+		return;
+	}
+#endif
+	mmap_read_unlock(vmf->vma->vm_mm);
+#endif
 }
 
 /* A new inode was accessed, modified and changed now. */

@@ -43,6 +43,8 @@
 	EVENT(DATA_FLUSHES, data_flushes)					\
 	/* simulated power cuts */						\
 	EVENT(CRASHES, crashes)							\
+	/* rules that have acted */						\
+	EVENT(RULE_HITS, rule_hits)						\
 	/* .fault and .page_mkwrite that raised SIGBUS */			\
 	EVENT(SIGBUS, sigbus)
 

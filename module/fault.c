@@ -26,6 +26,7 @@
 #include <linux/pagemap.h>
 
 #include "compat.h"
+#include "rules.h"
 #include "store/store.h"
 #include "trace.h"
 #include "vmademo.h"
@@ -37,6 +38,19 @@ static enum vmademo_counter fault_kind(const struct vm_fault *vmf)
 	if (vmf->vma->vm_flags & VM_SHARED)
 		return VMADEMO_WRITE_FAULTS;
 	return VMADEMO_COW_FAULTS;
+}
+
+/* What rules call the same. */
+static unsigned int fault_op(const struct vm_fault *vmf)
+{
+	switch (fault_kind(vmf)) {
+	case VMADEMO_READ_FAULTS:
+		return VMADEMO_OP_READ_FAULT;
+	case VMADEMO_WRITE_FAULTS:
+		return VMADEMO_OP_WRITE_FAULT;
+	default:
+		return VMADEMO_OP_COW_FAULT;
+	}
 }
 
 /* How large a folio may be that a fault makes, as the logarithm of so many pages. */
@@ -78,29 +92,59 @@ static vm_fault_t make_large(struct vm_fault *vmf, struct vmademo_buffer *buf)
 	return VM_FAULT_MAJOR;	/* to the kernel it is cached, but it is still to be read */
 }
 
+/* The page of a fault, made, found, or read in by .readahead or .read_folio. */
+static __always_inline vm_fault_t get_page_of(struct vm_fault *vmf)
+{
+	struct vmademo_buffer *buf = vmademo_buffer_of(vmf->vma->vm_file->f_mapping);
+	vm_fault_t ret = 0, major = 0;
+
+	if (!buf->store->read)
+		ret = new_page(vmf, buf);
+	else if (buf->order)
+		major = make_large(vmf, buf);
+	return ret ?: filemap_fault(vmf) | major;
+}
+
 /* Returns vmf->page, locked and with a reference; the kernel maps it. */
 static vm_fault_t vmademo_fault(struct vm_fault *vmf)
 {
 	struct vmademo_buffer *buf = vmademo_buffer_of(vmf->vma->vm_file->f_mapping);
 	unsigned long ino = buf->inode->i_ino;
-	vm_fault_t ret = 0, major = 0;
+	vm_fault_t ret;
 
 	vmademo_count(buf, fault_kind(vmf));
-	if (!buf->store->read)
-		ret = new_page(vmf, buf);
-	else if (buf->order)
-		major = make_large(vmf, buf);
-	/* From a store, this reads it in, by .readahead or .read_folio */
-	if (!ret)
-		ret = filemap_fault(vmf) | major;
+	if (vmademo_rules_on()) {
+		ret = vmademo_rule_fault(vmf, fault_op(vmf), get_page_of);
+	} else {
+		ret = get_page_of(vmf);
+		/* The first rule may have come meanwhile */
+		if (vmademo_rules_on() && ret & VM_FAULT_LOCKED)
+			ret = vmademo_rule_late(vmf, fault_op(vmf), 0) ?: ret;
+	}
 	/*
 	 * VM_FAULT_RETRY means that the lock was dropped, and with it what
 	 * keeps vmf->vma, the file and the buffer: touch none of them then.
-	 * With VM_FAULT_SIGBUS it is still held.
+	 * With the other two it is still held.
 	 */
-	if (unlikely(ret & VM_FAULT_SIGBUS))
+	if (unlikely(ret & (VM_FAULT_SIGBUS | VM_FAULT_HWPOISON)))
 		vmademo_count(buf, VMADEMO_SIGBUS);
 	trace_vmademo_fault(ino, vmf->pgoff, vmf->address, vmf->flags, ret);
+	return ret;
+}
+
+/* Not what has a rule for faults: it must come to .fault. */
+static vm_fault_t map_span(struct vm_fault *vmf, struct vmademo_span *span)
+{
+	struct vmademo_buffer *buf = vmademo_buffer_of(vmf->vma->vm_file->f_mapping);
+	vm_fault_t ret = 0;
+
+	if (!vmademo_rules_on())
+		return filemap_map_pages(vmf, span->first, span->last);
+	/* Who makes a rule waits for this to be over */
+	rcu_read_lock();
+	if (vmademo_rule_span(buf, vmf->pgoff, &span->first, &span->last))
+		ret = filemap_map_pages(vmf, span->first, span->last);
+	rcu_read_unlock();
 	return ret;
 }
 
@@ -122,7 +166,7 @@ static vm_fault_t vmademo_map_pages(struct vm_fault *vmf, pgoff_t start,
 	vmademo_span_begin(&span, vmf);
 	/* Then .fault is called anyway; to look for its neighbours first costs more */
 	if (span.found_last_time || vmademo_is_cached(mapping, vmf->pgoff)) {
-		ret = filemap_map_pages(vmf, span.first, span.last);
+		ret = map_span(vmf, &span);
 		if (ret & VM_FAULT_NOPAGE)
 			vmademo_count(buf, VMADEMO_FAULT_AROUND_HITS);
 		vmademo_span_end(&span, vmf, ret & VM_FAULT_NOPAGE);
@@ -181,7 +225,7 @@ static void update_times(struct file *file, struct vmademo_buffer *buf)
  * A file system that can be frozen also calls sb_start_pagefault() and
  * sb_end_pagefault() around it.  Ours cannot.
  */
-static vm_fault_t vmademo_page_mkwrite(struct vm_fault *vmf)
+static __always_inline vm_fault_t first_write(struct vm_fault *vmf, u64 seen)
 {
 	struct file *file = vmf->vma->vm_file;
 	struct address_space *mapping = file->f_mapping;
@@ -194,10 +238,9 @@ static vm_fault_t vmademo_page_mkwrite(struct vm_fault *vmf)
 		ret = reserve_and_lock(vmf, folio);
 	else if (folio_lock_killable(folio))
 		ret = VM_FAULT_SIGBUS;	/* the task is being killed */
-	if (unlikely(ret)) {
-		if (ret & VM_FAULT_SIGBUS)
-			vmademo_count(buf, VMADEMO_SIGBUS);
-	} else if (folio->mapping != mapping) {
+	if (unlikely(ret))
+		return ret;
+	if (folio->mapping != mapping) {
 		/*
 		 * Removed while we waited for the lock: let it fault again.
 		 * (By truncation or migration; the tests cannot time it.)
@@ -209,10 +252,31 @@ static vm_fault_t vmademo_page_mkwrite(struct vm_fault *vmf)
 		folio_unlock(folio);
 		ret = VM_FAULT_SIGBUS;
 	} else {
-		folio_mark_dirty(folio);
-		vmademo_count(buf, VMADEMO_FIRST_WRITES);
-		ret = VM_FAULT_LOCKED;
+		if (vmademo_rules_on())
+			ret = vmademo_rule_mkwrite_late(vmf, seen);
+		if (likely(!ret)) {
+			folio_mark_dirty(folio);
+			vmademo_count(buf, VMADEMO_FIRST_WRITES);
+			ret = VM_FAULT_LOCKED;
+		}
 	}
+	return ret;
+}
+
+static noinline vm_fault_t first_write_ruled(struct vm_fault *vmf)
+{
+	u64 seen;
+
+	return vmademo_rule_mkwrite(vmf, &seen) ?: first_write(vmf, seen);
+}
+
+static vm_fault_t vmademo_page_mkwrite(struct vm_fault *vmf)
+{
+	struct vmademo_buffer *buf = vmademo_buffer_of(vmf->vma->vm_file->f_mapping);
+	vm_fault_t ret = vmademo_rules_on() ? first_write_ruled(vmf) : first_write(vmf, 0);
+
+	if (unlikely(ret & (VM_FAULT_SIGBUS | VM_FAULT_HWPOISON)))
+		vmademo_count(buf, VMADEMO_SIGBUS);
 	trace_vmademo_mkwrite(buf->inode->i_ino, vmf->pgoff, vmf->address, ret);
 	return ret;
 }
@@ -258,9 +322,13 @@ static int vmademo_mmap_check(const struct inode *inode, unsigned long pgoff,
 			      unsigned long len)
 {
 	u64 max = inode->i_sb->s_maxbytes;
+	int err;
 
 	if (len > max || pgoff > (max - len) >> PAGE_SHIFT)
 		return -EOVERFLOW;
+	err = vmademo_rule(inode->i_private, VMADEMO_OP_MMAP, (loff_t)pgoff << PAGE_SHIFT, len);
+	if (err)
+		return err;
 	trace_vmademo_mmap(inode->i_ino, pgoff, len >> PAGE_SHIFT);
 	return 0;
 }
@@ -295,7 +363,7 @@ static int vmademo_mmap_check(const struct inode *inode, unsigned long pgoff,
  * can do all that a mapping of a regular file can.
  *
  * Context: Called with the mmap lock held for writing.
- * Return: 0, or -EOVERFLOW if offset plus length is no file offset.
+ * Return: 0; -EOVERFLOW if offset plus length is no file offset; or what a rule says.
  */
 int vmademo_mmap(struct file *file, struct vm_area_struct *vma)
 {
@@ -315,7 +383,7 @@ int vmademo_mmap(struct file *file, struct vm_area_struct *vma)
  * @desc: the mapping to be; as for vmademo_mmap()
  *
  * Context: Called with the mmap lock held for writing.
- * Return: 0, or -EOVERFLOW if offset plus length is no file offset.
+ * Return: 0; -EOVERFLOW if offset plus length is no file offset; or what a rule says.
  */
 int vmademo_mmap_prepare(struct vm_area_desc *desc)
 {

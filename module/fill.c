@@ -17,6 +17,7 @@
 #include <linux/sched/signal.h>
 
 #include "compat.h"
+#include "rules.h"
 #include "store/store.h"
 #include "trace.h"
 #include "vmademo.h"
@@ -57,6 +58,17 @@ static int fill_folio(void *arg)
 	return 0;
 }
 
+/* Somebody needs a folio that is not up to date: from the store, unless a rule says no. */
+static int read_in(struct vmademo_buffer *buf, struct folio *folio)
+{
+	loff_t pos = folio_pos(folio);
+	int err = 0;
+
+	if (pos < i_size_read(buf->inode))
+		err = vmademo_rule(buf, VMADEMO_OP_READ_IN, pos, folio_size(folio));
+	return err ?: buf->store->run(buf, fill_folio, folio);
+}
+
 /* For store none.  A page that has no room must not stay, or there is no limit. */
 static int take_room(struct folio *folio)
 {
@@ -78,17 +90,31 @@ int vmademo_read_folio(struct file *file, struct folio *folio)
 	int err;
 
 	if (buf->store->read)
-		err = buf->store->run(buf, fill_folio, folio);
+		err = read_in(buf, folio);
 	else
 		err = take_room(folio) ?: fill_folio(folio);
 	folio_unlock(folio);
 	return err;
 }
 
+/* A folio that is read ahead, and locked. */
+static void fill_ahead(struct vmademo_buffer *buf, struct folio *folio)
+{
+	loff_t pos = folio_pos(folio);
+	size_t len = folio_size(folio);
+
+	/* Who needs one of its pages makes that one: see folio.c */
+	if (folio_test_large(folio) && vmademo_is_ruled(buf, VMADEMO_OPS_PAGES, pos, len))
+		vmademo_remove_folio(folio->mapping, folio);
+	else if (!vmademo_is_ruled(buf, VMADEMO_OP_BIT(READ_IN), pos, len) &&
+		 (buf->store->read || !take_room(folio)))
+		fill_folio(folio);
+}
+
 /*
  * Reads ahead, as far as the kernel's readahead or madvise and fadvise think it wise.
  * A folio that fails is left as it is: a task that needs it asks .read_folio, and is
- * told.
+ * told.  So is one that has a rule, which waits for that task.
  */
 static int read_ahead(void *arg)
 {
@@ -100,8 +126,7 @@ static int read_ahead(void *arg)
 		buf->store->prepare(buf, readahead_pos(rac), readahead_length(rac));
 	while ((folio = readahead_folio(rac))) {
 		folio_get(folio);
-		if (buf->store->read || !take_room(folio))
-			fill_folio(folio);
+		fill_ahead(buf, folio);
 		folio_unlock(folio);
 		folio_put(folio);
 	}
@@ -273,6 +298,11 @@ int vmademo_write_begin(struct address_space *mapping, loff_t pos,
 	struct folio *folio;
 	int err;
 
+	/* What has such a rule has a folio of its own, and comes by itself */
+	err = vmademo_rule(buf, VMADEMO_OP_MKWRITE, pos,
+			   min_t(size_t, len, PAGE_SIZE - offset_in_page(pos)));
+	if (err)
+		return err;
 	do {
 		folio = get_to_write(mapping, pos, len);
 	} while (folio == ERR_PTR(-EAGAIN));
@@ -287,7 +317,7 @@ int vmademo_write_begin(struct address_space *mapping, loff_t pos,
 		if (!buf->store->read)
 			err = take_room(folio) ?: whole ? 0 : fill_folio(folio);
 		else if (!whole)
-			err = buf->store->run(buf, fill_folio, folio);
+			err = read_in(buf, folio);
 	}
 	if (err) {
 		folio_unlock(folio);

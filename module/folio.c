@@ -2,8 +2,9 @@
 /*
  * How large a folio is, and how it is made.  A buffer has a largest size for its folios
  * (folio_size=); a mapping with MADV_HUGEPAGE gets 2 MiB and one with MADV_NOHUGEPAGE single
- * pages.  A folio is as large as that allows, aligned, below the buffer's end and where nothing
- * is cached yet; if there is no memory or no room for it, it is a smaller one.
+ * pages.  A folio is as large as that allows, aligned, below the buffer's end, where nothing
+ * is cached yet and no rule is about single pages; if there is no memory or no room for it, it
+ * is a smaller one.
  *
  * What is dirty, written back, evicted and counted is a folio.  To the store it is so many
  * pages.  The kernel splits a large folio when a part of it goes; it may be unable to, because
@@ -16,6 +17,7 @@
 #include <linux/pagemap.h>
 
 #include "compat.h"
+#include "rules.h"
 #include "store/store.h"
 #include "vmademo.h"
 
@@ -32,6 +34,8 @@ static unsigned int fitting_order(struct address_space *mapping, pgoff_t index,
 		pages = 1UL << order;
 		first = round_down(index, pages);
 		if (first + pages <= past && first + pages > first &&
+		    !vmademo_is_ruled(vmademo_buffer_of(mapping), VMADEMO_OPS_PAGES,
+				      (loff_t)first << PAGE_SHIFT, pages << PAGE_SHIFT) &&
 		    !filemap_range_has_page(mapping, (loff_t)first << PAGE_SHIFT,
 					    ((loff_t)(first + pages) << PAGE_SHIFT) - 1))
 			break;
@@ -70,6 +74,14 @@ static struct folio *make_one(struct address_space *mapping, pgoff_t index, gfp_
 	err = -EEXIST;
 	if (index + (1UL << order) <= DIV_ROUND_UP(i_size_read(mapping->host), PAGE_SIZE))
 		err = filemap_add_folio(mapping, folio, index, gfp);
+	/* It would be mapped as a whole; who makes a rule now waits for its lock (rules.c) */
+	if (!err && order && vmademo_is_ruled(vmademo_buffer_of(mapping),
+					      VMADEMO_OPS_PAGES, folio_pos(folio),
+					      folio_size(folio))) {
+		vmademo_remove_folio(mapping, folio);
+		folio_unlock(folio);
+		err = -EEXIST;
+	}
 	if (!err && none)
 		folio_mark_uptodate(folio);
 	filemap_invalidate_unlock_shared(mapping);

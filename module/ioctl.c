@@ -5,6 +5,7 @@
  *
  * Locks: the buffer's i_rwsem around what changes its size or content.
  */
+#include <linux/capability.h>
 #include <linux/cred.h>
 #include <linux/file.h>
 #include <linux/fs.h>
@@ -13,6 +14,7 @@
 #include <linux/vmademo.h>
 
 #include "compat.h"
+#include "rules.h"
 #include "store/store.h"
 #include "vmademo.h"
 
@@ -221,6 +223,74 @@ static long ioctl_crash(struct file *file, void __user *arg)
 	return copy_to_user(arg, &c, sizeof(c)) ? -EFAULT : 0;
 }
 
+/*
+ * A rule can have the mappings of others raise SIGBUS: it takes the right to write.  Where
+ * nobody has that, it is the owner's.
+ */
+static bool may_rule(const struct file *file)
+{
+	const struct vmademo_buffer *buf = buffer_of(file);
+
+	return file->f_mode & FMODE_WRITE ||
+	       (buf->read_only && (uid_eq(current_fsuid(), buf->inode->i_uid) ||
+				   capable(CAP_SYS_ADMIN)));
+}
+
+static long ioctl_rule_add(struct file *file, void __user *arg)
+{
+	struct vmademo_rule r;
+	const char *word;
+	int err;
+
+	if (copy_from_user(&r, arg, sizeof(r)))
+		return -EFAULT;
+	if (r.id || r.hits || r.matches || !RESERVED_OK(r.reserved))
+		return -EINVAL;
+	if (!may_rule(file))
+		return -EBADF;
+	err = vmademo_rule_check(buffer_of(file), &r, &word);
+	if (err)
+		return err;
+	/* Afterwards it would be too late to find that there is no place for the answer */
+	if (copy_to_user(arg, &r, sizeof(r)))
+		return -EFAULT;
+	err = vmademo_rule_add(buffer_of(file), &r);
+	if (!err && copy_to_user(arg, &r, sizeof(r))) {
+		vmademo_rule_del(buffer_of(file), r.id);
+		err = -EFAULT;
+	}
+	return err;
+}
+
+static long ioctl_rule_del(struct file *file, void __user *arg)
+{
+	struct vmademo_rule_id r;
+
+	if (copy_from_user(&r, arg, sizeof(r)))
+		return -EFAULT;
+	if (r.reserved)
+		return -EINVAL;
+	if (!may_rule(file))
+		return -EBADF;
+	return vmademo_rule_del(buffer_of(file), r.id);
+}
+
+static long ioctl_rule_list(struct file *file, void __user *arg)
+{
+	struct vmademo_rule r, given;
+	int err;
+
+	if (copy_from_user(&r, arg, sizeof(r)))
+		return -EFAULT;
+	given = (struct vmademo_rule) { .id = r.id };
+	if (memcmp(&given, &r, sizeof(r)))
+		return -EINVAL;
+	err = vmademo_rule_next(buffer_of(file), &r);
+	if (err)
+		return err;
+	return copy_to_user(arg, &r, sizeof(r)) ? -EFAULT : 0;
+}
+
 /**
  * vmademo_view_ioctl() - .unlocked_ioctl of the regular-file view
  * @file: any file whose f_mapping is a buffer's
@@ -243,6 +313,12 @@ long vmademo_view_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return ioctl_info(file, p);
 	case VMADEMO_IOC_CRASH:
 		return ioctl_crash(file, p);
+	case VMADEMO_IOC_RULE_ADD:
+		return ioctl_rule_add(file, p);
+	case VMADEMO_IOC_RULE_DEL:
+		return ioctl_rule_del(file, p);
+	case VMADEMO_IOC_RULE_LIST:
+		return ioctl_rule_list(file, p);
 	default:
 		return -ENOTTY;
 	}

@@ -19,6 +19,7 @@
 #include <linux/rcupdate.h>
 #include <linux/sysfs.h>
 
+#include "rules.h"
 #include "store/store.h"
 #include "vmademo.h"
 
@@ -206,6 +207,7 @@ static int __init vmademo_init(void)
 		pr_err("failed to make a file system for buffers: %pe\n", ERR_PTR(err));
 		return err;
 	}
+	vmademo_rules_debugfs_init();
 	/* Says itself what was wrong */
 	err = vmademo_phys_prepare(phys, phys_memtype, phys_map);
 	if (err)
@@ -246,6 +248,8 @@ free_windows:
 	vmademo_phys_unregister();
 exit_super:
 	vmademo_super_exit();
+	vmademo_rules_exit();
+	vmademo_rules_debugfs_exit();
 	return err;
 }
 
@@ -254,6 +258,8 @@ static void __exit vmademo_exit(void)
 	vmademo_phys_unregister();
 	vmademo_node_unregister();
 	vmademo_super_exit();
+	vmademo_rules_exit();
+	vmademo_rules_debugfs_exit();
 	/*
 	 * A fault that returned VM_FAULT_RETRY gave up its hold on the module
 	 * inside filemap_fault(); the last instructions of vmademo_fault() may

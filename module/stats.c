@@ -22,6 +22,7 @@
 #include <linux/sysfs.h>
 
 #include "compat.h"
+#include "rules.h"
 #include "store/store.h"
 #include "vmademo.h"
 
@@ -225,6 +226,13 @@ static ssize_t last_crash_lost_bytes_show(struct device *dev,
 }
 static DEVICE_ATTR_RO(last_crash_lost_bytes);
 
+static ssize_t features_show(struct device *dev, struct device_attribute *attr,
+			     char *page)
+{
+	return vmademo_features(page);
+}
+static DEVICE_ATTR_RO(features);
+
 #define EVENT_POINTER(NAME, name)					\
 	&counter_attrs[VMADEMO_##NAME].attr,
 #define FOLIOS_POINTERS(NAME, name)					\
@@ -241,6 +249,7 @@ static struct attribute *vmademo_stats_attrs[] = {
 	&dev_attr_dirty_bytes.attr,
 	&dev_attr_cached_bytes.attr,
 	&dev_attr_ram_used.attr,
+	&dev_attr_features.attr,
 	NULL
 };
 

@@ -26,6 +26,7 @@
 #include <linux/workqueue.h>
 
 #include "compat.h"
+#include "rules.h"
 #include "store/store.h"
 #include "vmademo.h"
 
@@ -73,6 +74,9 @@ static void vmademo_evict_inode(struct inode *inode)
 		inode->i_sb->s_fs_info = NULL;
 		mutex_unlock(&sync_lock);
 	}
+	/* What is still dirty is not to wait for a rule, nor to fail by one */
+	if (buf)
+		vmademo_rules_end(buf);
 	/* A file outlives the buffer.  Every other store ends here. */
 	if (buf && buf->file && !buf->read_only)
 		write_the_last(&inode->i_data);
@@ -84,6 +88,7 @@ static void vmademo_evict_inode(struct inode *inode)
 		atomic_dec(&private_stores);
 	if (buf->store->close)
 		buf->store->close(buf);
+	vmademo_rules_free(buf);
 	kmem_cache_free(vmademo_buffer_cache, buf);
 }
 

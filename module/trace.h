@@ -15,6 +15,8 @@
 #include <linux/mm.h>
 #include <linux/tracepoint.h>
 
+#include "rules.h"
+
 /* The kernel's own list, VM_FAULT_RESULT_TRACE, is of a type that sparse does not take. */
 #define VMADEMO_RESULT(name)	{ (__force unsigned long)VM_FAULT_##name, #name }
 #define VMADEMO_RESULTS							\
@@ -203,6 +205,31 @@ TRACE_EVENT(vmademo_flush,
 	),
 	TP_printk("ino=%lu datasync=%d err=%d ns=%llu", __entry->ino,
 		  __entry->datasync, __entry->err, __entry->ns)
+);
+
+#define VMADEMO_OP_NAME(NAME, name)	{ VMADEMO_OP_##NAME, #name },
+
+/* A rule acts; status is an errno, or one of VMADEMO_STATUS_... */
+TRACE_EVENT(vmademo_rule_hit,
+	TP_PROTO(unsigned long ino, u64 id, unsigned int op, u64 page, u32 status),
+	TP_ARGS(ino, id, op, page, status),
+	TP_STRUCT__entry(
+		__field(unsigned long, ino)
+		__field(u64, id)
+		__field(u64, page)
+		__field(unsigned int, op)
+		__field(u32, status)
+	),
+	TP_fast_assign(
+		__entry->ino = ino;
+		__entry->id = id;
+		__entry->page = page;
+		__entry->op = op;
+		__entry->status = status;
+	),
+	TP_printk("ino=%lu id=%llu op=%s page=%llu status=%u", __entry->ino, __entry->id,
+		  __print_symbolic(__entry->op, VMADEMO_OPS(VMADEMO_OP_NAME) { -1, NULL }),
+		  __entry->page, __entry->status)
 );
 
 TRACE_EVENT(vmademo_crash,

@@ -19,6 +19,7 @@
 #include <linux/pagemap.h>
 
 #include "compat.h"
+#include "rules.h"
 #include "store/store.h"
 #include "vmademo.h"
 
@@ -45,6 +46,11 @@ static void set_readahead(struct file *file)
  */
 ssize_t vmademo_read_iter(struct kiocb *iocb, struct iov_iter *to)
 {
+	int err = vmademo_rule(vmademo_buffer_of(iocb->ki_filp->f_mapping), VMADEMO_OP_READ,
+			       iocb->ki_pos, iov_iter_count(to));
+
+	if (err)
+		return err;
 	set_readahead(iocb->ki_filp);
 	iocb->ki_flags &= ~IOCB_DIRECT;
 	return generic_file_read_iter(iocb, to);
@@ -65,6 +71,10 @@ ssize_t vmademo_splice_read(struct file *file, loff_t *ppos,
 			    struct pipe_inode_info *pipe, size_t len,
 			    unsigned int flags)
 {
+	int err = vmademo_rule(vmademo_buffer_of(file->f_mapping), VMADEMO_OP_READ, *ppos, len);
+
+	if (err)
+		return err;
 	set_readahead(file);
 	return vmademo_filemap_splice_read(file, ppos, pipe, len, flags);
 }
@@ -77,6 +87,16 @@ static ssize_t end_write(struct kiocb *iocb, ssize_t ret, unsigned int cuts)
 	    vmademo_was_cut(vmademo_buffer_of(iocb->ki_filp->f_mapping), cuts))
 		return -EIO;
 	return ret;
+}
+
+/* Before any lock is taken. */
+static int rule_for_write(struct kiocb *iocb, struct iov_iter *from)
+{
+	struct inode *inode = iocb->ki_filp->f_mapping->host;
+
+	return vmademo_rule(inode->i_private, VMADEMO_OP_WRITE,
+			    iocb->ki_flags & IOCB_APPEND ? i_size_read(inode) : iocb->ki_pos,
+			    iov_iter_count(from));
 }
 
 /**
@@ -97,7 +117,7 @@ ssize_t vmademo_write_within(struct kiocb *iocb, struct iov_iter *from)
 	ssize_t ret;
 
 	iocb->ki_flags &= ~IOCB_DIRECT;
-	ret = vmademo_lock_inode(inode);
+	ret = rule_for_write(iocb, from) ?: vmademo_lock_inode(inode);
 	if (ret)
 		return ret;
 	size = i_size_read(inode);
@@ -136,7 +156,7 @@ static ssize_t vmademo_view_write_iter(struct kiocb *iocb, struct iov_iter *from
 		return vmademo_write_within(iocb, from);
 
 	iocb->ki_flags &= ~IOCB_DIRECT;
-	ret = vmademo_lock_inode(inode);
+	ret = rule_for_write(iocb, from) ?: vmademo_lock_inode(inode);
 	if (ret)
 		return ret;
 	ret = generic_write_checks(iocb, from);
@@ -205,7 +225,7 @@ static long vmademo_view_fallocate(struct file *file, int mode, loff_t offset,
 		return -EOPNOTSUPP;
 	}
 
-	err = vmademo_lock_inode(inode);
+	err = vmademo_rule(buf, VMADEMO_OP_ALLOCATE, offset, len) ?: vmademo_lock_inode(inode);
 	if (err)
 		return err;
 	size = i_size_read(inode);

@@ -7,10 +7,12 @@
  *   main -> phys/, node -> ioctl -> view, crash -> shape -> buffer -> super
  *        -> writeback, allocate -> fill -> folio -> store/
  *   phys/: phys -> claim -> pci, reserved; phys -> map, revoke -> io
- *   fault, phys/map -> ahead; all of them -> stats
+ *   fault, phys/map -> ahead; all of them -> stats, rules (rules.h)
  *
  * Lock order, over all files (a lock is taken before those below it):
  *
+ *   rules->lock                       making and deleting rules; the folio lock is taken
+ *                                     below it
  *   inode->i_rwsem                    write(2), power cuts, and what changes the size
  *     buf->shape_lock                 shared: starting write-back;
  *                                     exclusive: resize, punch, allocate, power cuts
@@ -71,6 +73,7 @@ struct vmademo_counters {
 	atomic64_t count[VMADEMO_NR_COUNTERS];
 } ____cacheline_aligned_in_smp;
 
+struct vmademo_rules;
 struct vmademo_store_ops;
 
 /**
@@ -107,6 +110,7 @@ struct vmademo_store_ops;
  * @reads: of store file: the queue for reading
  * @writes: of store file: the queue of @write_work
  * @stores: of store file: all of them
+ * @rules: faults on demand; NULL until the first one (rules.h)
  * @counters: see above
  */
 struct vmademo_buffer {
@@ -137,6 +141,7 @@ struct vmademo_buffer {
 	struct workqueue_struct *reads;
 	struct workqueue_struct *writes;
 	struct list_head stores;
+	struct vmademo_rules *rules;
 	struct vmademo_counters counters[VMADEMO_STRIPES];
 };
 

@@ -23,6 +23,7 @@
 #include <linux/writeback.h>
 
 #include "compat.h"
+#include "rules.h"
 #include "store/store.h"
 #include "trace.h"
 #include "vmademo.h"
@@ -111,7 +112,9 @@ static int end_write(struct vmademo_buffer *buf, struct folio *folio, int err)
 	size_t len = clamp_t(loff_t, left, 0, folio_size(folio));
 	u64 start = trace_vmademo_write_out_enabled() ? ktime_get_ns() : 0;
 
-	if (len && buf->store->write && !err)
+	if (vmademo_rules_on() && len && !err)
+		err = vmademo_rule_write_out(buf, folio, len);
+	else if (len && buf->store->write && !err)
 		err = vmademo_store_write(buf, folio, 0, len);
 	trace_vmademo_write_out(buf->inode->i_ino, folio_pos(folio), len, err,
 				start ? ktime_get_ns() - start : 0);
@@ -254,8 +257,10 @@ static int vmademo_writepages(struct address_space *mapping,
 int vmademo_store_flush(struct vmademo_buffer *buf, bool datasync)
 {
 	u64 start;
-	int err;
+	int err = vmademo_rule(buf, VMADEMO_OP_FLUSH, 0, 1);
 
+	if (err)
+		goto record;
 	if (!buf->store->flush)
 		return 0;
 	vmademo_count(buf, datasync ? VMADEMO_DATA_FLUSHES : VMADEMO_FLUSHES);
@@ -263,6 +268,7 @@ int vmademo_store_flush(struct vmademo_buffer *buf, bool datasync)
 	err = buf->store->flush(buf, datasync);
 	trace_vmademo_flush(buf->inode->i_ino, datasync, err,
 			    start ? ktime_get_ns() - start : 0);
+record:
 	if (err && err != -EINTR)
 		mapping_set_error(buf->inode->i_mapping, err);
 	return err;

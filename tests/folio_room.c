@@ -205,6 +205,47 @@ TEST_F(params, allocated)
 	ASSERT_EQ(0, unload_module());
 }
 
+/* A rule is about single pages: so none of these is in a large folio. */
+TEST_F(params, ruled)
+{
+	RUN_IF_READY();
+
+	struct vmademo_rule rule = { .op = VMADEMO_OP_WRITE_FAULT,
+				     .start = 700,
+				     .nr = 1,
+				     .status = VMADEMO_STATUS_SIGBUS };
+	unsigned char *p;
+	int fd;
+
+	ASSERT_EQ(0, load_module("size=8M folio_size=2M"));
+	folio_size_wanted = 0;
+	fd = create_buffer(8 * MIB);
+	ASSERT_GE(fd, 0);
+	p = map_of(fd, 8 * MIB);
+	ASSERT_NE(MAP_FAILED, p);
+	ASSERT_EQ(0, ioctl(fd, VMADEMO_IOC_RULE_ADD, &rule));
+	for (size_t page = 0; page < 2048; page++) {
+		EXPECT_EQ(page == 700 ? SIGBUS : 0,
+			  touch_signal(p + page * PAGE, 1))
+		TH_LOG("page %zu", page);
+	}
+	EXPECT_EQ(8 * MIB - PAGE, cached(fd));
+	/* And one that has come before cannot be divided */
+	rule = (struct vmademo_rule){
+		.op = VMADEMO_OP_MKWRITE, .start = 3, .nr = 1, .status = EIO
+	};
+	EXPECT_FAILS(EBUSY, ioctl(fd, VMADEMO_IOC_RULE_ADD, &rule));
+	ASSERT_EQ(0, fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+			       0, HUGE));
+	rule.id = 0;
+	EXPECT_EQ(0, ioctl(fd, VMADEMO_IOC_RULE_ADD, &rule));
+	EXPECT_EQ(SIGBUS, touch_signal(p + 3 * PAGE, 1));
+	EXPECT_EQ(0, touch_signal(p + 2 * PAGE, 1));
+	munmap(p, 8 * MIB);
+	close(fd);
+	ASSERT_EQ(0, unload_module());
+}
+
 TEST_F(params, prealloc)
 {
 	RUN_IF_READY();

@@ -9,7 +9,7 @@
  *
  * The calls are made in rounds; before each the module is loaded afresh, with other
  * parameters.  Files: fuzz.h has the frame, fuzz_choose.h arguments, fuzz_files.h,
- * fuzz_io.h and fuzz_maps.h the calls, fuzz_model.h the known bytes, fuzz_kcov.h
+ * fuzz_io.h, fuzz_maps.h and fuzz_rules.h the calls, fuzz_model.h the known bytes, fuzz_kcov.h
  * guidance, fuzz_round.h what is checked after a round.
  *
  *   VMADEMO_SEED          decimal.  What a worker calls follows from it and the worker's
@@ -37,6 +37,7 @@
 #include "fuzz_maps.h"
 #include "fuzz_model.h"
 #include "fuzz_round.h"
+#include "fuzz_rules.h"
 
 /* The workers themselves watch that no call hangs. */
 #undef TEST_TIMEOUT_DEFAULT
@@ -60,6 +61,10 @@ static const struct {
 	{ "info", 2, do_info },
 	{ "crash", 4, do_crash },
 	{ "ioctl", 2, do_ioctl },
+	{ "rule_add", 4, do_rule_add },
+	{ "rule_del", 4, do_rule_del },
+	{ "rule_list", 2, do_rule_list },
+	{ "rule_text", 2, do_rule_text },
 	{ "pread", 6, do_pread },
 	{ "pwrite", 10, do_pwrite },
 	{ "read_write", 4, do_read_write },

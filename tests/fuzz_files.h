@@ -267,10 +267,17 @@ static void do_crash(struct worker *w)
 static void do_ioctl(struct worker *w)
 {
 	static const unsigned long known[] = {
-		VMADEMO_IOC_CREATE,	   VMADEMO_IOC_OPEN_FILE,
-		VMADEMO_IOC_RESIZE,	   VMADEMO_IOC_DISCARD,
-		VMADEMO_IOC_INFO,	   VMADEMO_IOC_CRASH,
-		0x4004667f /* FIONREAD */, 0x80086601 /* FS_IOC_GETFLAGS */,
+		VMADEMO_IOC_CREATE,
+		VMADEMO_IOC_OPEN_FILE,
+		VMADEMO_IOC_RESIZE,
+		VMADEMO_IOC_DISCARD,
+		VMADEMO_IOC_INFO,
+		VMADEMO_IOC_CRASH,
+		VMADEMO_IOC_RULE_ADD,
+		VMADEMO_IOC_RULE_DEL,
+		VMADEMO_IOC_RULE_LIST,
+		0x4004667f /* FIONREAD */,
+		0x80086601 /* FS_IOC_GETFLAGS */,
 		0x1260 /* BLKGETSIZE */,
 	};
 	struct file f = some_file(w, OURS);

@@ -16,6 +16,7 @@
 #include "fuzz_kcov.h"
 #include "fuzz_maps.h"
 #include "fuzz_model.h"
+#include "rules.h"
 #include "windows.h"
 
 #define NODE_STORE "/tmp/vmademo-fuzz-node"
@@ -113,6 +114,9 @@ static bool load_for_round(uint64_t seed, unsigned int round)
 	return true;
 }
 
+/* See rules.h. */
+static int patched;
+
 static void common_file(unsigned int at, int fd, enum kind kind)
 {
 	common[at] = (struct file){ .fd = fd, .kind = fd < 0 ? CLOSED : kind };
@@ -139,6 +143,7 @@ static void open_common(void)
 			close(lower);
 		common_file(n++, fd, BUFFER_FILE);
 	}
+	patched = keep_code_patched();
 	common_file(COMMON - 1, open(SECOND_WINDOW, O_RDWR | O_CLOEXEC),
 		    WINDOW_FILE);
 }
@@ -399,6 +404,7 @@ static void end_round(unsigned int round)
 	for (int i = 0; i < COMMON; i++)
 		if (common[i].kind != CLOSED)
 			close(common[i].fd);
+	close(patched);
 	must_become_none(mappings_of_node, 0, "mappings of the node");
 	must_become_none(mappings_of_window, 0, "mappings of the window");
 	must_become_none(module_holders, 0, "holders of the module");

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "kselftest_harness.h"
+#include "rules.h"
 #include "windows.h"
 
 #define SECURITYFS "/tmp/vmademo-securityfs"
@@ -41,6 +42,11 @@ TEST(shuts_the_window)
 	/* A buffer is no way into the kernel */
 	node = open(NODE, O_RDWR);
 	EXPECT_LE(0, node);
+	/* Its rules are made by request; debugfs is shut */
+	EXPECT_LT(0, ADD_RULE(node, .op = VMADEMO_OP_READ, .status = EIO));
+	EXPECT_EQ(-1, pread(node, parameters, 1, 0));
+	EXPECT_EQ(-1, open(rules_file(-1), O_RDWR));
+	EXPECT_EQ(EPERM, errno);
 	umount(SECURITYFS);
 
 	/* Nor can the module be loaded for a window; if any can be that is not signed */

@@ -6,6 +6,7 @@
  * can inject failures (make check-debug) and VMADEMO_KO.
  */
 #include "kselftest_harness.h"
+#include "rules.h"
 #include "stores.h"
 #include "windows.h"
 
@@ -399,6 +400,44 @@ TEST_F(nomem, stores)
 				 fd_value(fd, "dirty_folios") == 1));
 	EACH_FAILURE(ASSERT_EQ(0, power_cut(fd)), pread(fd, &byte, 1, 0) == 1, );
 	EXPECT_ACCOUNT_COMES_OUT(fd);
+	close(fd);
+}
+
+/* A rule that is refused is not there; and none is gone but the one that was deleted. */
+TEST_F(nomem, rules)
+{
+	RUN_IF_READY();
+
+	struct vmademo_rule add = { .op = VMADEMO_OP_MKWRITE, .status = EIO };
+	int fd = create_buffer(8 * PAGE), made = 0;
+	unsigned char *p = mmap(NULL, 8 * PAGE, PROT_READ | PROT_WRITE,
+				MAP_SHARED, fd, 0);
+
+	ASSERT_NE(MAP_FAILED, p);
+	put(p, 1);
+	EACH_FAILURE(add.id = 0, ioctl(fd, VMADEMO_IOC_RULE_ADD, &add) == 0,
+		     made += ok;
+		     EXPECT_EQ(made, count_rules(fd)));
+	ASSERT_EQ(0, del_rule(fd, 0));
+	ASSERT_LT(0, add_rule(fd, (struct vmademo_rule){
+					  .status = VMADEMO_STATUS_SIGBUS }));
+	add.id = 0;
+	EACH_FAILURE(ASSERT_LT(0, made = add_rule(fd, add)),
+		     del_rule(fd, made) == 0,
+		     EXPECT_EQ(ok ? 1 : 2, count_rules(fd));
+		     del_rule(fd, made));
+	/* To delete all of them takes none, but to copy the request */
+	for (int nth = 2; nth <= 20; nth++) {
+		ASSERT_LT(0, add_rule(fd, add));
+		fail_from_now(self->fail_nth, nth);
+		EXPECT_EQ(0, del_rule(fd, 0));
+		EXPECT_FALSE(failed(self->fail_nth));
+	}
+	/* A fault that has to wait, and cannot note that, waits with its lock held */
+	add = (struct vmademo_rule){ .op = VMADEMO_OP_READ_FAULT, .delay_us = 1 };
+	ASSERT_EQ(0, ioctl(fd, VMADEMO_IOC_RULE_ADD, &add));
+	EACH_FAILURE(madvise(p, PAGE, MADV_DONTNEED), touch(p) == 1, );
+	munmap(p, 8 * PAGE);
 	close(fd);
 }
 

@@ -200,6 +200,26 @@ TEST_F(traced, store)
 	EXPECT_STREQ("", traced_of(self->fd));
 }
 
+/* A rule that acts, among what it does. */
+TEST_F(traced, rules)
+{
+	RUN_IF_READY();
+
+	struct vmademo_rule r = {
+		.op = VMADEMO_OP_MKWRITE, .start = 3, .nr = 2, .status = ENOSPC
+	};
+
+	ASSERT_EQ(0, ioctl(self->fd, VMADEMO_IOC_RULE_ADD, &r));
+	traced_of(self->fd);
+	EXPECT_EQ(-1, pwrite(self->fd, "x", 1, 4 * PAGE));
+	EXPECT_STREQ("rule_hit: id=1 op=mkwrite page=4 status=28\n",
+		     traced_of(self->fd));
+	EXPECT_EQ(SIGBUS, touch_signal(self->map + 3 * PAGE, 1));
+	EXPECT_NE(NULL, strstr(traced_of(self->fd),
+			       "rule_hit: id=1 op=mkwrite page=3 status=28\n"
+			       "mkwrite: page=3 address=0x* result=SIGBUS\n"));
+}
+
 static int count(const char *text, const char *word)
 {
 	int n = 0;

@@ -163,6 +163,115 @@ struct vmademo_crash {
 };
 
 /*
+ * For op of a rule: on what it acts, one event at a time.  The last column says whether pages
+ * and a process can be named.
+ *
+ *   read_fault   a read of a page that is not mapped                     pages, pid
+ *   write_fault  a write to one, shared mapping                          pages, pid
+ *   cow_fault    a write to one, private mapping                         pages, pid
+ *   mkwrite      a write to a page that is mapped to read, shared
+ *                mapping (after a write_fault, too); and a write(2)
+ *                to the page                                             pages, pid
+ *   read_in      the store is about to be asked for a page that
+ *                somebody needs now                                      pages, pid
+ *   write_out    a dirty folio is about to be written to the store       pages
+ *   flush        fsync, fdatasync, msync, O_SYNC, sync: after what was
+ *                dirty is written
+ *   mmap         mmap(2)                                                 pages, pid
+ *   read         read(2) and its kin, splice and sendfile                pages, pid
+ *   write        write(2) and its kin                                    pages, pid
+ *   allocate     fallocate(2), in any mode                               pages, pid
+ *
+ * A page that is mapped takes no fault.  When a rule for faults is made, its pages are unmapped
+ * (private copies stay); with one for mkwrite they are write-protected.  Nor does a fault
+ * nearby map a page that has a rule for faults.
+ */
+#define VMADEMO_OP_READ_FAULT	0U
+#define VMADEMO_OP_WRITE_FAULT	1U
+#define VMADEMO_OP_COW_FAULT	2U
+#define VMADEMO_OP_MKWRITE	3U
+#define VMADEMO_OP_READ_IN	4U
+#define VMADEMO_OP_WRITE_OUT	5U
+#define VMADEMO_OP_FLUSH	6U
+#define VMADEMO_OP_MMAP		7U
+#define VMADEMO_OP_READ		8U
+#define VMADEMO_OP_WRITE	9U
+#define VMADEMO_OP_ALLOCATE	10U
+
+/*
+ * For status of a rule: an errno, as a positive number (the architecture's); or one of these,
+ * for faults and mkwrite only.  Not mapped, they are EIO: to write(2), for mkwrite; with
+ * HWPOISON also to a read(2) or write(2) of the page, whatever the op.  (A kernel without
+ * CONFIG_MEMORY_FAILURE has plain SIGBUS for both.)
+ */
+#define VMADEMO_STATUS_SIGBUS	0x10000U /* SIGBUS with BUS_ADRERR */
+#define VMADEMO_STATUS_HWPOISON	0x10001U /* SIGBUS with BUS_MCEERR_AR, as of broken memory */
+
+/* For flags of a rule. */
+#define VMADEMO_RULE_TORN	0x1U	/* torn and granularity say something */
+
+/* How many rules a buffer can have, and how long a rule can delay, in microseconds. */
+#define VMADEMO_RULES_MAX	1024U
+#define VMADEMO_DELAY_MAX	60000000U
+
+/**
+ * struct vmademo_rule - for VMADEMO_IOC_RULE_ADD and VMADEMO_IOC_RULE_LIST
+ * @id: RULE_ADD: in: 0; out: names the rule in this buffer, and is never used again.
+ *      RULE_LIST: in: a number; out: the next one above it that names a rule
+ * @start: the first page
+ * @nr: how many pages; 0: all from @start on
+ * @skip: the first so many events it matches pass
+ * @times: then it acts at most so often; 0: without limit
+ * @seed: chooses, with one_in and torn; the same seed, the same choice
+ * @hits: RULE_ADD: 0.  RULE_LIST: out: how often it has acted
+ * @matches: RULE_ADD: 0.  RULE_LIST: out: how many events it has matched, those that
+ *           passed too
+ * @op: VMADEMO_OP_...
+ * @flags: VMADEMO_RULE_... or 0
+ * @status: what the event is answered; 0: it goes on
+ * @pid: the process by whose mapping or call it happens, in the caller's PID namespace; 0:
+ *       any.  It is this process alone, not its children, nor who gets its number
+ *       after it
+ * @one_in: after @skip, it acts on one event of so many, at random; 0 and 1: on each
+ * @delay_us: how many microseconds the event waits first; a deleted rule delays nobody
+ * @torn: with VMADEMO_RULE_TORN: of a write-out so many thousandths of the parts reach the
+ *        store, 0 to 1000: none, or all; otherwise at least one and not all.  Without @status
+ *        that is told as success
+ * @granularity: with VMADEMO_RULE_TORN: the size of a part in bytes, a power of two up to
+ *               4096; 0: 512
+ * @reserved: 0
+ */
+struct vmademo_rule {
+	__u64 id;
+	__u64 start;
+	__u64 nr;
+	__u64 skip;
+	__u64 times;
+	__u64 seed;
+	__u64 hits;
+	__u64 matches;
+	__u32 op;
+	__u32 flags;
+	__u32 status;
+	__s32 pid;
+	__u32 one_in;
+	__u32 delay_us;
+	__u32 torn;
+	__u32 granularity;
+	__u64 reserved[8];
+};
+
+/**
+ * struct vmademo_rule_id - for VMADEMO_IOC_RULE_DEL
+ * @id: in: which rule; 0: all of the buffer
+ * @reserved: in: 0
+ */
+struct vmademo_rule_id {
+	__u64 id;
+	__u64 reserved;
+};
+
+/*
  * On the node, open for writing (or for reading, if its store cannot be written to): makes
  * a new buffer and returns a descriptor of a regular file that shows it, open for reading
  * and writing.  The buffer belongs to the caller's user, has mode 0600, and lives as long
@@ -247,6 +356,62 @@ struct vmademo_crash {
  *   ENOMEM
  */
 #define VMADEMO_IOC_CRASH	_IOWR(0xBE, 0x06, struct vmademo_crash)
+
+/*
+ * On both: makes a rule: a fault on demand.  An event is met by the oldest rule that matches
+ * it and whose turn it is; the others then do not count it.  Rules live as long as the
+ * buffer; the last write-out of a file, when the buffer ends, meets none.
+ *
+ * Which status an op can have:
+ *
+ *   read_fault, write_fault, cow_fault   SIGBUS, HWPOISON
+ *   mkwrite     SIGBUS, HWPOISON; EIO, ENOSPC, EDQUOT: to a mapping SIGBUS, to write(2)
+ *               that errno
+ *   read_in     EIO, ENODATA, ETIMEDOUT, ENOMEM: to a mapping SIGBUS, to read(2) that errno
+ *   write_out   EIO, ENOSPC, EDQUOT, ETIMEDOUT: what was dirty is lost to the store, and
+ *               each open file is told once, by fsync or msync; ENOMEM: it stays dirty
+ *   flush       EIO, ENOSPC, EDQUOT, ETIMEDOUT: told once as well
+ *   mmap        ENOMEM, EAGAIN, EACCES, EPERM, ENODEV, ETXTBSY, EOVERFLOW
+ *   read        EIO, EAGAIN, EINTR, ENOMEM
+ *   write       EIO, ENOSPC, EDQUOT, EFBIG, EAGAIN, EINTR, ENOMEM, EPERM
+ *   allocate    ENOSPC, EDQUOT, EFBIG, EIO, EINTR, ENOMEM, EPERM, ETXTBSY, EOPNOTSUPP
+ *
+ * Each can have a delay; only write_out can be torn.  Who waits can be killed; in a fault the
+ * lock of the address space is given up meanwhile, where the kernel allows it, but not in
+ * mkwrite and mmap.
+ *
+ *   EBADF    the file is not open for writing (of a read only buffer: nor is the caller its
+ *            owner or root)
+ *   EINVAL   an op, a flag or a status that is not known, or that the op cannot have; no
+ *            outcome at all; pages of a flush, the pid of a flush or write_out; torn over
+ *            1000; torn or granularity without VMADEMO_RULE_TORN; delay_us over
+ *            VMADEMO_DELAY_MAX; pages beyond the largest size of a buffer
+ *   EOPNOTSUPP   read_in or torn, and the buffer has no store
+ *   ESRCH    there is no process pid
+ *   ENOSPC   the buffer has VMADEMO_RULES_MAX rules
+ *   EBUSY    a page to be unmapped or write-protected is part of a large folio
+ *   EINTR    the caller was killed
+ *   ENOMEM
+ */
+#define VMADEMO_IOC_RULE_ADD	_IOWR(0xBE, 0x10, struct vmademo_rule)
+
+/*
+ * On both: deletes a rule, or all.  Who is being delayed by it goes on.
+ *
+ *   EBADF    as for VMADEMO_IOC_RULE_ADD
+ *   ENOENT   there is no such rule
+ *   EINTR, ENOMEM
+ */
+#define VMADEMO_IOC_RULE_DEL	_IOW(0xBE, 0x11, struct vmademo_rule_id)
+
+/*
+ * On both: tells one rule: from id 0 on, each call the next, oldest first.  The fields are as
+ * they were given, but for id, hits and matches; and pid is that of the reader's namespace.
+ *
+ *   ENOENT   there is no rule above that id
+ *   EINTR
+ */
+#define VMADEMO_IOC_RULE_LIST	_IOWR(0xBE, 0x12, struct vmademo_rule)
 
 /*
  * On a window: takes it away from everybody, until the module is loaded anew.  All

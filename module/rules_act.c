@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What rules do to events that are no faults: calls, reading in, flushing, writing out.
+ *
+ * Locks: none; who waits holds what the hook's caller does.
+ */
+#include <linux/fs.h>
+#include <linux/kernel.h>
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+
+#include "compat.h"
+#include "rules.h"
+#include "vmademo.h"
+
+/* A rule acts on what can tell an errno. */
+static int act(struct vmademo_rule_event *e)
+{
+	u32 status = e->entry->rule.status;
+	int err = vmademo_rule_wait(e);
+
+	if (!err && status)
+		err = status == VMADEMO_STATUS_SIGBUS || status == VMADEMO_STATUS_HWPOISON ?
+			      -EIO :
+			      -(int)status;
+	vmademo_rule_put(e->entry);
+	return err;
+}
+
+/* Memory that is said to be broken cannot be read or written by a call, either. */
+static int find_poison(struct vmademo_rule_event *e)
+{
+	static const unsigned int ops[] = {
+		VMADEMO_OP_READ_FAULT, VMADEMO_OP_WRITE_FAULT, VMADEMO_OP_COW_FAULT,
+		/* The last is for reading; for writing, it is asked page by page */
+		VMADEMO_OP_MKWRITE,
+	};
+	size_t i, n = ARRAY_SIZE(ops) - (e->op == VMADEMO_OP_WRITE);
+
+	e->poison = true;
+	for (i = 0; i < n; i++) {
+		e->op = ops[i];
+		e->seen = 0;
+		if (vmademo_rule_match(e))
+			return act(e);
+	}
+	return 0;
+}
+
+/**
+ * vmademo_rule_call() - what vmademo_rule() does while there are rules
+ * @buf: the buffer
+ * @op: VMADEMO_OP_...
+ * @pos: the first byte it is about
+ * @len: bytes; 0 is no event
+ *
+ * Context: May sleep.
+ * Return: 0, or a negative errno.
+ */
+int vmademo_rule_call(struct vmademo_buffer *buf, unsigned int op, loff_t pos, u64 len)
+{
+	struct vmademo_rule_event e = { .buf = buf, .op = op, .first = pos >> PAGE_SHIFT };
+	int err = 0;
+
+	/* Beyond the end there is nothing to read */
+	if (op == VMADEMO_OP_READ)
+		len = min_t(u64, len, max_t(loff_t, i_size_read(buf->inode) - pos, 0));
+	if (!len || pos < 0)
+		return 0;
+	e.last = (pos + len - 1) >> PAGE_SHIFT;
+	if (vmademo_rule_match(&e))
+		err = act(&e);
+	else if (op == VMADEMO_OP_READ || op == VMADEMO_OP_WRITE)
+		err = find_poison(&e);
+	if (op == VMADEMO_OP_READ_IN && err && err != -EINTR)
+		vmademo_count(buf, VMADEMO_READ_ERRORS);
+	return err;
+}
+
+/* ---- writing out --------------------------------------------------------- */
+
+/**
+ * vmademo_rule_write_out() - write a folio to the store while there are rules
+ * @buf: the buffer
+ * @folio: under write-back
+ * @len: bytes of it, at least 1
+ *
+ * Context: May sleep.
+ * Return: what the store says, or a rule.
+ */
+int vmademo_rule_write_out(struct vmademo_buffer *buf, struct folio *folio, size_t len)
+{
+	struct vmademo_rule_event e = {
+		.buf = buf,
+		.op = VMADEMO_OP_WRITE_OUT,
+		.first = folio->index,
+		.last = folio->index + ((len - 1) >> PAGE_SHIFT),
+	};
+	int err = 0, status;
+
+	if (!vmademo_rule_match(&e))
+		return vmademo_rule_store_write(buf, folio, 0, len);
+	status = e.entry->rule.status;
+	/* A task that is killed while it waits writes nevertheless */
+	vmademo_rule_wait(&e);
+	if (e.entry->rule.flags & VMADEMO_RULE_TORN)
+		err = vmademo_rule_write_torn(buf, folio, len, e.entry, e.number);
+	else if (!status)
+		err = vmademo_rule_store_write(buf, folio, 0, len);
+	vmademo_rule_put(e.entry);
+	if (err || !status)
+		return err;
+	if (status != ENOMEM)
+		vmademo_count(buf, VMADEMO_WRITE_ERRORS);
+	return -status;
+}

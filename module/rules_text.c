@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Rules in words: what debugfs takes and shows, in the grammar of the kernel's own block
+ * error injection; which outcome an operation can have; and the words of `features`, by which
+ * a program can ask what there is.
+ *
+ *   add,op=mkwrite,start=10,nr=11,status=ENOSPC,skip=3,times=1
+ *   del,id=2
+ *   removeall
+ *
+ * Locks: none.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/bitops.h>
+#include <linux/kstrtox.h>
+#include <linux/log2.h>
+#include <linux/mm.h>
+#include <linux/seq_file.h>
+#include <linux/string.h>
+#include <linux/sysfs.h>
+
+#include "compat.h"
+#include "rules.h"
+#include "store/store.h"
+#include "vmademo.h"
+
+/* ---- the words ----------------------------------------------------------- */
+
+#define OP_NAME(NAME, name)	#name,
+
+/* In the order of VMADEMO_OP_... */
+static const char *const op_names[VMADEMO_NR_OPS] = { VMADEMO_OPS(OP_NAME) };
+
+#define B(OP)	(1U << VMADEMO_OP_##OP)	/* READ and WRITE are macros themselves */
+#define ERRNO(name, ops)	{ #name, name, ops }
+
+/* And which operations can have it. */
+static const struct {
+	const char *name;
+	u32 status;
+	u32 ops;
+} statuses[] = {
+	{ "SIGBUS", VMADEMO_STATUS_SIGBUS, VMADEMO_OPS_FAULT | B(MKWRITE) },
+	{ "HWPOISON", VMADEMO_STATUS_HWPOISON, VMADEMO_OPS_FAULT | B(MKWRITE) },
+	ERRNO(EIO, B(MKWRITE) | B(READ_IN) | B(WRITE_OUT) | B(FLUSH) | B(READ) | B(WRITE) |
+	      B(ALLOCATE)),
+	ERRNO(ENOSPC, B(MKWRITE) | B(WRITE_OUT) | B(FLUSH) | B(WRITE) | B(ALLOCATE)),
+	ERRNO(EDQUOT, B(MKWRITE) | B(WRITE_OUT) | B(FLUSH) | B(WRITE) | B(ALLOCATE)),
+	ERRNO(ENOMEM, B(READ_IN) | B(WRITE_OUT) | B(MMAP) | B(READ) | B(WRITE) | B(ALLOCATE)),
+	ERRNO(ENODATA, B(READ_IN)),
+	ERRNO(ETIMEDOUT, B(READ_IN) | B(WRITE_OUT) | B(FLUSH)),
+	ERRNO(EAGAIN, B(MMAP) | B(READ) | B(WRITE)),
+	ERRNO(EINTR, B(READ) | B(WRITE) | B(ALLOCATE)),
+	ERRNO(EFBIG, B(WRITE) | B(ALLOCATE)),
+	ERRNO(EPERM, B(MMAP) | B(WRITE) | B(ALLOCATE)),
+	ERRNO(EACCES, B(MMAP)),
+	ERRNO(ENODEV, B(MMAP)),
+	ERRNO(ETXTBSY, B(MMAP) | B(ALLOCATE)),
+	ERRNO(EOVERFLOW, B(MMAP)),
+	ERRNO(EOPNOTSUPP, B(ALLOCATE)),
+};
+
+#define PARAM(name)	{ #name, offsetof(struct vmademo_rule, name), \
+			  sizeof_field(struct vmademo_rule, name) }
+
+/* Numbers; op= and status= are names. */
+static const struct {
+	const char *name;
+	size_t offset;
+	size_t size;
+} params[] = {
+	PARAM(id), PARAM(start), PARAM(nr), PARAM(pid), PARAM(skip), PARAM(times),
+	PARAM(one_in), PARAM(seed), PARAM(delay_us), PARAM(torn), PARAM(granularity),
+};
+
+static u64 get_param(const struct vmademo_rule *rule, size_t i)
+{
+	const void *at = (const char *)rule + params[i].offset;
+
+	return params[i].size == 8 ? *(const u64 *)at : *(const u32 *)at;
+}
+
+static void set_param(struct vmademo_rule *rule, size_t i, u64 value)
+{
+	void *at = (char *)rule + params[i].offset;
+
+	if (params[i].size == 8)
+		*(u64 *)at = value;
+	else
+		*(u32 *)at = value;
+}
+
+/* ---- what goes together -------------------------------------------------- */
+
+static bool status_fits(const struct vmademo_rule *rule)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(statuses); i++)
+		if (statuses[i].status == rule->status)
+			return statuses[i].ops & BIT(rule->op);
+	return !rule->status;
+}
+
+/**
+ * vmademo_rule_check() - is this a rule?
+ * @buf: the buffer it is for
+ * @rule: what is asked for
+ * @word: set to the name of what is wrong
+ *
+ * Context: Any.
+ * Return: 0, -EINVAL; -EOPNOTSUPP if it needs a store and there is none.
+ */
+int vmademo_rule_check(const struct vmademo_buffer *buf, const struct vmademo_rule *rule,
+		       const char **word)
+{
+	const u64 pages = VMADEMO_MAX_SIZE >> PAGE_SHIFT;
+	bool torn = rule->flags & VMADEMO_RULE_TORN;
+
+	*word = "op";
+	if (rule->op >= VMADEMO_NR_OPS)
+		return -EINVAL;
+	*word = "flags";
+	if (rule->flags & ~VMADEMO_RULE_TORN)
+		return -EINVAL;
+	*word = "start";
+	if (rule->start >= pages || (rule->op == VMADEMO_OP_FLUSH && rule->start))
+		return -EINVAL;
+	*word = "nr";
+	if (rule->nr > pages - rule->start || (rule->op == VMADEMO_OP_FLUSH && rule->nr))
+		return -EINVAL;
+	*word = "pid";
+	if (rule->pid < 0 || (rule->pid && BIT(rule->op) & (B(WRITE_OUT) | B(FLUSH))))
+		return -EINVAL;
+	*word = "delay_us";
+	if (rule->delay_us > VMADEMO_DELAY_MAX)
+		return -EINVAL;
+	*word = "torn";
+	if (torn ? rule->op != VMADEMO_OP_WRITE_OUT || rule->torn > 1000 : rule->torn)
+		return -EINVAL;
+	*word = "granularity";
+	if (rule->granularity && (!torn || !is_power_of_2(rule->granularity) ||
+				  rule->granularity > 4096))
+		return -EINVAL;
+	/* Also of none: it would have nothing happen */
+	*word = "status";
+	if (!status_fits(rule) || (!rule->status && !rule->delay_us && !torn))
+		return -EINVAL;
+	*word = "op";
+	if (!buf->store->read && (torn || rule->op == VMADEMO_OP_READ_IN))
+		return -EOPNOTSUPP;
+	return 0;
+}
+
+/* ---- read ---------------------------------------------------------------- */
+
+static int parse_op(struct vmademo_rule *rule, const char *value)
+{
+	int op = match_string(op_names, ARRAY_SIZE(op_names), value);
+
+	rule->op = op;
+	return op < 0 ? -EINVAL : 0;
+}
+
+static int parse_status(struct vmademo_rule *rule, const char *value)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(statuses); i++) {
+		if (!strcmp(statuses[i].name, value)) {
+			rule->status = statuses[i].status;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+static int parse_number(struct vmademo_rule *rule, size_t i, const char *value)
+{
+	u64 number;
+
+	/* A pid has a sign; nothing else so small has numbers over 2^31 */
+	if (kstrtou64(value, 0, &number) || (params[i].size == 4 && number > S32_MAX))
+		return -EINVAL;
+	set_param(rule, i, number);
+	if (!strcmp(params[i].name, "torn"))
+		rule->flags |= VMADEMO_RULE_TORN;
+	return 0;
+}
+
+/* The bits of *said: one for each of params, and these. */
+#define SAID_ID		BIT(0)
+#define OP		ARRAY_SIZE(params)
+#define STATUS		(OP + 1)
+
+/* A name and its value; each name once. */
+static int parse_pair(struct vmademo_rule *rule, const char *name, const char *value, u32 *said)
+{
+	size_t i;
+	int err;
+
+	for (i = 0; i < ARRAY_SIZE(params) && strcmp(params[i].name, name); i++)
+		;
+	if (i < ARRAY_SIZE(params)) {
+		err = parse_number(rule, i, value);
+	} else if (!strcmp(name, "op")) {
+		i = OP;
+		err = parse_op(rule, value);
+	} else if (!strcmp(name, "status")) {
+		i = STATUS;
+		err = parse_status(rule, value);
+	} else {
+		return -EINVAL;
+	}
+	if (*said & BIT(i))
+		err = -EINVAL;
+	*said |= BIT(i);
+	return err;
+}
+
+static int parse_word(struct vmademo_rule *rule, char *word, u32 *said)
+{
+	char *value = strchr(word, '=');
+	int err = -EINVAL;
+
+	if (value) {
+		*value = '\0';
+		err = parse_pair(rule, word, value + 1, said);
+		*value = '=';	/* for the message */
+	}
+	if (err)
+		pr_notice("rules: \"%*pE\" is not known, out of range, or said twice\n",
+			  (int)strlen(word), word);
+	return err;
+}
+
+/**
+ * vmademo_rules_command() - do what a line of text says
+ * @buf: the buffer
+ * @text: the line; is changed
+ *
+ * Context: May sleep.
+ * Return: 0; -EINVAL, with a line in the log that says which word; what making or
+ *         deleting a rule returns.
+ */
+int vmademo_rules_command(struct vmademo_buffer *buf, char *text)
+{
+	struct vmademo_rule rule = { 0 };
+	char *rest = strim(text), *word, *command = strsep(&rest, ",");
+	const char *wrong = "op";
+	u32 said = 0;
+	int err;
+
+	while ((word = strsep(&rest, ","))) {
+		err = parse_word(&rule, word, &said);
+		if (err)
+			return err;
+	}
+	if (!strcmp(command, "removeall") && !said)
+		return vmademo_rule_del(buf, 0);
+	if (!strcmp(command, "del") && said == SAID_ID && rule.id)
+		return vmademo_rule_del(buf, rule.id);
+	if (strcmp(command, "add")) {
+		pr_notice("rules: \"%*pE\": not one of add,op=...; del,id=ID; removeall\n",
+			  (int)strlen(command), command);
+		return -EINVAL;
+	}
+	err = said & BIT(OP) ? vmademo_rule_check(buf, &rule, &wrong) : -EINVAL;
+	if (said & SAID_ID) {
+		wrong = "id";
+		err = -EINVAL;
+	}
+	if (err) {
+		pr_notice("rules: %s: out of range, missing, or not for this op\n", wrong);
+		return err;
+	}
+	return vmademo_rule_add(buf, &rule);
+}
+
+/* ---- shown --------------------------------------------------------------- */
+
+/**
+ * vmademo_rule_show() - print a rule as one line
+ * @m: where to
+ * @rule: as vmademo_rule_next() tells it
+ *
+ * Context: May sleep.
+ */
+void vmademo_rule_show(struct seq_file *m, const struct vmademo_rule *rule)
+{
+	size_t i;
+
+	seq_printf(m, "id=%llu,op=%s", rule->id, op_names[rule->op]);
+	for (i = 1; i < ARRAY_SIZE(params); i++)
+		if (get_param(rule, i) ||
+		    (rule->flags & VMADEMO_RULE_TORN && !strcmp(params[i].name, "torn")))
+			seq_printf(m, ",%s=%llu", params[i].name, get_param(rule, i));
+	for (i = 0; i < ARRAY_SIZE(statuses); i++)
+		if (statuses[i].status == rule->status)
+			seq_printf(m, ",status=%s", statuses[i].name);
+	seq_printf(m, ",hits=%llu\n", rule->hits);
+}
+
+/**
+ * vmademo_features() - the words that this module knows, one a line
+ * @page: where to print, as for a file in sysfs
+ *
+ * Context: May sleep.
+ * Return: bytes.
+ */
+ssize_t vmademo_features(char *page)
+{
+	static const char *const stores[] = { "none", "ram", "file" };
+	ssize_t n = 0;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(op_names); i++)
+		n += sysfs_emit_at(page, n, "%s\n", op_names[i]);
+	n += sysfs_emit_at(page, n, "status\n");
+	for (i = 0; i < ARRAY_SIZE(statuses); i++)
+		n += sysfs_emit_at(page, n, "%s\n", statuses[i].name);
+	for (i = 0; i < ARRAY_SIZE(params); i++)
+		n += sysfs_emit_at(page, n, "%s\n", params[i].name);
+	for (i = 0; i < ARRAY_SIZE(stores); i++)
+		n += sysfs_emit_at(page, n, "%s\n", stores[i]);
+	return n;
+}
