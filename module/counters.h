@@ -44,6 +44,8 @@
 	/* simulated power cuts */						\
 	EVENT(CRASHES, crashes)							\
 	/* .fault and .page_mkwrite that raised SIGBUS */			\
-	EVENT(SIGBUS, sigbus)
+	EVENT(SIGBUS, sigbus)							\
+	/* VMADEMO_IOC_REVOKE that took it away */				\
+	EVENT(REVOCATIONS, revocations)
 
 #endif /* VMADEMO_COUNTERS_H */

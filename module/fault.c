@@ -54,6 +54,17 @@ static vm_fault_t new_page(struct vm_fault *vmf)
 	return VM_FAULT_LOCKED;
 }
 
+/* The kernel does not map it. */
+static vm_fault_t take_back(struct vm_fault *vmf)
+{
+	struct folio *folio = page_folio(vmf->page);
+
+	vmf->page = NULL;
+	folio_unlock(folio);
+	folio_put(folio);
+	return VM_FAULT_SIGBUS;
+}
+
 /* Returns vmf->page, locked and with a reference; the kernel maps it. */
 static vm_fault_t vmademo_fault(struct vm_fault *vmf)
 {
@@ -62,11 +73,16 @@ static vm_fault_t vmademo_fault(struct vm_fault *vmf)
 	vm_fault_t ret = 0;
 
 	vmademo_count(buf, fault_kind(vmf));
-	if (!buf->store->read)
+	if (vmademo_fault_revoked(buf))
+		ret = VM_FAULT_SIGBUS;
+	else if (!buf->store->read)
 		ret = new_page(vmf);
 	/* From a store, this reads it in, by .readahead or .read_folio */
 	if (!ret)
 		ret = filemap_fault(vmf);
+	/* Once more, with the folio locked: see revocation.c */
+	if (ret & VM_FAULT_LOCKED && vmademo_fault_revoked(buf))
+		ret = take_back(vmf);
 	/*
 	 * VM_FAULT_RETRY means that the lock was dropped, and with it what
 	 * keeps vmf->vma, the file and the buffer: touch none of them then.
@@ -75,6 +91,19 @@ static vm_fault_t vmademo_fault(struct vm_fault *vmf)
 	if (unlikely(ret & VM_FAULT_SIGBUS))
 		vmademo_count(buf, VMADEMO_SIGBUS);
 	trace_vmademo_fault(ino, vmf->pgoff, vmf->address, vmf->flags, ret);
+	return ret;
+}
+
+/* Asks and maps under RCU: see revocation.c.  (Newer kernels call .map_pages under it.) */
+static vm_fault_t map_unless_revoked(struct vmademo_buffer *buf, struct vm_fault *vmf,
+				     const struct vmademo_span *span)
+{
+	vm_fault_t ret = 0;
+
+	rcu_read_lock();
+	if (!READ_ONCE(buf->revoked))
+		ret = filemap_map_pages(vmf, span->first, span->last);
+	rcu_read_unlock();
 	return ret;
 }
 
@@ -96,7 +125,10 @@ static vm_fault_t vmademo_map_pages(struct vm_fault *vmf, pgoff_t start,
 	vmademo_span_begin(&span, vmf);
 	/* Then .fault is called anyway; to look for its neighbours first costs more */
 	if (span.found_last_time || vmademo_is_cached(mapping, vmf->pgoff)) {
-		ret = filemap_map_pages(vmf, span.first, span.last);
+		if (static_branch_unlikely(&vmademo_revocable))
+			ret = map_unless_revoked(buf, vmf, &span);
+		else
+			ret = filemap_map_pages(vmf, span.first, span.last);
 		if (ret & VM_FAULT_NOPAGE)
 			vmademo_count(buf, VMADEMO_FAULT_AROUND_HITS);
 		vmademo_span_end(&span, vmf, ret & VM_FAULT_NOPAGE);
@@ -178,6 +210,10 @@ static vm_fault_t vmademo_page_mkwrite(struct vm_fault *vmf)
 		/* The task is being killed: it gets no further than this */
 		folio_unlock(folio);
 		ret = VM_FAULT_SIGBUS;
+	} else if (vmademo_fault_revoked(buf)) {
+		vmademo_count(buf, VMADEMO_SIGBUS);
+		folio_unlock(folio);
+		ret = VM_FAULT_SIGBUS;
 	} else {
 		folio_mark_dirty(folio);
 		vmademo_count(buf, VMADEMO_FIRST_WRITES);
@@ -201,7 +237,8 @@ static const struct vm_operations_struct vmademo_vm_ops = {
 
 /*
  * The kernel lets a character device be mapped at any offset, even one whose
- * end is no loff_t.  Answer as it does for files.
+ * end is no loff_t.  Answer as it does for files.  A buffer that is revoked in this moment
+ * is mapped, but no page of it: that is for .fault to see.
  */
 static int vmademo_mmap_check(const struct inode *inode, unsigned long pgoff,
 			      unsigned long len)
@@ -210,6 +247,8 @@ static int vmademo_mmap_check(const struct inode *inode, unsigned long pgoff,
 
 	if (len > max || pgoff > (max - len) >> PAGE_SHIFT)
 		return -EOVERFLOW;
+	if (READ_ONCE(vmademo_buffer_of(inode->i_mapping)->revoked))
+		return -ENODEV;
 	trace_vmademo_mmap(inode->i_ino, pgoff, len >> PAGE_SHIFT);
 	return 0;
 }
@@ -244,7 +283,7 @@ static int vmademo_mmap_check(const struct inode *inode, unsigned long pgoff,
  * can do all that a mapping of a regular file can.
  *
  * Context: Called with the mmap lock held for writing.
- * Return: 0, or -EOVERFLOW if offset plus length is no file offset.
+ * Return: 0; -EOVERFLOW if offset plus length is no file offset; -ENODEV if it is revoked.
  */
 int vmademo_mmap(struct file *file, struct vm_area_struct *vma)
 {
@@ -264,7 +303,7 @@ int vmademo_mmap(struct file *file, struct vm_area_struct *vma)
  * @desc: the mapping to be; as for vmademo_mmap()
  *
  * Context: Called with the mmap lock held for writing.
- * Return: 0, or -EOVERFLOW if offset plus length is no file offset.
+ * Return: as vmademo_mmap().
  */
 int vmademo_mmap_prepare(struct vm_area_desc *desc)
 {

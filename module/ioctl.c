@@ -137,7 +137,7 @@ static long ioctl_resize(struct file *file, void __user *arg)
 	if (!(file->f_mode & FMODE_WRITE))
 		return -EBADF;
 
-	err = vmademo_lock_inode(inode);
+	err = vmademo_lock_data(buffer_of(file));
 	if (err)
 		return err;
 	err = inode_newsize_ok(inode, r.size);	/* RLIMIT_FSIZE */
@@ -163,7 +163,7 @@ static long ioctl_discard(struct file *file, void __user *arg)
 	if (!(file->f_mode & FMODE_WRITE))
 		return -EBADF;
 
-	err = vmademo_lock_inode(inode);
+	err = vmademo_lock_data(buffer_of(file));
 	if (err)
 		return err;
 	size = i_size_read(inode);
@@ -188,7 +188,8 @@ static long ioctl_info(struct file *file, void __user *arg)
 		.mappings	= vmademo_mappings(buf),
 		.ino		= buf->inode->i_ino,
 		.store		= buf->store->kind,
-		.flags		= buf->read_only ? VMADEMO_INFO_READ_ONLY : 0,
+		.flags		= (buf->read_only ? VMADEMO_INFO_READ_ONLY : 0) |
+				  (READ_ONCE(buf->revoked) ? VMADEMO_INFO_REVOKED : 0),
 	};
 
 	return copy_to_user(arg, &info, sizeof(info)) ? -EFAULT : 0;
@@ -217,6 +218,16 @@ static long ioctl_crash(struct file *file, void __user *arg)
 	return copy_to_user(arg, &c, sizeof(c)) ? -EFAULT : 0;
 }
 
+static long ioctl_revoke(struct file *file, bool revoke)
+{
+	struct vmademo_buffer *buf = buffer_of(file);
+
+	/* What nobody can open for writing is open as far as can be */
+	if (!(file->f_mode & FMODE_WRITE) && !buf->read_only)
+		return -EBADF;
+	return revoke ? vmademo_revoke(buf) : vmademo_restore(buf);
+}
+
 /**
  * vmademo_view_ioctl() - .unlocked_ioctl of the regular-file view
  * @file: any file whose f_mapping is a buffer's
@@ -239,6 +250,10 @@ long vmademo_view_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return ioctl_info(file, p);
 	case VMADEMO_IOC_CRASH:
 		return ioctl_crash(file, p);
+	case VMADEMO_IOC_REVOKE:
+		return ioctl_revoke(file, true);
+	case VMADEMO_IOC_RESTORE:
+		return ioctl_revoke(file, false);
 	default:
 		return -ENOTTY;
 	}

@@ -45,6 +45,8 @@ static void set_readahead(struct file *file)
  */
 ssize_t vmademo_read_iter(struct kiocb *iocb, struct iov_iter *to)
 {
+	if (READ_ONCE(vmademo_buffer_of(iocb->ki_filp->f_mapping)->revoked))
+		return -ENODEV;
 	set_readahead(iocb->ki_filp);
 	iocb->ki_flags &= ~IOCB_DIRECT;
 	return generic_file_read_iter(iocb, to);
@@ -65,6 +67,8 @@ ssize_t vmademo_splice_read(struct file *file, loff_t *ppos,
 			    struct pipe_inode_info *pipe, size_t len,
 			    unsigned int flags)
 {
+	if (READ_ONCE(vmademo_buffer_of(file->f_mapping)->revoked))
+		return -ENODEV;
 	set_readahead(file);
 	return vmademo_filemap_splice_read(file, ppos, pipe, len, flags);
 }
@@ -97,7 +101,7 @@ ssize_t vmademo_write_within(struct kiocb *iocb, struct iov_iter *from)
 	ssize_t ret;
 
 	iocb->ki_flags &= ~IOCB_DIRECT;
-	ret = vmademo_lock_inode(inode);
+	ret = vmademo_lock_data(vmademo_buffer_of(inode->i_mapping));
 	if (ret)
 		return ret;
 	size = i_size_read(inode);
@@ -136,7 +140,7 @@ static ssize_t vmademo_view_write_iter(struct kiocb *iocb, struct iov_iter *from
 		return vmademo_write_within(iocb, from);
 
 	iocb->ki_flags &= ~IOCB_DIRECT;
-	ret = vmademo_lock_inode(inode);
+	ret = vmademo_lock_data(buf);
 	if (ret)
 		return ret;
 	ret = generic_write_checks(iocb, from);
@@ -205,7 +209,7 @@ static long vmademo_view_fallocate(struct file *file, int mode, loff_t offset,
 		return -EOPNOTSUPP;
 	}
 
-	err = vmademo_lock_inode(inode);
+	err = vmademo_lock_data(buf);
 	if (err)
 		return err;
 	size = i_size_read(inode);
@@ -250,6 +254,8 @@ static int vmademo_view_setattr(VMADEMO_IDMAP *idmap, struct dentry *dentry,
 
 	if (err)
 		return err;
+	if (attr->ia_valid & ATTR_SIZE && buf->revoked)
+		return -ENODEV;
 	if (attr->ia_valid & ATTR_SIZE) {
 		loff_t from = i_size_read(inode);
 

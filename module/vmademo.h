@@ -5,6 +5,7 @@
  * operations, which are named where they are installed:
  *
  *   main -> phys/, node -> ioctl -> view, crash -> shape -> buffer -> super
+ *   ioctl, view, fault -> revocation
  *        -> writeback, allocate -> fill -> store/
  *   phys/: phys -> claim -> pci, reserved; phys -> map, revoke -> io
  *   fault, phys/map -> ahead; all of them -> stats
@@ -36,6 +37,7 @@
 #include <linux/atomic.h>
 #include <linux/cache.h>
 #include <linux/fs.h>
+#include <linux/jump_label.h>
 #include <linux/list.h>
 #include <linux/magic.h>
 #include <linux/miscdevice.h>
@@ -81,6 +83,8 @@ struct vmademo_store_ops;
  * @store: what stands behind the page cache
  * @read_only: the store cannot be written to, so the buffer cannot either
  * @fixed_size: nor can its size be changed: a block device, or read only
+ * @revoked: nobody may have its bytes.  Changed under i_rwsem; asked in a fault under the
+ *           folio lock or RCU, see revocation.c
  * @crashing: a power cut is being simulated: what goes while dirty is lost, not
  *            discarded.  Under i_rwsem and the invalidate lock
  * @cuts: twice the power cuts so far; odd during one
@@ -112,6 +116,7 @@ struct vmademo_buffer {
 	const struct vmademo_store_ops *store;
 	bool read_only;
 	bool fixed_size;
+	bool revoked;
 	bool crashing;
 	unsigned int cuts;
 	unsigned long times_set;
@@ -206,6 +211,17 @@ static inline bool vmademo_was_cut(const struct vmademo_buffer *buf, unsigned in
 {
 	smp_rmb();	/* after what found the page cache clean */
 	return cuts & 1 || READ_ONCE(buf->cuts) != cuts;
+}
+
+/* ---- taken away ---------------------------------------------------------- */
+
+/* Some buffer has been revoked since the module was loaded. */
+DECLARE_STATIC_KEY_FALSE(vmademo_revocable);
+
+/* For faults: costs nothing before the first revocation. */
+static inline bool vmademo_fault_revoked(const struct vmademo_buffer *buf)
+{
+	return static_branch_unlikely(&vmademo_revocable) && READ_ONCE(buf->revoked);
 }
 
 /* ---- room: memory that no reclaim gets back ------------------------------ */
@@ -304,6 +320,11 @@ int vmademo_fsync(struct file *file, loff_t start, loff_t end, int datasync);
 /* crash.c */
 struct vmademo_crash;
 int vmademo_crash(struct vmademo_buffer *buf, struct vmademo_crash *crash);
+
+/* revocation.c */
+int vmademo_revoke(struct vmademo_buffer *buf);
+int vmademo_restore(struct vmademo_buffer *buf);
+int vmademo_lock_data(struct vmademo_buffer *buf);
 
 /* ahead.c */
 /**

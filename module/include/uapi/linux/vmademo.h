@@ -17,6 +17,7 @@
  *   EFAULT   the argument points to no memory of the caller
  *   EINVAL   a flag or a store that is not known, a reserved field that is not 0,
  *            or what the request below says
+ *   ENODEV   the buffer or window is revoked: see VMADEMO_IOC_REVOKE
  *   ENOTTY   no such request on this kind of file
  *
  * The number 0xBE is not in the kernel's list of ioctl numbers.
@@ -102,6 +103,7 @@ struct vmademo_discard {
 
 /* For flags of struct vmademo_info. */
 #define VMADEMO_INFO_READ_ONLY	0x1U	/* the store cannot be written to */
+#define VMADEMO_INFO_REVOKED	0x2U	/* VMADEMO_IOC_REVOKE, and not yet restored */
 
 /**
  * struct vmademo_info - for VMADEMO_IOC_INFO
@@ -111,7 +113,7 @@ struct vmademo_discard {
  * @mappings: out: how many VMAs map the buffer, by whatever file
  * @ino: out: names the buffer: st_ino of each of its regular files
  * @store: out: VMADEMO_STORE_...
- * @flags: out: VMADEMO_INFO_READ_ONLY or 0
+ * @flags: out: VMADEMO_INFO_...
  * @reserved: out: 0
  */
 struct vmademo_info {
@@ -241,13 +243,37 @@ struct vmademo_crash {
 #define VMADEMO_IOC_CRASH	_IOWR(0xBE, 0x06, struct vmademo_crash)
 
 /*
- * On a window: takes it away from everybody, until the module is loaded anew.  All
- * mappings lose their pages: touching them raises SIGBUS.  To open, map, read or write
- * the node fails with ENODEV; a read or write under way says how many bytes it did.
- * Takes no argument.
+ * Takes no argument.  On a window: takes it away from everybody, until the module is loaded
+ * anew.  All mappings lose their pages: touching them raises SIGBUS.  To open, map, read or
+ * write the node fails with ENODEV; a read or write under way says how many bytes it did.
  *
- *   EBADF    the file is not open for writing
+ * On both others: takes the buffer away from everybody, until VMADEMO_IOC_RESTORE.  All
+ * mappings lose their pages, private copies too, which are gone for good: touching them
+ * raises SIGBUS.  To map, read, write, splice, allocate, punch or resize is ENODEV.  A write
+ * under way is ended first; a read under way ends as if it had been before.  All that asks
+ * for no byte works: open, close, fstat, lseek, munmap, mremap, INFO.  Of the buffer's bytes
+ * none is lost.  What is dirty is written back as ever; fsync and msync wait for that, and
+ * tell of errors; VMADEMO_IOC_CRASH does what it says.
+ *
+ * Pages that somebody has pinned or holds in a pipe (a read with O_DIRECT into a mapping
+ * that is under way, splice, vmsplice, RDMA) stay with him, and what he writes there is data
+ * of the buffer.
+ *
+ * To revoke what is revoked is no error.  A store that stands still is waited for only where
+ * a write, by a call or to a mapping, waits for it.
+ *
+ *   EBADF    the file is not open for writing (of a read only buffer: not open)
+ *   EINTR    the caller was killed; nothing has changed
  */
 #define VMADEMO_IOC_REVOKE	_IO(0xBE, 0x05)
+
+/*
+ * On both: gives a revoked buffer back.  Mappings that are still there work again.  To
+ * restore what is not revoked is no error.  Takes no argument.
+ *
+ *   EBADF    the file is not open for writing (of a read only buffer: not open)
+ *   EINTR    the caller was killed
+ */
+#define VMADEMO_IOC_RESTORE	_IO(0xBE, 0x10)
 
 #endif /* _UAPI_LINUX_VMADEMO_H */
