@@ -3,7 +3,7 @@
  * Taking a buffer away from everybody, and giving it back: what programs see meanwhile, that
  * no byte is lost, and that no page escapes, whatever happens at the same moment.
  *
- * VMADEMO_STEPS: a hundred for each revocation in the test that races.  What races shows
+ * VMADEMO_STEPS: a hundred or two for each revocation in the tests that race.  What races shows
  * only where two processors really run at once.
  */
 #include <linux/falloc.h>
@@ -11,7 +11,7 @@
 #include <sys/uio.h>
 
 #include "kselftest_harness.h"
-#include "stores.h"
+#include "slow_store.h"
 
 #define PAGES 32UL
 #define SIZE  (PAGES * PAGE)
@@ -388,6 +388,98 @@ TEST(read_only)
 	unlink(path);
 }
 
+/*
+ * A page is being read in at that moment, by a fault that cannot give up its lock: the store
+ * is not waited for, and when it answers, the page is not mapped.
+ */
+TEST(read_in_meanwhile)
+{
+	struct slow slow;
+	const char *skip = slow_make(&slow, MUTE_FUSE, SIZE);
+	unsigned char *map, byte;
+	int fd, memory, status;
+	pid_t pid;
+
+	if (skip)
+		SKIP(return, "%s", skip);
+	fd = create_with(VMADEMO_STORE_FILE, 0, slow.file);
+	ASSERT_GE(fd, 0);
+	map = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	ASSERT_NE(MAP_FAILED, map);
+	*slow.mute = HOLD_READ;
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (pid == 0) {
+		memory = open("/proc/self/mem", O_RDONLY);
+		if (pread(memory, &byte, 1, (uintptr_t)map) == 1)
+			_exit(2);
+		_exit(touch_signal(map, 0) != SIGBUS);
+	}
+	for (int i = 0; i < LONG * 100 && *slow.mute != HOLDS_READ; i++)
+		usleep(10000);
+	ASSERT_EQ(HOLDS_READ, *slow.mute);
+	ASSERT_EQ(0, ioctl(fd, VMADEMO_IOC_REVOKE));
+	EXPECT_EQ(HOLDS_READ, *slow.mute);
+	*slow.mute = ANSWER;
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(0, status);
+	EXPECT_EQ(SIGBUS, touch_signal(map, 0));
+	ASSERT_EQ(0, ioctl(fd, VMADEMO_IOC_RESTORE));
+	EXPECT_EQ(0, touch(map));
+	munmap(map, SIZE);
+	close(fd);
+	slow_go(&slow);
+	slow_end(&slow);
+}
+
+/* Killed while it waits for a write that does not end: nothing has changed. */
+TEST(killed)
+{
+	struct slow slow;
+	const char *skip = slow_make(&slow, FROZEN_EXT4, SIZE);
+	const int64_t hung = read_number(hung_task);
+	pid_t writer, revoker;
+	unsigned char *map;
+	char text[24];
+	int fd, status;
+
+	if (skip)
+		SKIP(return, "%s", skip);
+	fd = create_with(VMADEMO_STORE_FILE, 0, slow.file);
+	ASSERT_GE(fd, 0);
+	map = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	ASSERT_NE(MAP_FAILED, map);
+	put(map, 1);
+	put(map + PAGE, 1);
+	ASSERT_EQ(0, fsync(fd));
+	write_text(hung_task, "0");
+	ASSERT_EQ(0, slow_stop(&slow));
+	put(map, 2);
+	ASSERT_EQ(0, sync_file_range(fd, 0, PAGE, SYNC_FILE_RANGE_WRITE));
+	writer = fork();
+	if (writer == 0)
+		_exit(pwrite(fd, "x", 1, 0) != 1);
+	usleep(500000);
+	revoker = fork();
+	if (revoker == 0)
+		_exit(ioctl(fd, VMADEMO_IOC_REVOKE) == 0);
+	usleep(500000);
+	EXPECT_EQ(0, waitpid(revoker, &status, WNOHANG));
+	kill(revoker, SIGKILL);
+	EXPECT_TRUE(ends(revoker));
+	EXPECT_EQ(0, fd_value(fd, "revoked"));
+	EXPECT_EQ(1, touch(map + PAGE));
+	slow_go(&slow);
+	ASSERT_EQ(writer, waitpid(writer, &status, 0));
+	EXPECT_EQ(0, status);
+	EXPECT_EQ('x', touch(map));
+	snprintf(text, sizeof(text), "%" PRId64, hung);
+	write_text(hung_task, text);
+	munmap(map, SIZE);
+	close(fd);
+	slow_end(&slow);
+}
+
 /* ---- under load ---------------------------------------------------------- */
 
 #define WORKERS 4
@@ -603,6 +695,107 @@ TEST_F_TIMEOUT(race, under_load, 3000)
 	EXPECT_EQ(0, self->race->escaped)
 	TH_LOG("%s", self->race->how);
 	EXPECT_EQ(0, self->race->lost);
+}
+
+/* ---- in the middle of a fault --------------------------------------------- */
+
+#define PREEMPT "/sys/kernel/debug/sched/preempt"
+
+/* Lets the kernel be interrupted anywhere, if it can; says what was. */
+static void preempt_anywhere(char *was, size_t len)
+{
+	char line[64] = "", *from;
+	FILE *f = fopen(PREEMPT, "r");
+
+	if (f && !fgets(line, sizeof(line), f))
+		line[0] = '\0';
+	if (f)
+		fclose(f);
+	from = strchr(line, '(');
+	snprintf(was, len, "%s", from ? strtok(from + 1, ")") : "");
+	write_text(PREEMPT, "full");
+}
+
+/* Faults as often as it can, and leaves what is mapped as it is once it may not be. */
+static void fault_all(struct race *race, unsigned char *map, unsigned char *copies)
+{
+	struct sigaction sa = { .sa_flags = SA_SIGINFO | SA_NODEFER };
+
+	sa.sa_sigaction = touch_caught;
+	sigaction(SIGBUS, &sa, NULL);
+	nice(19);
+	while (!atomic_load(&race->stop)) {
+		if (atomic_load(&race->turn) % 2 == 0) {
+			madvise(map, LOADED, MADV_DONTNEED);
+			madvise(copies, LOADED, MADV_DONTNEED);
+		}
+		for (size_t i = 0; i < WORKERS * EACH; i++) {
+			checked_touch(race, map + i * PAGE, i % 3, "a page");
+			checked_touch(race, copies + i * PAGE, i % 3, "a copy");
+		}
+	}
+	_exit(0);
+}
+
+/*
+ * Who is about to map a page has lost the processor, for so long that the revocation is over
+ * before it comes back.
+ */
+TEST_F_TIMEOUT(race, in_the_middle_of_a_fault, 3000)
+{
+	enum { FAULTING = 6, HOGS = 2, ALL = FAULTING + HOGS };
+	const char *steps = getenv("VMADEMO_STEPS");
+	int rounds = (steps && *steps ? atoi(steps) : 10000) / 200, status;
+	unsigned char *map, *copies;
+	char preempt[32];
+	pid_t pid[ALL];
+
+	map = mmap(NULL, LOADED, PROT_READ | PROT_WRITE, MAP_SHARED, self->fd, 0);
+	copies = mmap(NULL, LOADED, PROT_READ | PROT_WRITE, MAP_PRIVATE,
+		      self->fd, 0);
+	ASSERT_NE(MAP_FAILED, map);
+	ASSERT_NE(MAP_FAILED, copies);
+	for (size_t i = 0; i < WORKERS * EACH; i++)
+		put(map + i * PAGE, 1);
+	preempt_anywhere(preempt, sizeof(preempt));
+	for (int i = 0; i < ALL; i++) {
+		pid[i] = fork();
+		ASSERT_LE(0, pid[i]);
+		if (!pid[i] && i < FAULTING)
+			fault_all(self->race, map, copies);
+		if (!pid[i]) {
+			nice(10);
+			while (!atomic_load(&self->race->stop))
+				;
+			_exit(0);
+		}
+	}
+	nice(-10);
+	for (int i = 0; i < rounds && !atomic_load(&self->race->escaped); i++) {
+		unsigned long touched;
+
+		ASSERT_EQ(0, ioctl(self->fd, VMADEMO_IOC_REVOKE));
+		atomic_fetch_add(&self->race->turn, 1);
+		touched = atomic_load(&self->race->touched);
+		while (atomic_load(&self->race->touched) <
+		       touched + FAULTING * WORKERS * EACH)
+			usleep(1000);
+		atomic_fetch_add(&self->race->turn, 1);
+		ASSERT_EQ(0, ioctl(self->fd, VMADEMO_IOC_RESTORE));
+		usleep(20000);
+	}
+	atomic_store(&self->race->stop, true);
+	for (int i = 0; i < ALL; i++) {
+		ASSERT_EQ(pid[i], waitpid(pid[i], &status, 0));
+		EXPECT_EQ(0, status);
+	}
+	if (*preempt)
+		write_text(PREEMPT, preempt);
+	munmap(map, LOADED);
+	munmap(copies, LOADED);
+	EXPECT_LT(0, self->race->sigbus);
+	EXPECT_EQ(0, self->race->escaped)
+	TH_LOG("%s", self->race->how);
 }
 
 TEST_HARNESS_MAIN
