@@ -4,7 +4,8 @@
  * the files in sysfs and the lines of fdinfo, and the tests their struct.
  *
  * EVENT(NAME, name) counts events.  FOLIOS(NAME, name) is two counters, folios and
- * their bytes: name_folios and name_bytes.
+ * their bytes: name_folios and name_bytes.  A new one is also added to struct
+ * vmademo_stats in include/uapi/linux/vmademo.h, at its end.
  *
  * Locks: none.
  */

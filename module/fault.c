@@ -21,7 +21,9 @@
  * (shared), then the folio lock.  Must not take i_rwsem: write(2) faults on its
  * user buffer while it holds that.
  */
+#include <linux/file.h>
 #include <linux/jiffies.h>
+#include <linux/ktime.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
 
@@ -66,7 +68,7 @@ static vm_fault_t take_back(struct vm_fault *vmf)
 }
 
 /* Returns vmf->page, locked and with a reference; the kernel maps it. */
-static vm_fault_t vmademo_fault(struct vm_fault *vmf)
+static vm_fault_t fault(struct vm_fault *vmf)
 {
 	struct vmademo_buffer *buf = vmademo_buffer_of(vmf->vma->vm_file->f_mapping);
 	unsigned long ino = buf->inode->i_ino;
@@ -92,6 +94,30 @@ static vm_fault_t vmademo_fault(struct vm_fault *vmf)
 		vmademo_count(buf, VMADEMO_SIGBUS);
 	trace_vmademo_fault(ino, vmf->pgoff, vmf->address, vmf->flags, ret);
 	return ret;
+}
+
+/*
+ * With a clock.  A fault that has waited may have given up the lock, and with it what keeps
+ * the file: so it is held here.
+ */
+static noinline vm_fault_t timed(struct vm_fault *vmf, vm_fault_t (*hook)(struct vm_fault *vmf),
+				 enum vmademo_latency_kind kind)
+{
+	struct file *file = get_file(vmf->vma->vm_file);
+	u64 begin = ktime_get_ns();
+	vm_fault_t ret = hook(vmf);
+
+	vmademo_latency_add(vmademo_buffer_of(file->f_mapping), kind,
+			    ktime_get_ns() - begin);
+	fput(file);
+	return ret;
+}
+
+static vm_fault_t vmademo_fault(struct vm_fault *vmf)
+{
+	if (static_branch_unlikely(&vmademo_latency_on))
+		return timed(vmf, fault, VMADEMO_LATENCY_FAULT);
+	return fault(vmf);
 }
 
 /* Asks and maps under RCU: see revocation.c.  (Newer kernels call .map_pages under it.) */
@@ -183,7 +209,7 @@ static void update_times(struct file *file, struct vmademo_buffer *buf)
  * A file system that can be frozen also calls sb_start_pagefault() and
  * sb_end_pagefault() around it.  Ours cannot.
  */
-static vm_fault_t vmademo_page_mkwrite(struct vm_fault *vmf)
+static vm_fault_t page_mkwrite(struct vm_fault *vmf)
 {
 	struct file *file = vmf->vma->vm_file;
 	struct address_space *mapping = file->f_mapping;
@@ -221,6 +247,13 @@ static vm_fault_t vmademo_page_mkwrite(struct vm_fault *vmf)
 	}
 	trace_vmademo_mkwrite(buf->inode->i_ino, vmf->pgoff, vmf->address, ret);
 	return ret;
+}
+
+static vm_fault_t vmademo_page_mkwrite(struct vm_fault *vmf)
+{
+	if (static_branch_unlikely(&vmademo_latency_on))
+		return timed(vmf, page_mkwrite, VMADEMO_LATENCY_MKWRITE);
+	return page_mkwrite(vmf);
 }
 
 /*

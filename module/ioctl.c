@@ -228,6 +228,49 @@ static long ioctl_revoke(struct file *file, bool revoke)
 	return revoke ? vmademo_revoke(buf) : vmademo_restore(buf);
 }
 
+static long ioctl_pages(struct file *file, void __user *arg)
+{
+	struct vmademo_pages p;
+	u64 count;
+	int err;
+
+	if (copy_from_user(&p, arg, sizeof(p)))
+		return -EFAULT;
+	if (p.flags || p.reserved0 || !RESERVED_OK(p.reserved) || !p.count ||
+	    p.offset % PAGE_SIZE || p.offset > VMADEMO_MAX_SIZE)
+		return -EINVAL;
+	count = p.count;
+	err = vmademo_pages(buffer_of(file), p.offset >> PAGE_SHIFT, &count,
+			    u64_to_user_ptr(p.states));
+	if (err)
+		return err;
+	return put_user(count, &((struct vmademo_pages __user *)arg)->count);
+}
+
+/* As clone3(2) and its like: either side may know a longer struct than the other. */
+static long ioctl_stats(struct file *file, void __user *arg)
+{
+	struct vmademo_stats stats;
+	u32 size;
+	int err;
+
+	if (get_user(size, (__u32 __user *)arg))
+		return -EFAULT;
+	if (size < VMADEMO_STATS_SIZE_VER0)
+		return -EINVAL;
+	if (size > PAGE_SIZE)
+		return -E2BIG;
+	err = copy_struct_from_user(&stats, sizeof(stats), arg, size);
+	if (err)
+		return err;
+	if (stats.flags)
+		return -EINVAL;
+	stats.size = min_t(size_t, size, sizeof(stats));
+	vmademo_stats_fill(buffer_of(file), &stats);
+	/* What lies behind is 0 already */
+	return copy_to_user(arg, &stats, stats.size) ? -EFAULT : 0;
+}
+
 /**
  * vmademo_view_ioctl() - .unlocked_ioctl of the regular-file view
  * @file: any file whose f_mapping is a buffer's
@@ -254,6 +297,10 @@ long vmademo_view_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return ioctl_revoke(file, true);
 	case VMADEMO_IOC_RESTORE:
 		return ioctl_revoke(file, false);
+	case VMADEMO_IOC_PAGES:
+		return ioctl_pages(file, p);
+	case VMADEMO_IOC_STATS:
+		return ioctl_stats(file, p);
 	default:
 		return -ENOTTY;
 	}

@@ -177,6 +177,7 @@ static int __init vmademo_init(void)
 		pr_err("failed to make a file system for buffers: %pe\n", ERR_PTR(err));
 		return err;
 	}
+	vmademo_debugfs_init();
 	/* Says itself what was wrong */
 	err = vmademo_phys_prepare(phys, phys_memtype, phys_map);
 	if (err)
@@ -216,6 +217,7 @@ unregister_node:
 free_windows:
 	vmademo_phys_unregister();
 exit_super:
+	vmademo_debugfs_exit();
 	vmademo_super_exit();
 	return err;
 }
@@ -224,6 +226,7 @@ static void __exit vmademo_exit(void)
 {
 	vmademo_phys_unregister();
 	vmademo_node_unregister();
+	vmademo_debugfs_exit();
 	vmademo_super_exit();
 	/*
 	 * A fault that returned VM_FAULT_RETRY gave up its hold on the module

@@ -18,6 +18,7 @@
 #include <linux/pagemap.h>
 #include <linux/seq_file.h>
 #include <linux/sysfs.h>
+#include <linux/vmademo.h>
 
 #include "compat.h"
 #include "store/store.h"
@@ -70,6 +71,32 @@ long vmademo_mappings(const struct vmademo_buffer *buf)
 		n++;
 	i_mmap_unlock_read(mapping);
 	return n;
+}
+
+#define FIELD(NAME, name)							\
+	[VMADEMO_##NAME] = offsetof(struct vmademo_stats, name),
+#define FIELDS(NAME, name)							\
+	FIELD(NAME, name##_folios) FIELD(NAME##_BYTES, name##_bytes)
+
+static const u16 stats_fields[VMADEMO_NR_COUNTERS] = {
+	VMADEMO_COUNTERS(FIELD, FIELDS)
+};
+
+/**
+ * vmademo_stats_fill() - all counters of a buffer
+ * @buf: the buffer
+ * @stats: filled, but for its size and flags
+ *
+ * Context: Any.
+ */
+void vmademo_stats_fill(const struct vmademo_buffer *buf, struct vmademo_stats *stats)
+{
+	int i;
+
+	stats->last_crash_lost_folios = READ_ONCE(buf->last_crash_lost_folios);
+	stats->last_crash_lost_bytes = READ_ONCE(buf->last_crash_lost_bytes);
+	for (i = 0; i < VMADEMO_NR_COUNTERS; i++)
+		*(__u64 *)((void *)stats + stats_fields[i]) = vmademo_counter_sum(buf, i);
 }
 
 static ssize_t counter_show(struct device *dev, struct device_attribute *attr,

@@ -80,10 +80,12 @@ static void vmademo_evict_inode(struct inode *inode)
 	clear_inode(inode);
 	if (!buf)
 		return;		/* the filesystem's root, or a window's */
+	vmademo_debugfs_remove(buf);
 	if (inode->i_sb->s_type == &vmademo_private_fs_type)
 		atomic_dec(&private_stores);
 	if (buf->store->close)
 		buf->store->close(buf);
+	kfree(buf->latency);
 	kmem_cache_free(vmademo_buffer_cache, buf);
 }
 

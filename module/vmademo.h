@@ -38,6 +38,7 @@
 #include <linux/cache.h>
 #include <linux/fs.h>
 #include <linux/jump_label.h>
+#include <linux/ktime.h>
 #include <linux/list.h>
 #include <linux/magic.h>
 #include <linux/miscdevice.h>
@@ -108,6 +109,9 @@ struct vmademo_store_ops;
  * @reads: of store file: the queue for reading
  * @writes: of store file: the queue of @write_work
  * @stores: of store file: all of them
+ * @all: in debugfs.c: all buffers
+ * @debugfs: its directory there; NULL if it has none yet
+ * @latency: how long things took, see latency.c; NULL until something is noted
  * @counters: see above
  */
 struct vmademo_buffer {
@@ -137,6 +141,9 @@ struct vmademo_buffer {
 	struct workqueue_struct *reads;
 	struct workqueue_struct *writes;
 	struct list_head stores;
+	struct list_head all;
+	struct dentry *debugfs;
+	struct vmademo_latency *latency;
 	struct vmademo_counters counters[VMADEMO_STRIPES];
 };
 
@@ -204,6 +211,41 @@ static inline void vmademo_count_folio(struct vmademo_buffer *buf,
 	vmademo_count_by(buf, counter + 1, folio_size((struct folio *)folio));
 }
 
+/* ---- how long it takes ---------------------------------------------------- */
+
+enum vmademo_latency_kind {
+	VMADEMO_LATENCY_FAULT,
+	VMADEMO_LATENCY_MKWRITE,
+	VMADEMO_LATENCY_READ_IN,
+	VMADEMO_LATENCY_WRITE_OUT,
+	VMADEMO_LATENCY_FLUSH,
+	VMADEMO_NR_LATENCIES
+};
+
+/* latency.c */
+DECLARE_STATIC_KEY_FALSE(vmademo_latency_on);
+void vmademo_latency_add(struct vmademo_buffer *buf, enum vmademo_latency_kind kind, u64 ns);
+
+/* The time, if somebody wants to know how long this takes: who traces, or the histograms. */
+static inline u64 vmademo_begin(bool traced)
+{
+	return traced || static_branch_unlikely(&vmademo_latency_on) ? ktime_get_ns() : 0;
+}
+
+/* How long it took since then, in nanoseconds; 0 if nobody wants to know. */
+static inline u64 vmademo_took(struct vmademo_buffer *buf, enum vmademo_latency_kind kind,
+			       u64 begin)
+{
+	u64 ns;
+
+	if (likely(!begin))
+		return 0;
+	ns = ktime_get_ns() - begin;
+	if (static_branch_unlikely(&vmademo_latency_on))
+		vmademo_latency_add(buf, kind, ns);
+	return ns;
+}
+
 /* ---- power cuts ---------------------------------------------------------- */
 
 /* Whether what is written from here on may be lost before it is made durable. */
@@ -253,6 +295,23 @@ u64 vmademo_counter_sum(const struct vmademo_buffer *buf,
 			enum vmademo_counter counter);
 long vmademo_mappings(const struct vmademo_buffer *buf);
 void vmademo_show_fdinfo(struct seq_file *m, struct file *file);
+struct vmademo_stats;
+void vmademo_stats_fill(const struct vmademo_buffer *buf, struct vmademo_stats *stats);
+
+/* pages.c */
+int vmademo_pages(struct vmademo_buffer *buf, pgoff_t first, u64 *count, u8 __user *to);
+
+/* latency.c */
+void vmademo_latency_show(struct seq_file *m, const struct vmademo_buffer *buf);
+void vmademo_latency_clear(struct vmademo_buffer *buf);
+void vmademo_latency_switch(bool on);
+
+/* debugfs.c */
+struct dentry *vmademo_debugfs_buffer_dir(struct vmademo_buffer *buf);
+void vmademo_debugfs_add(struct vmademo_buffer *buf, bool for_node);
+void vmademo_debugfs_remove(struct vmademo_buffer *buf);
+void vmademo_debugfs_init(void);
+void vmademo_debugfs_exit(void);
 
 /* main.c */
 extern bool vmademo_ready;

@@ -491,10 +491,10 @@ TEST(killed)
  * even.  So if it is the same odd number before and after a touch, that raised SIGBUS.
  */
 struct race {
+	const char *_Atomic how;
 	atomic_uint turn;
 	atomic_bool stop;
 	atomic_ulong sigbus, escaped, lost, touched;
-	const char *_Atomic how;
 };
 
 FIXTURE(race)

@@ -156,6 +156,83 @@ struct vmademo_crash {
 	__u64 reserved[4];
 };
 
+/* A byte of struct vmademo_pages.  Of a page of a large folio, what is true of the folio. */
+#define VMADEMO_PAGE_CACHED	0x01U	/* in the page cache */
+#define VMADEMO_PAGE_UPTODATE	0x02U	/* and filled */
+#define VMADEMO_PAGE_DIRTY	0x04U	/* to be written back */
+#define VMADEMO_PAGE_WRITEBACK	0x08U	/* being written back */
+#define VMADEMO_PAGE_MAPPED	0x10U	/* in a page table of some process */
+#define VMADEMO_PAGE_LARGE	0x20U	/* of a folio of several pages */
+#define VMADEMO_PAGE_STORED	0x40U	/* the store has data there, or room taken for it */
+/* 0x80 is kept for pages with a rule */
+
+/**
+ * struct vmademo_pages - for VMADEMO_IOC_PAGES
+ * @offset: in: the first byte, a multiple of the page size, at most the largest size
+ * @count: in: how many pages, at least 1; out: how many were told of, which is fewer if the
+ *         buffer ends before that, and 0 at its end
+ * @states: in: the address of @count bytes of the caller's; out there: VMADEMO_PAGE_... of
+ *          each page, 0 for a page that is neither cached nor stored
+ * @flags: in: 0
+ * @reserved0: in: 0
+ * @reserved: in: 0
+ */
+struct vmademo_pages {
+	__u64 offset;
+	__u64 count;
+	__u64 states;
+	__u32 flags;
+	__u32 reserved0;
+	__u64 reserved[4];
+};
+
+/**
+ * struct vmademo_stats - for VMADEMO_IOC_STATS
+ * @size: in: the size of this struct, as the caller knows it, at least
+ *        VMADEMO_STATS_SIZE_VER0; out: how much of it was filled
+ * @flags: in: 0
+ * @last_crash_lost_folios: out: folios that the last power cut lost
+ * @last_crash_lost_bytes: out: the same in bytes
+ *
+ * All that follows is out: the counters of the buffer since it was made, under the names that
+ * they have in /proc/PID/fdinfo and sysfs; README.md says what each counts.  New ones come at
+ * the end.
+ */
+struct vmademo_stats {
+	__u32 size;
+	__u32 flags;
+	__u64 last_crash_lost_folios;
+	__u64 last_crash_lost_bytes;
+	/* private: the counters */
+	__u64 read_faults;
+	__u64 write_faults;
+	__u64 cow_faults;
+	__u64 fault_around;
+	__u64 fault_around_hits;
+	__u64 first_writes;
+	__u64 dirtied_folios;
+	__u64 dirtied_bytes;
+	__u64 written_folios;
+	__u64 written_bytes;
+	__u64 lost_folios;
+	__u64 lost_bytes;
+	__u64 discarded_folios;
+	__u64 discarded_bytes;
+	__u64 read_in_folios;
+	__u64 read_in_bytes;
+	__u64 evicted_folios;
+	__u64 evicted_bytes;
+	__u64 read_errors;
+	__u64 write_errors;
+	__u64 flushes;
+	__u64 data_flushes;
+	__u64 crashes;
+	__u64 sigbus;
+	__u64 revocations;
+};
+
+#define VMADEMO_STATS_SIZE_VER0	224U	/* up to revocations */
+
 /*
  * On the node, open for writing (or for reading, if its store cannot be written to): makes
  * a new buffer and returns a descriptor of a regular file that shows it, open for reading
@@ -275,5 +352,29 @@ struct vmademo_crash {
  *   EINTR    the caller was killed
  */
 #define VMADEMO_IOC_RESTORE	_IO(0xBE, 0x10)
+
+/*
+ * On both: tells what the pages of a range are, each as it was at some moment of the call;
+ * they may be something else when it returns.  Private copies are no pages of the buffer.
+ * Nothing is touched or brought in, no lock is held for long, and a revoked buffer tells too.
+ *
+ *   EINVAL   offset is no multiple of the page size, or over the largest size; count is 0
+ *   EFAULT   states is no memory of the caller; a part of it may have been written to
+ *   EINTR    the caller was killed
+ *   ENOMEM
+ *   EIO      the backing file does not tell where it has data
+ */
+#define VMADEMO_IOC_PAGES	_IOWR(0xBE, 0x11, struct vmademo_pages)
+
+/*
+ * On both: all counters of the buffer.  Each is right; together they are of about the same
+ * moment.  The struct may grow, and the request stays the same: a program gets as much of it
+ * as it asks for by size, and bytes that the module does not know become 0.  Bytes that
+ * it does not know must be 0 before, too.
+ *
+ *   EINVAL   size is less than VMADEMO_STATS_SIZE_VER0; flags is not 0
+ *   E2BIG    size is more than a page; or a byte that the module does not know is not 0
+ */
+#define VMADEMO_IOC_STATS	_IO(0xBE, 0x12)
 
 #endif /* _UAPI_LINUX_VMADEMO_H */
