@@ -29,7 +29,7 @@ demo:
 
 check:
 	@scripts/deps $(if $(findstring -debug,$(KERNELS)),debug,check)
-	@export KERNELS="$(KERNELS)" SEED="$(SEED)" STEPS="$(STEPS)" CALLS="$(CALLS)"; \
+	@export KERNELS="$(KERNELS)" SEED="$(SEED)" STEPS="$(STEPS)" CALLS="$(CALLS)" PARAMETERS="$(PARAMETERS)"; \
 		exec scripts/check $(TEST)
 
 # One that is left in the environment is hardly meant for this
@@ -37,12 +37,12 @@ DEBUG_KERNELS = $(if $(filter command,$(origin KERNELS)),$(KERNELS))
 
 check-debug:
 	@scripts/deps debug
-	@export KERNELS="$(or $(DEBUG_KERNELS),6.12-debug)" SEED="$(SEED)" STEPS="$(STEPS)" CALLS="$(CALLS)"; \
+	@export KERNELS="$(or $(DEBUG_KERNELS),6.12-debug)" SEED="$(SEED)" STEPS="$(STEPS)" CALLS="$(CALLS)" PARAMETERS="$(PARAMETERS)"; \
 		exec scripts/check $(TEST)
 
 fuzz:
 	@scripts/deps $(if $(findstring -debug,$(KERNELS)),debug,check)
-	@export KERNELS="$(KERNELS)" SEED="$(SEED)" CALLS="$(CALLS)"; exec scripts/fuzz
+	@export KERNELS="$(KERNELS)" SEED="$(SEED)" CALLS="$(CALLS)" PARAMETERS="$(PARAMETERS)"; exec scripts/fuzz
 
 bench:
 	@scripts/deps check

@@ -49,15 +49,18 @@ struct helper {
  */
 static bool is_untouched(struct folio *folio)
 {
-	void *data;
-	bool zero;
+	bool zero = true;
+	size_t at;
 
 	if (folio_test_dirty(folio) || folio_maybe_dma_pinned(folio) ||
 	    vmademo_folio_is_broken(folio))
 		return false;
-	data = kmap_local_folio(folio, 0);
-	zero = !memchr_inv(data, 0, PAGE_SIZE);
-	kunmap_local(data);
+	for (at = 0; at < folio_size(folio) && zero; at += PAGE_SIZE) {
+		void *data = kmap_local_folio(folio, at);
+
+		zero = !memchr_inv(data, 0, PAGE_SIZE);
+		kunmap_local(data);
+	}
 	return zero;
 }
 
@@ -70,7 +73,8 @@ static int allocate_page(struct vmademo_buffer *buf, pgoff_t index)
 
 	if (buf->store->reserve)
 		return buf->store->reserve(buf, index, GFP_KERNEL | gently);
-	folio = vmademo_make_folio(mapping, index, mapping_gfp_mask(mapping) | gently);
+	folio = vmademo_make_folio(mapping, index, mapping_gfp_mask(mapping) | gently,
+				   buf->order);
 	if (IS_ERR_OR_NULL(folio))
 		return PTR_ERR_OR_ZERO(folio);
 	folio_unlock(folio);

@@ -14,6 +14,7 @@
  * Locks: none.
  */
 #include <linux/file.h>
+#include <linux/log2.h>
 #include <linux/mm.h>
 #include <linux/mount.h>
 #include <linux/pagemap.h>
@@ -28,6 +29,27 @@
 
 atomic_long_t vmademo_room_used = ATOMIC_LONG_INIT(0);
 unsigned long vmademo_room_limit __read_mostly;
+
+/* Of buffers that say nothing: folio_size= */
+unsigned int vmademo_default_order __read_mostly;
+
+/**
+ * vmademo_parse_order() - check the size of a folio
+ * @bytes: what was asked for
+ * @order: set to the logarithm of how many pages that are
+ *
+ * Context: Any.
+ * Return: 0; -EINVAL if it is no power of two between a page and 2 MiB (or what one page
+ *         table maps), or if the kernel knows none larger than a page.
+ */
+int vmademo_parse_order(u64 bytes, unsigned int *order)
+{
+	if (!is_power_of_2(bytes) || bytes < PAGE_SIZE ||
+	    bytes > (u64)PAGE_SIZE << VMADEMO_MAX_ORDER)
+		return -EINVAL;
+	*order = ilog2(bytes) - PAGE_SHIFT;
+	return 0;
+}
 
 /* What the page cache of a buffer may do with its folios follows from the store. */
 static void set_mapping(struct vmademo_buffer *buf)
@@ -48,6 +70,11 @@ static void set_mapping(struct vmademo_buffer *buf)
 		/* The store gets a folio as it was at one moment: no write meanwhile */
 		mapping_set_stable_writes(mapping);
 	}
+	/*
+	 * What readahead may use, and how much write(2) may come with at once.  MADV_HUGEPAGE is
+	 * not bound by it, but the page cache must know that there may be large folios.
+	 */
+	vmademo_set_max_order(mapping, buf->store->read ? buf->order : max_t(u8, buf->order, 1));
 	if (buf->store->blocks)
 		vmademo_keep_reclaim_off(mapping);
 }
@@ -59,6 +86,7 @@ static void set_mapping(struct vmademo_buffer *buf)
  * @file: for store file: what vmademo_store_file_open() returned, and @size is
  *        what vmademo_store_file_size() said; otherwise NULL.  The buffer takes the
  *        file over, and also if this fails
+ * @order: the logarithm of how many pages its folios have at most
  * @for_node: it is to be a node's, and ends by vmademo_buffer_end()
  *
  * It reads as zeroes, or as the file does.  No page is allocated until it is touched.
@@ -70,7 +98,7 @@ static void set_mapping(struct vmademo_buffer *buf)
  */
 struct vmademo_buffer *
 vmademo_buffer_create(loff_t size, const struct vmademo_store_ops *store,
-		      struct file *file, bool for_node)
+		      struct file *file, unsigned int order, bool for_node)
 {
 	struct vmademo_buffer *buf;
 	struct inode *inode;
@@ -81,6 +109,7 @@ vmademo_buffer_create(loff_t size, const struct vmademo_store_ops *store,
 	if (!buf)
 		goto put_file;
 	buf->store = store;
+	buf->order = order;
 	buf->times_set = jiffies - 1;
 	init_rwsem(&buf->shape_lock);
 	xa_init_flags(&buf->ram, XA_FLAGS_ACCOUNT);

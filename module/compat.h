@@ -20,10 +20,13 @@
  *   6.10   write_cache_pages() is replaced by             vmademo_write_dirty()
  *          writeback_iter(), and gone since 6.18
  *   6.10   pagevec.h comes with writeback.h (and goes)     included here before
+ *   6.8    a folio of two pages can be cached            VMADEMO_HAS_ORDER_1
  *   6.8    .error_remove_page became ..._folio            VMADEMO_ERROR_REMOVE,
  *                                                         vmademo_remove_folio()
+ *   6.6    .huge_fault takes an order                    VMADEMO_HUGE_FAULT_HOOK
  *   6.12   .write_begin/.write_end take a folio           VMADEMO_WRITE_HOOKS
  *   6.12   FMODE_UNSIGNED_OFFSET became FOP_...           VMADEMO_UNSIGNED_OFFSET
+ *   6.12   a mapping says how large its folios can be    vmademo_set_max_order()
  *   6.12   entries of 2 MiB for bare page frames          VMADEMO_HAS_HUGE_PFN
  *   6.17   ... whose number is no pfn_t any more          vmademo_insert_huge_pfn()
  *   6.16   VM_PAT, which remap_pfn_range() set, went     vmademo_forget_memtype()
@@ -109,6 +112,25 @@ static inline struct folio *vmademo_alloc_folio(gfp_t gfp, unsigned int order)
 #endif
 }
 
+/* Whether a folio of two pages can be in the page cache. */
+#define VMADEMO_HAS_ORDER_1	(LINUX_VERSION_CODE >= KERNEL_VERSION(6, 8, 0))
+
+/*
+ * The page cache may have large folios, up to this order.  Older kernels know no limit: their
+ * readahead may make larger ones.
+ */
+static inline void vmademo_set_max_order(struct address_space *mapping,
+					 unsigned int order)
+{
+	if (!order)
+		return;
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 12, 0)
+	mapping_set_folio_order_range(mapping, 0, order);
+#else
+	mapping_set_large_folios(mapping);
+#endif
+}
+
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
 #define VMADEMO_IDMAP	struct mnt_idmap
 #else
@@ -130,7 +152,8 @@ static inline int vmademo_notify_change(struct file *file, struct iattr *attr)
 /* Is memory of the folio broken? */
 static inline bool vmademo_folio_is_broken(struct folio *folio)
 {
-	return folio_test_hwpoison(folio);
+	return folio_test_hwpoison(folio) ||
+	       (folio_test_large(folio) && folio_test_has_hwpoisoned(folio));
 }
 
 /* A new inode was accessed, modified and changed now. */
@@ -202,6 +225,22 @@ static inline void vmademo_forget_memtype(struct vm_area_struct *vma)
 #else
 #define VMADEMO_REMAP_MARKS_VMA	0
 static inline void vmademo_forget_memtype(struct vm_area_struct *vma) { }
+#endif
+
+/* .huge_fault: a plain function of the fault, and whether it is for an entry of 2 MiB. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 6, 0)
+#define VMADEMO_HUGE_FAULT_HOOK(hook)						\
+static vm_fault_t vmademo_huge_fault_hook(struct vm_fault *vmf, unsigned int order)	\
+{										\
+	return hook(vmf, order == PMD_SHIFT - PAGE_SHIFT);			\
+}
+#else
+#define VMADEMO_HUGE_FAULT_HOOK(hook)						\
+static vm_fault_t vmademo_huge_fault_hook(struct vm_fault *vmf,			\
+					  enum page_entry_size size)		\
+{										\
+	return hook(vmf, size == PE_SIZE_PMD);					\
+}
 #endif
 
 #ifdef CONFIG_ARCH_SUPPORTS_PMD_PFNMAP

@@ -113,15 +113,21 @@ static void choose_sectors(struct power_cut *cut, unsigned long *which,
 /* Some of its sectors do, but not all.  It stays dirty, and will be lost. */
 static int tear_one(struct power_cut *cut, pgoff_t index)
 {
-	DECLARE_BITMAP(which, PAGE_SIZE / SZ_512);
+	static const unsigned int max = (PAGE_SIZE << VMADEMO_MAX_ORDER) / SZ_512;
+	DECLARE_BITMAP(which, (PAGE_SIZE << VMADEMO_MAX_ORDER) / SZ_512);
 	struct vmademo_buffer *buf = cut->buf;
 	struct folio *folio = vmademo_lock_folio(buf->inode->i_mapping, index);
-	loff_t left = i_size_read(buf->inode) - ((loff_t)index << PAGE_SHIFT);
-	unsigned int sector;
+	unsigned int sector, sectors = PAGE_SIZE / SZ_512;
+	loff_t left = 0;
 	int err;
 
+	/* It may be smaller than when it was listed */
+	if (folio) {
+		left = i_size_read(buf->inode) - folio_pos(folio);
+		sectors = min_t(size_t, folio_size(folio) / SZ_512, max);
+	}
 	/* Any of them, in any order: that is how disks write */
-	choose_sectors(cut, which, PAGE_SIZE / SZ_512);
+	choose_sectors(cut, which, sectors);
 	if (!folio)
 		return 0;
 	err = vmademo_wait_stable(folio);
@@ -129,7 +135,7 @@ static int tear_one(struct power_cut *cut, pgoff_t index)
 		goto unlock;
 	if (folio_test_dirty(folio))
 		cut->crash->torn_folios++;
-	for_each_set_bit(sector, which, PAGE_SIZE / SZ_512) {
+	for_each_set_bit(sector, which, sectors) {
 		size_t at = sector * SZ_512;
 		size_t len = clamp_t(loff_t, left - (loff_t)at, 0, SZ_512);
 

@@ -41,19 +41,43 @@ static enum vmademo_counter fault_kind(const struct vm_fault *vmf)
 	return VMADEMO_COW_FAULTS;
 }
 
-/* Without a store, a page that is not cached is new. */
-static vm_fault_t new_page(struct vm_fault *vmf)
+/* How large a folio may be that a fault makes, as the logarithm of so many pages. */
+static unsigned int fault_order(const struct vm_fault *vmf,
+				const struct vmademo_buffer *buf)
 {
-	struct folio *folio = vmademo_make_folio(vmf->vma->vm_file->f_mapping,
-						 vmf->pgoff, vmf->gfp_mask);
+	const unsigned long flags = vmf->vma->vm_flags;
+
+	if (likely(!(flags & (VM_HUGEPAGE | VM_NOHUGEPAGE))))
+		return buf->order;
+	if (flags & VM_NOHUGEPAGE)
+		return 0;
+	/* If it says single pages, a store's page cache knows of no large folios */
+	return buf->order || !buf->store->read ? VMADEMO_MAX_ORDER : 0;
+}
+
+/* Without a store, a page that is not cached is new. */
+static vm_fault_t new_page(struct vm_fault *vmf, struct vmademo_buffer *buf)
+{
+	struct folio *folio = vmademo_make_folio(buf->inode->i_mapping, vmf->pgoff,
+						 vmf->gfp_mask, fault_order(vmf, buf));
 
 	if (!folio)
 		return 0;
 	/* No memory is OOM; no room raises SIGBUS, as on a full tmpfs */
 	if (IS_ERR(folio))
 		return vmf_error(PTR_ERR(folio));
-	vmf->page = folio_page(folio, 0);
+	vmf->page = folio_file_page(folio, vmf->pgoff);
 	return VM_FAULT_LOCKED;
+}
+
+/* With a store, what is read in for a page is a folio. */
+static vm_fault_t make_large(struct vm_fault *vmf, struct vmademo_buffer *buf)
+{
+	unsigned int order = fault_order(vmf, buf);
+
+	if (!order || !vmademo_make_large(buf->inode->i_mapping, vmf->pgoff, order))
+		return 0;
+	return VM_FAULT_MAJOR;	/* to the kernel it is cached, but it is still to be read */
 }
 
 /* The kernel does not map it. */
@@ -72,16 +96,18 @@ static vm_fault_t fault(struct vm_fault *vmf)
 {
 	struct vmademo_buffer *buf = vmademo_buffer_of(vmf->vma->vm_file->f_mapping);
 	unsigned long ino = buf->inode->i_ino;
-	vm_fault_t ret = 0;
+	vm_fault_t ret = 0, major = 0;
 
 	vmademo_count(buf, fault_kind(vmf));
 	if (vmademo_fault_revoked(buf))
 		ret = VM_FAULT_SIGBUS;
 	else if (!buf->store->read)
-		ret = new_page(vmf);
+		ret = new_page(vmf, buf);
+	else if (buf->order)
+		major = make_large(vmf, buf);
 	/* From a store, this reads it in, by .readahead or .read_folio */
 	if (!ret)
-		ret = filemap_fault(vmf);
+		ret = filemap_fault(vmf) | major;
 	/* Once more, with the folio locked: see revocation.c */
 	if (ret & VM_FAULT_LOCKED && vmademo_fault_revoked(buf))
 		ret = take_back(vmf);
@@ -176,12 +202,16 @@ static vm_fault_t reserve_and_lock(struct vm_fault *vmf, struct folio *folio)
 
 	/* Punching and truncation must not take the room away before it is dirty */
 	filemap_invalidate_lock_shared(mapping);
-	if (folio->mapping == mapping)
-		err = buf->store->reserve(buf, vmf->pgoff, GFP_KERNEL);
-	if (err >= 0)
+	/* A dirty one has it, but maybe not where a part was punched */
+	if (folio->mapping == mapping && folio_test_dirty(folio))
+		err = vmademo_reserve(buf, folio, vmf->pgoff, 1, GFP_KERNEL);
+	else if (folio->mapping == mapping)
+		err = vmademo_reserve(buf, folio, folio->index, folio_nr_pages(folio),
+				      GFP_KERNEL);
+	if (!err)
 		err = folio_lock_killable(folio);
 	filemap_invalidate_unlock_shared(mapping);
-	return err < 0 ? vmf_error(err) : 0;
+	return err ? vmf_error(err) : 0;
 }
 
 /*
@@ -257,6 +287,25 @@ static vm_fault_t vmademo_page_mkwrite(struct vm_fault *vmf)
 }
 
 /*
+ * A write to 2 MiB that one entry maps to read, since msync cleaned them, say.  The kernel
+ * would split the entry, and call .page_mkwrite for each page.  But where nothing is mapped,
+ * one write fault maps all of it.  (To make an entry is left to .fault, and the kernel.)
+ */
+static vm_fault_t vmademo_huge_fault(struct vm_fault *vmf, bool pmd)
+{
+	const pgoff_t pages = PMD_SIZE >> PAGE_SHIFT;
+
+	if (!pmd || !(vmf->flags & FAULT_FLAG_WRITE) || pmd_none(*vmf->pmd) ||
+	    !(vmf->vma->vm_flags & VM_SHARED))
+		return VM_FAULT_FALLBACK;
+	unmap_mapping_pages(vmf->vma->vm_file->f_mapping, round_down(vmf->pgoff, pages),
+			    pages, false);
+	return VM_FAULT_NOPAGE;
+}
+
+VMADEMO_HUGE_FAULT_HOOK(vmademo_huge_fault)
+
+/*
  * There is no .open and no .close.  They would tell when a mapping comes and goes, but a
  * VMA that has .close is not merged again once it was split: after mprotect of every
  * second page and back, 512 VMAs would stay.  A device that counts its mappings pays
@@ -266,6 +315,7 @@ static const struct vm_operations_struct vmademo_vm_ops = {
 	.fault		= vmademo_fault,
 	.map_pages	= vmademo_map_pages,
 	.page_mkwrite	= vmademo_page_mkwrite,
+	.huge_fault	= vmademo_huge_fault_hook,
 };
 
 /*

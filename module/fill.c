@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * How a buffer's folios come into the page cache: made, read in from the store, written
- * to by write(2).
+ * How a buffer's folios get what is in them: read in from the store, zeroed, written to by
+ * write(2).  How large they are, and how they are made, is in folio.c.
  *
  * A page of store none takes room (vmademo.h) from the moment when it is up to date
  * until it leaves the page cache; .free_folio in writeback.c gives that back.  For
@@ -19,53 +19,6 @@
 #include "store/store.h"
 #include "trace.h"
 #include "vmademo.h"
-
-/**
- * vmademo_make_folio() - make a page that is not cached; for store none
- * @mapping: the buffer's
- * @index: the page; nothing is done if it is beyond the end
- * @gfp: how to allocate
- *
- * filemap_fault() could do it by way of .read_folio, but it would drop the mmap
- * lock as if for a disk, take the fault a second time and count a major one.
- * There is no disk: allocate, add.
- *
- * Context: May sleep.  Takes the invalidate lock for reading, then the folio lock.
- * Return: the folio, locked, up to date and with a reference; NULL if it is cached, or
- *         @index beyond the end; or an ERR_PTR: -ENOMEM; -ENOSPC.
- */
-struct folio *vmademo_make_folio(struct address_space *mapping, pgoff_t index, gfp_t gfp)
-{
-	struct folio *folio = NULL;
-	int err;
-
-	if (vmademo_is_cached(mapping, index))
-		return NULL;
-	err = vmademo_room_take(1);
-	if (err)
-		return ERR_PTR(err);
-	folio = vmademo_alloc_folio(gfp | __GFP_ZERO, 0);
-	if (!folio) {
-		err = -ENOMEM;
-		goto give_back;
-	}
-
-	/* The lock keeps the size still until the folio is in */
-	filemap_invalidate_lock_shared(mapping);
-	err = -EEXIST;
-	if (index < DIV_ROUND_UP(i_size_read(mapping->host), PAGE_SIZE))
-		err = filemap_add_folio(mapping, folio, index, gfp);
-	if (!err)
-		folio_mark_uptodate(folio);
-	filemap_invalidate_unlock_shared(mapping);
-	if (!err)
-		return folio;
-	folio_put(folio);
-give_back:
-	vmademo_room_give_back(1);
-	/* Another fault was faster, or there is no such page */
-	return err == -EEXIST ? NULL : ERR_PTR(err);
-}
 
 /* ---- reading in ---------------------------------------------------------- */
 
@@ -207,8 +160,8 @@ int vmademo_wait_stable(struct folio *folio)
 }
 
 /**
- * vmademo_zero_part() - write zeroes to a part of a page
- * @folio: the page; the caller holds it
+ * vmademo_zero_part() - write zeroes to a part of a folio
+ * @folio: the folio; the caller holds it
  * @start: the first byte, a position in the buffer
  * @end: the byte after the last, in the same page or at its end
  * @dirty: it is data, to be written back
@@ -252,47 +205,84 @@ int vmademo_zero_tail(struct inode *inode)
 	struct folio *folio;
 	int err;
 
-	if (!offset_in_page(size))
+	if (!vmademo_is_cached(inode->i_mapping, size >> PAGE_SHIFT))
 		return 0;
 	folio = vmademo_lock_folio(inode->i_mapping, size >> PAGE_SHIFT);
 	if (!folio)
 		return 0;
 	folio_unlock(folio);
-	err = vmademo_zero_part(folio, size, round_up(size, (loff_t)PAGE_SIZE), false);
+	/* Or of the last folio, if it could not be split when the buffer was made smaller */
+	err = vmademo_zero_part(folio, size, folio_pos(folio) + folio_size(folio), false);
 	folio_put(folio);
 	return err;
 }
 
 /* ---- write(2) ------------------------------------------------------------ */
 
+/* The folio at a position, made if it is not cached; locked, and with room in the store. */
+static struct folio *get_to_write(struct address_space *mapping, loff_t pos,
+				  unsigned int len)
+{
+	pgoff_t index = pos >> PAGE_SHIFT;
+	struct vmademo_buffer *buf = vmademo_buffer_of(mapping);
+	gfp_t gfp = mapping_gfp_constraint(mapping, GFP_KERNEL);
+	struct folio *folio = NULL;
+	int err = 0;
+
+	if (buf->order && !buf->store->read)
+		folio = vmademo_make_folio(mapping, index, mapping_gfp_mask(mapping),
+					   buf->order);
+	else if (buf->order)
+		vmademo_make_large(mapping, index, buf->order);
+	if (folio)
+		return folio;
+	/* i_rwsem keeps punching and truncation away until the folio is dirty */
+	if (buf->store->reserve)
+		err = buf->store->reserve(buf, index, gfp);
+	if (err < 0)
+		return ERR_PTR(err);
+	folio = vmademo_get_folio(mapping, index, buf->store->blocks);
+	if (IS_ERR(folio) || !buf->store->reserve || !folio_test_large(folio))
+		return folio;
+	/* An allocation may wait for a task that waits for this folio: so let go of its lock */
+	folio_unlock(folio);
+	/* A dirty one has it, but maybe not where a part was punched */
+	if (folio_test_dirty(folio))
+		err = vmademo_reserve(buf, folio, index,
+				      DIV_ROUND_UP(offset_in_page(pos) + len, PAGE_SIZE), gfp);
+	else
+		err = vmademo_reserve(buf, folio, folio->index, folio_nr_pages(folio), gfp);
+	folio_lock(folio);
+	if (!err && folio->mapping == mapping)
+		return folio;
+	/* Gone by a memory error, or to reclaim */
+	folio_unlock(folio);
+	folio_put(folio);
+	return ERR_PTR(err ?: -EAGAIN);
+}
+
 /*
- * write(2) is about to copy len bytes to pos.  Hands over the folio, locked.
- * Bytes of the page that are not written must be right before it is up to date:
- * so fill it, unless all of it will be overwritten.  Called with i_rwsem held.
+ * write(2) is about to copy len bytes to pos, or as many of them as the folio has.  Hands
+ * over the folio, locked.  Bytes of it that are not written must be right before it is up to
+ * date: so fill it, unless all of it will be overwritten.  Called with i_rwsem held.
  */
 int vmademo_write_begin(struct address_space *mapping, loff_t pos,
 			unsigned int len, struct folio **foliop)
 {
 	struct vmademo_buffer *buf = vmademo_buffer_of(mapping);
-	pgoff_t index = pos >> PAGE_SHIFT;
 	struct folio *folio;
-	int err = 0;
+	int err;
 
-	/* i_rwsem keeps punching and truncation away until the folio is dirty */
-	if (buf->store->reserve)
-		err = buf->store->reserve(buf, index,
-				mapping_gfp_constraint(mapping, GFP_KERNEL));
-	if (err < 0)
-		return err;
-	err = 0;
-	folio = vmademo_get_folio(mapping, index, buf->store->blocks);
+	do {
+		folio = get_to_write(mapping, pos, len);
+	} while (folio == ERR_PTR(-EAGAIN));
 	if (IS_ERR(folio))
 		return PTR_ERR(folio);
 	err = vmademo_wait_stable(folio);
 	if (!err && vmademo_folio_is_broken(folio))
 		err = -EIO;
 	if (!err && !folio_test_uptodate(folio)) {
-		bool whole = len == folio_size(folio);
+		bool whole = pos == folio_pos(folio) && len >= folio_size(folio);
 
 		if (!buf->store->read)
 			err = take_room(folio) ?: whole ? 0 : fill_folio(folio);

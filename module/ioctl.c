@@ -51,12 +51,15 @@ static long ioctl_create(struct file *node, void __user *arg)
 	struct vmademo_buffer *buf;
 	struct file *file = NULL;
 	loff_t size;
+	unsigned int order = vmademo_default_order;
 	int fd, err;
 
 	if (copy_from_user(&c, arg, sizeof(c)))
 		return -EFAULT;
+	if (c.folio_size && vmademo_parse_order(c.folio_size, &order))
+		return -EINVAL;
 	if (c.flags & ~VMADEMO_FD_CLOEXEC || c.store >= ARRAY_SIZE(stores) ||
-	    c.reserved0 || !RESERVED_OK(c.reserved) || c.size > VMADEMO_MAX_SIZE ||
+	    !RESERVED_OK(c.reserved) || c.size > VMADEMO_MAX_SIZE ||
 	    (c.store != VMADEMO_STORE_FILE && c.store_fd))
 		return -EINVAL;
 	/* A node that nobody can open for writing is open as far as can be */
@@ -79,7 +82,7 @@ static long ioctl_create(struct file *node, void __user *arg)
 			goto put_fd;
 		}
 	}
-	buf = vmademo_buffer_create(size, stores[c.store], file, false);
+	buf = vmademo_buffer_create(size, stores[c.store], file, order, false);
 	err = PTR_ERR_OR_ZERO(buf);
 	if (err)
 		goto put_fd;
@@ -190,6 +193,7 @@ static long ioctl_info(struct file *file, void __user *arg)
 		.store		= buf->store->kind,
 		.flags		= (buf->read_only ? VMADEMO_INFO_READ_ONLY : 0) |
 				  (READ_ONCE(buf->revoked) ? VMADEMO_INFO_REVOKED : 0),
+		.folio_size	= PAGE_SIZE << buf->order,
 	};
 
 	return copy_to_user(arg, &info, sizeof(info)) ? -EFAULT : 0;

@@ -65,6 +65,21 @@ MODULE_PARM_DESC(max_stores, "how many private buffers with a store there can be
 module_param_named(exec, vmademo_exec, bool, 0444);
 MODULE_PARM_DESC(exec, "let regular files of buffers be run, and be mapped to run; for the node the mount of /dev decides (default 0)");
 
+static int get_folio_size(char *page, const struct kernel_param *param)
+{
+	return sysfs_emit(page, "%lu\n", PAGE_SIZE << vmademo_default_order);
+}
+
+static const struct kernel_param_ops folio_size_ops = {
+	.set = param_set_charp,
+	.get = get_folio_size,
+	.free = param_free_charp,
+};
+
+static char *folio_bytes;
+module_param_cb(folio_size, &folio_size_ops, &folio_bytes, 0444);
+MODULE_PARM_DESC(folio_size, "bytes that a folio has at most, a power of two from one page to 2M (default one page)");
+
 static bool prealloc;
 module_param(prealloc, bool, 0444);
 MODULE_PARM_DESC(prealloc, "allocate all of the buffer when the module is loaded (default 0)");
@@ -118,6 +133,20 @@ static int __init parse_ram_limit(void)
 	return 0;
 }
 
+static int __init parse_folio_size(void)
+{
+	u64 bytes;
+
+	if (!folio_bytes)
+		return 0;
+	if (!vmademo_parse_bytes(folio_bytes, &bytes) &&
+	    !vmademo_parse_order(bytes, &vmademo_default_order))
+		return 0;
+	pr_err("folio_size=%s: must be a power of two from %lu to %lu\n", folio_bytes,
+	       PAGE_SIZE, PAGE_SIZE << VMADEMO_MAX_ORDER);
+	return -EINVAL;
+}
+
 /* After vmademo_super_init().  Sets the file, or NULL, and may change the size. */
 static const struct vmademo_store_ops *__init parse_store(struct file **file,
 							  loff_t *bytes)
@@ -166,7 +195,7 @@ static int __init vmademo_init(void)
 	err = parse_size(&bytes);
 	if (err)
 		return err;
-	err = parse_ram_limit();
+	err = parse_ram_limit() ?: parse_folio_size();
 	if (err)
 		return err;
 	err = vmademo_ahead_init();

@@ -141,7 +141,8 @@ int __init vmademo_node_register(loff_t size,
 	if (!legacy_mmap)
 		vmademo_node.misc.fops = &vmademo_node_prepare_fops;
 #endif
-	vmademo_node.buf = vmademo_buffer_create(size, store, file, true);
+	vmademo_node.buf = vmademo_buffer_create(size, store, file, vmademo_default_order,
+						 true);
 	if (IS_ERR(vmademo_node.buf))
 		return PTR_ERR(vmademo_node.buf);
 	if (prealloc)

@@ -37,6 +37,7 @@ int vmademo_lock_shape(struct vmademo_buffer *buf, loff_t start, loff_t last)
 		down_write(&buf->shape_lock);
 		vmademo_wait_writeback(buf, start, last);
 		filemap_invalidate_lock(buf->inode->i_mapping);
+		WRITE_ONCE(buf->reshaper, current);
 		return 0;
 	}
 	err = down_write_killable(&buf->shape_lock);
@@ -47,11 +48,14 @@ int vmademo_lock_shape(struct vmademo_buffer *buf, loff_t start, loff_t last)
 		err = down_write_killable(&buf->inode->i_mapping->invalidate_lock);
 	if (err)
 		up_write(&buf->shape_lock);
+	else
+		WRITE_ONCE(buf->reshaper, current);
 	return err;
 }
 
 void vmademo_unlock_shape(struct vmademo_buffer *buf)
 {
+	WRITE_ONCE(buf->reshaper, NULL);
 	filemap_invalidate_unlock(buf->inode->i_mapping);
 	up_write(&buf->shape_lock);
 }
@@ -127,12 +131,16 @@ int vmademo_resize(struct vmademo_buffer *buf, loff_t size, bool keep)
 	err = lock_store(buf, min(size, from), LLONG_MAX);
 	if (err)
 		return err;
-	if (buf->store->resize)
+	if (size < from)
+		err = vmademo_keep_edge(buf, size);
+	if (!err && buf->store->resize)
 		err = buf->store->resize(buf, from, size, keep);
 	store_is_done(buf);
 	if (!err) {
 		if (size > from)
 			vmademo_zero_tail(inode);
+		else	/* A split drops what is beyond the end: not before it is counted */
+			truncate_inode_pages_range(inode->i_mapping, size, -1);
 		truncate_setsize(inode, size);
 	}
 	vmademo_unlock_shape(buf);
@@ -151,6 +159,7 @@ void vmademo_drop_beyond(struct vmademo_buffer *buf, loff_t end)
 	struct inode *inode = buf->inode;
 	loff_t size = i_size_read(inode), past = round_up(size, (loff_t)PAGE_SIZE);
 
+	vmademo_keep_edge(buf, past);
 	/* Not a part of a page, for which write-back would be waited */
 	truncate_pagecache(inode, past);
 	if (buf->store->grow)
@@ -163,10 +172,14 @@ void vmademo_drop_beyond(struct vmademo_buffer *buf, loff_t end)
 	}
 }
 
-static int reserve_part(struct vmademo_buffer *buf, const struct folio *folio)
+static int reserve_part(struct vmademo_buffer *buf, struct folio *folio)
 {
 	if (!folio || !buf->store->reserve)
 		return 0;
+	/* Then it cannot be taken back, see there */
+	if (folio_test_large(folio))
+		return vmademo_reserve(buf, folio, folio->index, folio_nr_pages(folio),
+				       GFP_KERNEL);
 	return buf->store->reserve(buf, folio->index, GFP_KERNEL);
 }
 
@@ -222,6 +235,13 @@ static void restore(struct vmademo_buffer *buf, loff_t start, loff_t end, int er
 		mapping_set_error(mapping, -EIO);
 }
 
+static void put(struct folio **folio)
+{
+	if (*folio)
+		folio_put(*folio);
+	*folio = NULL;
+}
+
 /* Makes [start, end) zero; with keep, what is allocated stays so. */
 static int make_zero(struct vmademo_buffer *buf, loff_t start, loff_t end, bool keep)
 {
@@ -250,39 +270,40 @@ static int make_zero(struct vmademo_buffer *buf, loff_t start, loff_t end, bool 
 	if (IS_ERR(tail)) {
 		err = PTR_ERR(tail);
 		tail = NULL;
-		goto put;
+		goto out;
 	}
 
 	/* Also those of which a part stays */
 	err = lock_store(buf, start, end - 1);
 	if (err)
-		goto put;
+		goto out;
 	taken = reserve_part(buf, head);
 	err = min(taken, 0) ?: min(reserve_part(buf, tail), 0);
 	if (err && taken > 0)
 		buf->store->release(buf, head->index);
+	if (!err && first < past)
+		err = vmademo_keep_edge(buf, first) ?: vmademo_keep_edge(buf, past);
 	if (!err && first < stored && buf->store->discard) {
 		err = buf->store->discard(buf, first, stored, keep);
 		if (err)
 			restore(buf, first, stored, err);
 	}
 	store_is_done(buf);
-	if (!err) {
-		if (first < past && keep && !buf->store->read)
-			zero_cached(buf, first, past);
-		else if (first < past)
-			truncate_pagecache_range(buf->inode, first, past - 1);
-		if (head)
-			vmademo_zero_part(head, start, min(end, first), true);
-		if (tail)
-			vmademo_zero_part(tail, past, end, true);
-	}
+	if (!err && head)
+		vmademo_zero_part(head, start, min(end, first), true);
+	if (!err && tail)
+		vmademo_zero_part(tail, past, end, true);
+	/* What is held cannot be split */
+	put(&head);
+	put(&tail);
+	if (!err && first < past && keep && !buf->store->read)
+		zero_cached(buf, first, past);
+	else if (!err && first < past)
+		truncate_pagecache_range(buf->inode, first, past - 1);
 	vmademo_unlock_shape(buf);
-put:
-	if (head)
-		folio_put(head);
-	if (tail)
-		folio_put(tail);
+out:
+	put(&head);
+	put(&tail);
 	return err;
 }
 

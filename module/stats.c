@@ -8,7 +8,9 @@
  * What is dirty or cached now is not counted but looked up in the page cache,
  * so that the counters can be checked against it:
  *
- *   dirtied = written + discarded + lost + dirty,  in folios and in bytes, at rest.
+ *   dirtied = written + discarded + lost + dirty,
+ *
+ * at rest: in bytes, and in folios where none is large.
  *
  * Locks: the mapping's i_mmap_rwsem, to count mappings; the page cache is walked
  * under RCU.
@@ -302,6 +304,7 @@ void vmademo_show_fdinfo(struct seq_file *m, struct file *file)
 
 	seq_printf(m, "size:\t%lld\n", i_size_read(buf->inode));
 	seq_printf(m, "store:\t%s\n", buf->store->name);
+	seq_printf(m, "folio_size:\t%lu\n", PAGE_SIZE << buf->order);
 	seq_printf(m, "bdi:\t%s\n", bdi_dev_name(buf->inode->i_sb->s_bdi));
 	seq_printf(m, "mappings:\t%ld\n", vmademo_mappings(buf));
 	seq_printf(m, "revoked:\t%d\n", READ_ONCE(buf->revoked));

@@ -5,8 +5,8 @@
  * operations, which are named where they are installed:
  *
  *   main -> phys/, node -> ioctl -> view, crash -> shape -> buffer -> super
+ *        -> writeback, allocate -> fill -> folio -> store/
  *   ioctl, view, fault -> revocation
- *        -> writeback, allocate -> fill -> store/
  *   phys/: phys -> claim -> pci, reserved; phys -> map, revoke -> io
  *   fault, phys/map -> ahead; all of them -> stats
  *
@@ -86,12 +86,15 @@ struct vmademo_store_ops;
  * @fixed_size: nor can its size be changed: a block device, or read only
  * @revoked: nobody may have its bytes.  Changed under i_rwsem; asked in a fault under the
  *           folio lock or RCU, see revocation.c
+ * @order: the logarithm of how many pages a folio has at most that is made for it
  * @crashing: a power cut is being simulated: what goes while dirty is lost, not
  *            discarded.  Under i_rwsem and the invalidate lock
  * @cuts: twice the power cuts so far; odd during one
  * @times_set: in jiffies, when a mapping last set the times of the inode
  * @last_crash_lost_folios: what the last one lost; under i_rwsem
  * @last_crash_lost_bytes: the same in bytes
+ * @reshaper: who holds @shape_lock and the invalidate lock for writing; the kernel may split
+ *            large folios for it
  * @shape_lock: held for reading while write-back starts, for writing while the store's
  *              size, holes or allocation change
  * @write_work: ends write-back, where the store may block
@@ -122,10 +125,12 @@ struct vmademo_buffer {
 	bool fixed_size;
 	bool revoked;
 	bool crashing;
+	u8 order;
 	unsigned int cuts;
 	unsigned long times_set;
 	u64 last_crash_lost_folios;
 	u64 last_crash_lost_bytes;
+	struct task_struct *reshaper;
 	struct rw_semaphore shape_lock;
 	struct work_struct write_work;
 	bool strict;
@@ -266,6 +271,16 @@ static inline bool vmademo_fault_revoked(const struct vmademo_buffer *buf)
 	return static_branch_unlikely(&vmademo_revocable) && READ_ONCE(buf->revoked);
 }
 
+/* ---- large folios -------------------------------------------------------- */
+
+/* What MADV_HUGEPAGE asks for, and the next smaller one that is tried: 64 KiB */
+#ifdef CONFIG_TRANSPARENT_HUGEPAGE
+#define VMADEMO_MAX_ORDER	HPAGE_PMD_ORDER
+#else
+#define VMADEMO_MAX_ORDER	0
+#endif
+#define VMADEMO_SMALLER_ORDER	max(16 - PAGE_SHIFT, 0)
+
 /* ---- room: memory that no reclaim gets back ------------------------------ */
 
 /* In pages, of all buffers: pages of store none, and those that store ram holds. */
@@ -332,9 +347,11 @@ void vmademo_mount_put(struct vfsmount *mnt, bool for_node);
 void vmademo_put_work(struct work_struct *work);
 
 /* buffer.c */
+extern unsigned int vmademo_default_order;
+int vmademo_parse_order(u64 bytes, unsigned int *order);
 struct vmademo_buffer *
 vmademo_buffer_create(loff_t size, const struct vmademo_store_ops *store,
-		      struct file *file, bool for_node);
+		      struct file *file, unsigned int order, bool for_node);
 void vmademo_buffer_get(struct vmademo_buffer *buf);
 void vmademo_buffer_put(struct vmademo_buffer *buf);
 void vmademo_buffer_end(struct vmademo_buffer *buf);
@@ -351,8 +368,15 @@ int vmademo_allocate(struct vmademo_buffer *buf, loff_t start, loff_t end);
 /* allocate.c */
 int vmademo_allocate_pages(struct vmademo_buffer *buf, loff_t start, loff_t end);
 
+/* folio.c */
+struct folio *vmademo_make_folio(struct address_space *mapping, pgoff_t index, gfp_t gfp,
+				 unsigned int order);
+bool vmademo_make_large(struct address_space *mapping, pgoff_t index, unsigned int order);
+int vmademo_reserve(struct vmademo_buffer *buf, struct folio *folio, pgoff_t index,
+		    unsigned long pages, gfp_t gfp);
+int vmademo_keep_edge(struct vmademo_buffer *buf, loff_t edge);
+
 /* fill.c */
-struct folio *vmademo_make_folio(struct address_space *mapping, pgoff_t index, gfp_t gfp);
 int vmademo_read_folio(struct file *file, struct folio *folio);
 void vmademo_readahead(struct readahead_control *rac);
 int vmademo_write_begin(struct address_space *mapping, loff_t pos,

@@ -297,24 +297,42 @@ int vmademo_fsync(struct file *file, loff_t start, loff_t end, int datasync)
 /* ---- leaving the page cache ---------------------------------------------- */
 
 /*
+ * A large folio that could not be split when the buffer was made smaller reaches beyond its
+ * end.  To split it now would drop what is there without asking: dirty, it would not be
+ * counted, and of store none its room would not be given back.  So it stays as it is.
+ */
+static bool reaches_beyond_the_end(struct folio *folio)
+{
+	pgoff_t past = DIV_ROUND_UP(i_size_read(folio->mapping->host), PAGE_SIZE);
+
+	return folio_test_large(folio) && folio->index < past &&
+	       folio_next_index(folio) > past;
+}
+
+/*
  * Reclaim, drop_caches or POSIX_FADV_DONTNEED would like to drop this clean folio.
  * (Somebody may still take hold of the folio and keep it in the page cache; it was
  * counted as evicted then.)
  */
 static bool vmademo_release_folio(struct folio *folio, gfp_t gfp)
 {
+	struct vmademo_buffer *buf = vmademo_buffer_of(folio->mapping);
+
+	/* It is only to be split: nobody else asks for one that is dirty, or mapped */
 	if (folio_test_dirty(folio))
-		return false;
-	vmademo_count_folio(vmademo_buffer_of(folio->mapping), VMADEMO_EVICTED,
-			    folio);
+		return !reaches_beyond_the_end(folio);
+	if (folio_mapped(folio) || READ_ONCE(buf->reshaper) == current)
+		return true;
+	vmademo_count_folio(buf, VMADEMO_EVICTED, folio);
 	trace_vmademo_evict(folio->mapping->host->i_ino, folio);
 	return true;
 }
 
-/* The same for store none: it is the only copy. */
+/* The same for store none: it is the only copy.  But it may be split. */
 static bool vmademo_keep_folio(struct folio *folio, gfp_t gfp)
 {
-	return false;
+	return READ_ONCE(vmademo_buffer_of(folio->mapping)->reshaper) == current &&
+	       !reaches_beyond_the_end(folio);
 }
 
 /*

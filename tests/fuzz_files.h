@@ -106,6 +106,10 @@ static void do_create(struct worker *w)
 		if (one_in(w, 16))
 			c.store_fd = some_file(w, ANY_FILE).fd;
 	}
+	if (one_in(w, 2))
+		c.folio_size = PAGE << below(w, 10);
+	if (one_in(w, 24))
+		c.folio_size = draw(w);
 	if (one_in(w, 24))
 		c.reserved[below(w, 5)] = draw(w);
 	if (one_in(w, 24))
@@ -114,9 +118,10 @@ static void do_create(struct worker *w)
 		c.flags = draw(w);
 	fd = CALL(w,
 		  ioctl(node.fd, VMADEMO_IOC_CREATE, one_in(w, 32) ? NULL : &c),
-		  "CREATE on " FILE_FORMAT ": %s, size %#llx, store %u of fd %d",
+		  "CREATE on " FILE_FORMAT
+		  ": %s, size %#llx, store %u of fd %d, folio_size %#x",
 		  FILE_ARGS(node), below_names[kind], LLU(c.size), c.store,
-		  c.store_fd);
+		  c.store_fd, c.folio_size);
 	keep_file(w, fd, BUFFER_FILE);
 	if (lower >= 0 && one_in(w, 3))
 		keep_file(w, lower, LOWER_FILE);

@@ -80,6 +80,7 @@ static bool load_for_round(uint64_t seed, unsigned int round)
 {
 	static const char *const stores[] = { "none", "ram", NODE_STORE };
 	static const char *const ahead[] = { "auto", "auto", "4K", "2M" };
+	static const char *const folio[] = { "4K", "4K", "64K", "2M" };
 	uint64_t random = scramble(seed + round * 77);
 	const char *store = stores[(random >> 8) % COUNT(stores)];
 	uint64_t base = reserved_memory();
@@ -100,8 +101,9 @@ static bool load_for_round(uint64_t seed, unsigned int round)
 	if (base)
 		snprintf(more, sizeof(more), ",1M@0x%llx", LLU(base + 8 * MIB));
 	snprintf(parameters, sizeof(parameters),
-		 "size=64M store=%s phys=4M%s phys_map=%s map_ahead=%s", store,
-		 more, random & 1 ? "lazy" : "eager", ahead[random >> 4 & 3]);
+		 "size=64M store=%s phys=4M%s phys_map=%s map_ahead=%s folio_size=%s",
+		 store, more, random & 1 ? "lazy" : "eager",
+		 ahead[random >> 4 & 3], folio[random >> 12 & 3]);
 	printf("# round %u: %s\n", round, parameters);
 	if (load_module(parameters)) {
 		failure("the module cannot be loaded (%s): %s", parameters,

@@ -112,7 +112,7 @@ TEST_F(ioctl, create)
 		BAD(flags, 1U << bit);
 	BAD(store, 99);
 	BAD(store_fd, self->node);
-	BAD(reserved0, 1);
+	BAD(folio_size, 1);
 	for (int i = 0; i < 5; i++) {
 		BAD(reserved[i], 1);
 		BAD(reserved[i], 1ULL << 63);

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <setjmp.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -142,6 +143,18 @@ static inline int64_t fd_value(int fd, const char *name)
 	return value;
 }
 
+/*
+ * Has each page of the buffer behind fd, or of the node's if that is -1, a folio of its own?
+ * Then pages can be counted by folios.
+ */
+static inline bool folios_are_pages(int fd)
+{
+	const char *of_node = "/sys/module/vmademo/parameters/folio_size";
+
+	return (fd < 0 ? read_number(of_node) : fd_value(fd, "folio_size")) ==
+	       (int64_t)PAGE;
+}
+
 /* A file of the backing device of the buffer behind fd, in a static place. */
 static inline const char *bdi_file(int fd, const char *name)
 {
@@ -207,6 +220,9 @@ static inline struct account account_of_since(int fd, const struct account *befo
 
 /* ---- the two kinds of file ----------------------------------------------- */
 
+/* Of the buffers that a program makes from now on; 0 is as the module is loaded. */
+static uint32_t folio_size_wanted __attribute__((unused));
+
 /* A new buffer with such a store, as a regular file; -1 and errno. */
 static inline int create_with(uint32_t store, uint64_t size, int store_fd)
 {
@@ -215,6 +231,7 @@ static inline int create_with(uint32_t store, uint64_t size, int store_fd)
 		.flags = VMADEMO_FD_CLOEXEC,
 		.store = store,
 		.store_fd = store_fd,
+		.folio_size = folio_size_wanted,
 	};
 	int node = open(NODE, O_RDWR | O_CLOEXEC), fd, err;
 

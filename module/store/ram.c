@@ -18,6 +18,7 @@
 #include <linux/mm.h>
 #include <linux/pagemap.h>
 #include <linux/sched/signal.h>
+#include <linux/string.h>
 #include <linux/vmademo.h>
 #include <linux/xarray.h>
 
@@ -57,35 +58,78 @@ static int ram_reserve(struct vmademo_buffer *buf, pgoff_t index, gfp_t gfp)
 	return xa_is_err(old) ? -ENOMEM : 0;
 }
 
-static int ram_read(struct vmademo_buffer *buf, struct folio *folio)
+static void read_page(struct vmademo_buffer *buf, struct folio *folio, long i)
 {
 	struct page *page;
 
 	/* Some, uprobes among them, read without the invalidate lock: it may be discarded */
 	xa_lock(&buf->ram);
-	page = xa_load(&buf->ram, folio->index);
+	page = xa_load(&buf->ram, folio->index + i);
 	if (page)
-		copy_highpage(folio_page(folio, 0), page);
+		copy_highpage(folio_page(folio, i), page);
 	xa_unlock(&buf->ram);
 	if (!page)
-		folio_zero_range(folio, 0, folio_size(folio));
+		clear_highpage(folio_page(folio, i));
+}
+
+static int ram_read(struct vmademo_buffer *buf, struct folio *folio)
+{
+	long i, pages = folio_nr_pages(folio);
+
+	for (i = 0; i < pages; i++)
+		read_page(buf, folio, i);
+	return 0;
+}
+
+static bool is_zero(struct page *page, size_t offset, size_t len)
+{
+	void *data = kmap_local_page(page);
+	bool zero = !memchr_inv(data + offset, 0, len);
+
+	kunmap_local(data);
+	return zero;
+}
+
+static int write_page(struct vmademo_buffer *buf, struct folio *folio, size_t offset,
+		      size_t len)
+{
+	pgoff_t index = folio->index + (offset >> PAGE_SHIFT);
+	struct page *from = folio_page(folio, offset >> PAGE_SHIFT);
+	struct page *page = xa_load(&buf->ram, index);
+	int err;
+
+	offset = offset_in_page(offset);
+	/*
+	 * It was reserved before the folio became dirty, but for a part that was punched and
+	 * could not be split off: that is zero, unless who has pinned it writes there.
+	 */
+	if (unlikely(!page)) {
+		if (is_zero(from, offset, len))
+			return 0;
+		err = ram_reserve(buf, index, GFP_NOIO | __GFP_NORETRY);
+		if (err < 0)
+			return -ENOSPC;
+		page = xa_load(&buf->ram, index);
+	}
+	/* On some kernels much faster than to copy any part of a page */
+	if (len == PAGE_SIZE)
+		copy_highpage(page, from);
+	else
+		memcpy_page(page, offset, from, offset, len);
 	return 0;
 }
 
 static int ram_write(struct vmademo_buffer *buf, struct folio *folio,
 		     size_t offset, size_t len)
 {
-	struct page *page = xa_load(&buf->ram, folio->index);
+	size_t part, end = offset + len;
+	int err = 0;
 
-	/* It was reserved before the folio became dirty, which is one page */
-	if (WARN_ON_ONCE(!page || folio_test_large(folio)))
-		return -EIO;
-	/* On some kernels much faster than to copy any part of a page */
-	if (len == PAGE_SIZE)
-		copy_highpage(page, folio_page(folio, 0));
-	else
-		memcpy_page(page, offset, folio_page(folio, 0), offset, len);
-	return 0;
+	for (; offset < end && !err; offset += part) {
+		part = min(end - offset, PAGE_SIZE - offset_in_page(offset));
+		err = write_page(buf, folio, offset, part);
+	}
+	return err;
 }
 
 /* What was written is where it will stay: counted, but nothing to do. */

@@ -57,7 +57,11 @@
  * @store: in: VMADEMO_STORE_...
  * @store_fd: in: with VMADEMO_STORE_FILE a descriptor of the file, open for reading, or
  *            for reading and writing; it may be closed afterwards.  Otherwise 0
- * @reserved0: in: 0
+ * @folio_size: in: bytes that a folio has at most, a power of two from one page to 2 MiB (or
+ *              what a page table maps); 0 for the module's parameter folio_size.  Memory is
+ *              allocated, and pages are dirty, written back and evicted by folios.  They are
+ *              smaller where they would reach beyond the end or would not be aligned, where
+ *              something is cached already, and if there is no memory or no room
  * @reserved: in: 0
  */
 struct vmademo_create {
@@ -65,7 +69,7 @@ struct vmademo_create {
 	__u32 flags;
 	__u32 store;
 	__s32 store_fd;
-	__u32 reserved0;
+	__u32 folio_size;
 	__u64 reserved[5];
 };
 
@@ -114,6 +118,8 @@ struct vmademo_discard {
  * @ino: out: names the buffer: st_ino of each of its regular files
  * @store: out: VMADEMO_STORE_...
  * @flags: out: VMADEMO_INFO_...
+ * @folio_size: out: bytes that a folio has at most, but for mappings with MADV_HUGEPAGE
+ * @reserved0: out: 0
  * @reserved: out: 0
  */
 struct vmademo_info {
@@ -124,7 +130,9 @@ struct vmademo_info {
 	__u64 ino;
 	__u32 store;
 	__u32 flags;
-	__u64 reserved[8];
+	__u32 folio_size;
+	__u32 reserved0;
+	__u64 reserved[7];
 };
 
 /**
