@@ -431,6 +431,9 @@ void vmademo_span_end(const struct vmademo_span *span, const struct vm_fault *vm
 		      bool mapped);
 
 /* fault.c */
+extern const struct vm_operations_struct vmademo_vm_ops;
+
+/* mmap.c */
 struct vm_area_desc;
 int vmademo_mmap(struct file *file, struct vm_area_struct *vma);
 int vmademo_mmap_prepare(struct vm_area_desc *desc);
