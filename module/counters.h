@@ -4,8 +4,9 @@
  * the files in sysfs and the lines of fdinfo, and the tests their struct.
  *
  * EVENT(NAME, name) counts events.  FOLIOS(NAME, name) is two counters, folios and
- * their bytes: name_folios and name_bytes.  A new one is also added to struct
- * vmademo_stats in include/uapi/linux/vmademo.h, at its end.
+ * their bytes: name_folios and name_bytes.  A new one may stand anywhere in this list,
+ * and is also added to struct vmademo_stats in include/uapi/linux/vmademo.h: there at the
+ * END, since programs were built with what is before it (VMADEMO_STATS_SIZE_VER0 stays).
  *
  * Locks: none.
  */

@@ -11,6 +11,10 @@
  *                    unlocks it.  So each folio is locked once: who had asked before has
  *                    mapped it then
  *   .page_mkwrite    the same
+ *   .huge_fault      maps nothing: it takes an entry of 2 MiB away, and .fault follows
+ *
+ * A large folio is one folio: whatever one fault maps of it, with one entry or many, is mapped
+ * under its lock or RCU.  It cannot be split while it is locked by another, or held.
  *
  * What is copied meanwhile stands behind its original in the kernel's list of mappings,
  * along which they are emptied: the child of a fork behind its parent, and of an mremap the

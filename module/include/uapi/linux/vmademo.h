@@ -164,7 +164,11 @@ struct vmademo_crash {
 	__u64 reserved[4];
 };
 
-/* A byte of struct vmademo_pages.  Of a page of a large folio, what is true of the folio. */
+/*
+ * A byte of struct vmademo_pages.  A large folio is up to date, dirty, written back and mapped
+ * as one: each of its pages is told so, even if only another one is in a page table.  What is
+ * stored is told of the page itself.
+ */
 #define VMADEMO_PAGE_CACHED	0x01U	/* in the page cache */
 #define VMADEMO_PAGE_UPTODATE	0x02U	/* and filled */
 #define VMADEMO_PAGE_DIRTY	0x04U	/* to be written back */
@@ -172,7 +176,7 @@ struct vmademo_crash {
 #define VMADEMO_PAGE_MAPPED	0x10U	/* in a page table of some process */
 #define VMADEMO_PAGE_LARGE	0x20U	/* of a folio of several pages */
 #define VMADEMO_PAGE_STORED	0x40U	/* the store has data there, or room taken for it */
-/* 0x80 is kept for pages with a rule */
+/* 0x80 is not used yet: 0 */
 
 /**
  * struct vmademo_pages - for VMADEMO_IOC_PAGES
@@ -350,7 +354,7 @@ struct vmademo_stats {
  *   EBADF    the file is not open for writing (of a read only buffer: not open)
  *   EINTR    the caller was killed; nothing has changed
  */
-#define VMADEMO_IOC_REVOKE	_IO(0xBE, 0x05)
+#define VMADEMO_IOC_REVOKE	_IO(0xBE, 0x13)
 
 /*
  * On both: gives a revoked buffer back.  Mappings that are still there work again.  To
@@ -359,7 +363,7 @@ struct vmademo_stats {
  *   EBADF    the file is not open for writing (of a read only buffer: not open)
  *   EINTR    the caller was killed
  */
-#define VMADEMO_IOC_RESTORE	_IO(0xBE, 0x10)
+#define VMADEMO_IOC_RESTORE	_IO(0xBE, 0x14)
 
 /*
  * On both: tells what the pages of a range are, each as it was at some moment of the call;
@@ -372,7 +376,7 @@ struct vmademo_stats {
  *   ENOMEM
  *   EIO      the backing file does not tell where it has data
  */
-#define VMADEMO_IOC_PAGES	_IOWR(0xBE, 0x11, struct vmademo_pages)
+#define VMADEMO_IOC_PAGES	_IOWR(0xBE, 0x15, struct vmademo_pages)
 
 /*
  * On both: all counters of the buffer.  Each is right; together they are of about the same
@@ -383,6 +387,6 @@ struct vmademo_stats {
  *   EINVAL   size is less than VMADEMO_STATS_SIZE_VER0; flags is not 0
  *   E2BIG    size is more than a page; or a byte that the module does not know is not 0
  */
-#define VMADEMO_IOC_STATS	_IO(0xBE, 0x12)
+#define VMADEMO_IOC_STATS	_IO(0xBE, 0x16)
 
 #endif /* _UAPI_LINUX_VMADEMO_H */
