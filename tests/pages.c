@@ -11,6 +11,7 @@
 
 #define PAGES 16UL
 #define SIZE  (PAGES * PAGE)
+#define HUGE  (2 * MIB)
 
 #define CACHED	  VMADEMO_PAGE_CACHED
 #define FILLED	  (VMADEMO_PAGE_CACHED | VMADEMO_PAGE_UPTODATE)
@@ -18,32 +19,44 @@
 #define WRITEBACK VMADEMO_PAGE_WRITEBACK
 #define MAPPED	  VMADEMO_PAGE_MAPPED
 #define STORED	  VMADEMO_PAGE_STORED
+#define LARGE	  VMADEMO_PAGE_LARGE
 
 /* With store none, which create_store() does not make. */
 #define NONE ((enum store_kind)100)
 
+/* Large folios need room: four of the largest */
 FIXTURE(pages)
 {
 	const char *skip;
 	int fd, lower;
 	unsigned char *map;
+	size_t size, folio; /* in bytes */
 };
 
 FIXTURE_STORES(pages);
 FIXTURE_VARIANT_ADD(pages, none){ .kind = NONE };
+FIXTURE_VARIANT_ADD(pages, none_64k){ .kind = NONE, .folio_size = 65536 };
+FIXTURE_VARIANT_ADD(pages, none_2m){ .kind = NONE, .folio_size = HUGE };
+FIXTURE_VARIANT_ADD(pages, ram_64k){ .kind = STORE_RAM, .folio_size = 65536 };
+FIXTURE_VARIANT_ADD(pages, ram_2m){ .kind = STORE_RAM, .folio_size = HUGE };
 
 FIXTURE_SETUP(pages)
 {
 	self->lower = -1;
+	self->folio = variant->folio_size ? variant->folio_size : PAGE;
+	self->size = variant->folio_size || variant->kind == NONE ? 4 * HUGE
+								  : SIZE;
+	folio_size_wanted = self->folio;
 	self->fd = variant->kind == NONE
-			   ? create_buffer(SIZE)
-			   : create_store(variant->kind, SIZE, &self->lower);
+			   ? create_buffer(self->size)
+			   : create_store(variant->kind, self->size,
+					  &self->lower);
 	if (self->fd < 0 && errno == ENODEV) {
 		self->skip = "no such store on this machine";
 		return;
 	}
 	ASSERT_GE(self->fd, 0) TH_LOG("create: %s", strerror(errno));
-	self->map = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
+	self->map = mmap(NULL, self->size, PROT_READ | PROT_WRITE, MAP_SHARED,
 			 self->fd, 0);
 	ASSERT_NE(MAP_FAILED, self->map);
 }
@@ -52,7 +65,7 @@ FIXTURE_TEARDOWN(pages)
 {
 	if (self->skip)
 		return;
-	munmap(self->map, SIZE);
+	munmap(self->map, self->size);
 	if (self->lower < 0)
 		close(self->fd);
 	else
@@ -81,7 +94,21 @@ static unsigned int state(int fd, size_t page)
 	return tell(fd, page * PAGE, 1, &byte) == 1 ? byte : 0xee;
 }
 
-/* The life of a page. */
+/* What all pages of its folio are; 0xee, too, if they are not the same. */
+static unsigned int folio_state(FIXTURE_DATA(pages) * self, size_t page)
+{
+	unsigned char states[HUGE / PAGE];
+	size_t n = self->folio / PAGE;
+
+	if (tell(self->fd, page / n * self->folio, n, states) != n)
+		return 0xee;
+	for (size_t i = 1; i < n; i++)
+		if (states[i] != states[0])
+			return 0xee;
+	return states[0];
+}
+
+/* The life of a page, and of the folio that it is in. */
 TEST_F(pages, life)
 {
 	RUN_IF_READY();
@@ -91,45 +118,48 @@ TEST_F(pages, life)
 	const unsigned int hole = variant->kind == STORE_BLOCK ? STORED : 0;
 	/* Store ram takes room for a page when it becomes dirty */
 	const unsigned int room = variant->kind == STORE_RAM ? STORED : hole;
-	const unsigned int large = VMADEMO_PAGE_LARGE;
+	const unsigned int large = self->folio > PAGE ? LARGE : 0;
+	const size_t other = 9 + self->folio / PAGE;
 	unsigned char byte = 1;
 
 	ASSERT_EQ(0, posix_fadvise(self->fd, 0, 0, POSIX_FADV_RANDOM));
-	ASSERT_EQ(0, madvise(self->map, SIZE, MADV_RANDOM));
-	EXPECT_EQ(hole, state(self->fd, 3));
-	/* Read by a call */
-	ASSERT_EQ(1, pread(self->fd, &byte, 1, 3 * PAGE));
-	EXPECT_EQ(FILLED | hole, state(self->fd, 3) & ~large);
-	EXPECT_EQ(hole, state(self->fd, 9));
+	ASSERT_EQ(0, madvise(self->map, self->size, MADV_RANDOM));
+	EXPECT_EQ(hole, folio_state(self, other));
+	/* Read by a call, of which the kernel says how large the folio is */
+	ASSERT_EQ(1, pread(self->fd, &byte, 1, other * PAGE));
+	EXPECT_EQ(FILLED | hole, state(self->fd, other) & ~large);
+	EXPECT_EQ(hole, folio_state(self, 3));
 	/* Mapped; by a private mapping, too */
 	EXPECT_EQ(0, touch(self->map + 3 * PAGE));
-	EXPECT_EQ(FILLED | MAPPED | hole, state(self->fd, 3) & ~large);
+	EXPECT_EQ(FILLED | MAPPED | hole | large, folio_state(self, 3));
 	/* Dirty */
 	put(self->map + 3 * PAGE, 7);
-	EXPECT_EQ(FILLED | MAPPED | DIRTY | room, state(self->fd, 3) & ~large);
+	EXPECT_EQ(FILLED | MAPPED | DIRTY | room | large, folio_state(self, 3));
 	/* Written back */
 	ASSERT_EQ(0, fsync(self->fd));
-	EXPECT_EQ(FILLED | MAPPED | (has_store ? STORED : 0),
-		  state(self->fd, 3) & ~large);
+	EXPECT_EQ(FILLED | MAPPED | (has_store ? STORED : 0) | large,
+		  folio_state(self, 3));
 	/* Unmapped */
-	ASSERT_EQ(0, madvise(self->map, SIZE, MADV_DONTNEED));
-	EXPECT_EQ(FILLED | (has_store ? STORED : 0), state(self->fd, 3) & ~large);
+	ASSERT_EQ(0, madvise(self->map, self->size, MADV_DONTNEED));
+	EXPECT_EQ(FILLED | (has_store ? STORED : 0) | large,
+		  folio_state(self, 3));
 	/* Evicted */
 	if (has_store) {
 		ASSERT_EQ(0, posix_fadvise(self->fd, 0, 0, POSIX_FADV_DONTNEED));
-		EXPECT_EQ(STORED, state(self->fd, 3));
+		EXPECT_EQ(STORED, folio_state(self, 3));
 	}
 	/* Revoked: it is not mapped, but all else stays */
 	EXPECT_EQ(7, touch(self->map + 3 * PAGE));
 	ASSERT_EQ(0, ioctl(self->fd, VMADEMO_IOC_REVOKE));
-	EXPECT_EQ(FILLED | (has_store ? STORED : 0), state(self->fd, 3) & ~large);
+	EXPECT_EQ(FILLED | (has_store ? STORED : 0) | large,
+		  folio_state(self, 3));
 	ASSERT_EQ(0, ioctl(self->fd, VMADEMO_IOC_RESTORE));
 	/* Punched */
 	if (variant->kind != STORE_BLOCK) {
-		struct vmademo_discard d = { .length = SIZE };
+		struct vmademo_discard d = { .length = self->size };
 
 		ASSERT_EQ(0, ioctl(self->fd, VMADEMO_IOC_DISCARD, &d));
-		EXPECT_EQ(0, state(self->fd, 3));
+		EXPECT_EQ(0, folio_state(self, 3));
 	}
 }
 
@@ -145,56 +175,88 @@ TEST_F(pages, private_copy)
 	EXPECT_EQ(0, touch(copies + PAGE));
 	EXPECT_EQ(MAPPED, state(self->fd, 1) & MAPPED);
 	put(copies + PAGE, 1);
-	if (!(state(self->fd, 1) & VMADEMO_PAGE_LARGE)) {
+	if (!(state(self->fd, 1) & LARGE)) {
 		EXPECT_EQ(0, state(self->fd, 1) & (MAPPED | DIRTY));
 	}
 	munmap(copies, SIZE);
 }
 
-/* A range, and every other page of it. */
+/* A range, and every other folio of it. */
 TEST_F(pages, range)
 {
 	RUN_IF_READY();
 
-	unsigned char states[2 * PAGES];
+	const size_t n = self->folio / PAGE, pages = self->size / PAGE;
+	unsigned char states[5 * HUGE / PAGE];
 
-	for (size_t i = 0; i < PAGES; i += 2)
+	for (size_t i = 0; i < pages; i += 2 * n)
 		ASSERT_EQ(1, pwrite(self->fd, "x", 1, i * PAGE));
 	/* It ends where the buffer ends */
 	memset(states, 0xee, sizeof(states));
-	ASSERT_EQ(PAGES, tell(self->fd, 0, 2 * PAGES, states));
-	for (size_t i = 0; i < 2 * PAGES; i++) {
-		unsigned int dirty = states[i] & (FILLED | DIRTY | MAPPED);
+	ASSERT_EQ(pages, tell(self->fd, 0, sizeof(states), states));
+	for (size_t i = 0; i < pages; i++) {
+		unsigned int expected = i / n % 2 ? 0 : FILLED | DIRTY;
 
-		EXPECT_EQ(i >= PAGES, states[i] == 0xee);
-		if (i < PAGES && i % 2)
-			dirty &= DIRTY;
-		EXPECT_EQ(i >= PAGES ? 0xee & (FILLED | DIRTY | MAPPED)
-			  : i % 2    ? 0
-				     : FILLED | DIRTY,
-			  dirty);
+		/* The others may have been read ahead */
+		ASSERT_EQ(expected, states[i] & (expected | DIRTY | MAPPED))
+		TH_LOG("page %zu", i);
 	}
+	EXPECT_EQ(0xee, states[pages]);
 	/* A part of it, and no byte beside it */
 	memset(states, 0xee, sizeof(states));
-	ASSERT_EQ(3, tell(self->fd, 5 * PAGE, 3, states + 1));
+	ASSERT_EQ(3, tell(self->fd, (2 * n - 1) * PAGE, 3, states + 1));
 	EXPECT_EQ(0xee, states[0]);
 	EXPECT_EQ(0, states[1] & DIRTY);
 	EXPECT_EQ(DIRTY, states[2] & DIRTY);
-	EXPECT_EQ(0, states[3] & DIRTY);
+	EXPECT_EQ(n > 1 ? DIRTY : 0, states[3] & DIRTY);
 	EXPECT_EQ(0xee, states[4]);
 	/* The last one, and none */
-	EXPECT_EQ(1, tell(self->fd, SIZE - PAGE, 1, states));
-	EXPECT_EQ(1, tell(self->fd, SIZE - PAGE, UINT64_MAX, states));
-	EXPECT_EQ(0, tell(self->fd, SIZE, 1, states));
-	EXPECT_EQ(0, tell(self->fd, SIZE, 1, NULL));
+	EXPECT_EQ(1, tell(self->fd, self->size - PAGE, 1, states));
+	EXPECT_EQ(1, tell(self->fd, self->size - PAGE, UINT64_MAX, states));
+	EXPECT_EQ(0, tell(self->fd, self->size, 1, states));
+	EXPECT_EQ(0, tell(self->fd, self->size, 1, NULL));
 	EXPECT_EQ(0, tell(self->fd, MAX_SIZE, UINT64_MAX, NULL));
 	if (variant->kind != STORE_BLOCK) {
 		/* A page of which only a byte is in the buffer is a page */
 		ASSERT_EQ(0, ftruncate(self->fd, PAGE + 1));
-		EXPECT_EQ(2, tell(self->fd, 0, PAGES, states));
+		EXPECT_EQ(2, tell(self->fd, 0, pages, states));
 		ASSERT_EQ(0, ftruncate(self->fd, 0));
-		EXPECT_EQ(0, tell(self->fd, 0, PAGES, states));
+		EXPECT_EQ(0, tell(self->fd, 0, pages, states));
 	}
+}
+
+/* With MADV_HUGEPAGE it is 2 MiB that are dirty and mapped, in one folio, until it is split. */
+TEST_F(pages, advised)
+{
+	RUN_IF_READY();
+
+	const unsigned int room = variant->kind == STORE_RAM ? STORED : 0;
+	struct vmademo_discard d = { .offset = 600 * PAGE, .length = PAGE };
+	unsigned char *page;
+
+	if (self->size < 4 * HUGE)
+		SKIP(return, "single pages stay single pages");
+	ASSERT_EQ(0, madvise(self->map, self->size, MADV_HUGEPAGE));
+	self->folio = HUGE;
+	put(self->map + 700 * PAGE, 1);
+	EXPECT_EQ(FILLED | MAPPED | DIRTY | LARGE | room, folio_state(self, 700));
+	EXPECT_EQ(0, folio_state(self, 3));
+	EXPECT_EQ(0, folio_state(self, 1024));
+	ASSERT_EQ(0, madvise(self->map + HUGE, HUGE, MADV_DONTNEED));
+	EXPECT_EQ(FILLED | DIRTY | LARGE | room, folio_state(self, 700));
+	/* Where a single page is mapped, the folio is */
+	page = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, self->fd, 701 * PAGE);
+	ASSERT_NE(MAP_FAILED, page);
+	EXPECT_EQ(0, touch(page));
+	EXPECT_EQ(FILLED | MAPPED | DIRTY | LARGE | room, folio_state(self, 700));
+	munmap(page, PAGE);
+	EXPECT_EQ(FILLED | DIRTY | LARGE | room, folio_state(self, 700));
+	/* What is not punched stays as it was */
+	ASSERT_EQ(0, ioctl(self->fd, VMADEMO_IOC_DISCARD, &d));
+	EXPECT_EQ(0, state(self->fd, 600));
+	EXPECT_EQ(FILLED | DIRTY | room, state(self->fd, 599) & ~LARGE);
+	EXPECT_EQ(FILLED | DIRTY | room, state(self->fd, 601) & ~LARGE);
+	EXPECT_EQ(FILLED | DIRTY | room, state(self->fd, 1023) & ~LARGE);
 }
 
 /* Absurd requests. */
@@ -259,7 +321,7 @@ TEST(many)
 		bool in = (i >= PAGE - 3 && i < PAGE + 5) || i == count - 1;
 
 		ASSERT_EQ(in ? FILLED | DIRTY | MAPPED | STORED : 0,
-			  states[i] & ~VMADEMO_PAGE_LARGE)
+			  states[i] & ~LARGE)
 		TH_LOG("page %zu", i);
 	}
 	EXPECT_EQ(0xee, states[count]);

@@ -15,6 +15,7 @@
 
 #define PAGES 32UL
 #define SIZE  (PAGES * PAGE)
+#define HUGE  (2 * MIB)
 
 /* With store none, which create_store() does not make, and through the node. */
 #define NONE	    ((enum store_kind)100)
@@ -25,31 +26,44 @@ FIXTURE(revoke)
 	const char *skip;
 	int fd, lower;
 	unsigned char *map;
+	size_t size, folio; /* in bytes */
 };
 
 FIXTURE_STORES(revoke);
 FIXTURE_VARIANT_ADD(revoke, none){ .kind = NONE };
 FIXTURE_VARIANT_ADD(revoke, node){ .kind = NODE_ITSELF };
+FIXTURE_VARIANT_ADD(revoke, none_64k){ .kind = NONE, .folio_size = 65536 };
+FIXTURE_VARIANT_ADD(revoke, none_2m){ .kind = NONE, .folio_size = HUGE };
+FIXTURE_VARIANT_ADD(revoke, ram_64k){ .kind = STORE_RAM, .folio_size = 65536 };
+FIXTURE_VARIANT_ADD(revoke, ram_2m){ .kind = STORE_RAM, .folio_size = HUGE };
 
 FIXTURE_SETUP(revoke)
 {
 	self->lower = -1;
+	folio_size_wanted = variant->folio_size ? variant->folio_size : PAGE;
+	self->size = variant->folio_size == HUGE ? 2 * HUGE : SIZE;
 	if (variant->kind == NONE)
-		self->fd = create_buffer(SIZE);
+		self->fd = create_buffer(self->size);
 	else if (variant->kind == NODE_ITSELF)
 		self->fd = open(NODE, O_RDWR | O_CLOEXEC);
 	else
-		self->fd = create_store(variant->kind, SIZE, &self->lower);
+		self->fd = create_store(variant->kind, self->size, &self->lower);
 	if (self->fd < 0 && errno == ENODEV) {
 		self->skip = "no such store on this machine";
 		return;
 	}
 	ASSERT_GE(self->fd, 0) TH_LOG("create: %s", strerror(errno));
-	self->map = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
+	self->folio = fd_value(self->fd, "folio_size");
+	if (self->size < self->folio) /* the node's */
+		self->size = self->folio;
+	self->map = mmap(NULL, self->size, PROT_READ | PROT_WRITE, MAP_SHARED,
 			 self->fd, 0);
 	ASSERT_NE(MAP_FAILED, self->map);
-	for (size_t i = 0; i < PAGES; i++)
+	for (size_t i = 0; i < self->size / PAGE; i++)
 		put(self->map + i * PAGE, i + 1);
+	/* One entry maps all of a folio, so that this is tried, too */
+	if (variant->folio_size == HUGE)
+		EXPECT_EQ(self->size, smaps_value(self->map, "FilePmdMapped"));
 }
 
 FIXTURE_TEARDOWN(revoke)
@@ -58,7 +72,7 @@ FIXTURE_TEARDOWN(revoke)
 		return;
 	EXPECT_EQ(0, ioctl(self->fd, VMADEMO_IOC_RESTORE));
 	EXPECT_ACCOUNT_COMES_OUT(self->fd);
-	munmap(self->map, SIZE);
+	munmap(self->map, self->size);
 	if (self->lower < 0)
 		close(self->fd);
 	else
@@ -72,14 +86,13 @@ static uint32_t info_flags(int fd)
 	return ioctl(fd, VMADEMO_IOC_INFO, &info) ? ~0U : info.flags;
 }
 
-/* How many pages have the byte that was put there. */
-static size_t right_pages(const unsigned char *map)
+/* Has each page the byte that was put there? */
+static bool all_right(FIXTURE_DATA(revoke) * self, const unsigned char *map)
 {
-	size_t right = 0;
-
-	for (size_t i = 0; i < PAGES; i++)
-		right += touch(map + i * PAGE) == i + 1;
-	return right;
+	for (size_t i = 0; i < self->size / PAGE; i++)
+		if (touch(map + i * PAGE) != (unsigned char)(i + 1))
+			return false;
+	return true;
 }
 
 /* What maps it is empty: shared, private, copied, never touched, of others. */
@@ -93,10 +106,10 @@ TEST_F(revoke, mappings)
 	char byte = 0;
 	pid_t pid;
 
-	copies = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE, self->fd,
-		      0);
-	untouched = mmap(NULL, SIZE, PROT_READ, MAP_SHARED, self->fd, 0);
-	read_only = mmap(NULL, SIZE, PROT_READ, MAP_PRIVATE, self->fd, 0);
+	copies = mmap(NULL, self->size, PROT_READ | PROT_WRITE, MAP_PRIVATE,
+		      self->fd, 0);
+	untouched = mmap(NULL, self->size, PROT_READ, MAP_SHARED, self->fd, 0);
+	read_only = mmap(NULL, self->size, PROT_READ, MAP_PRIVATE, self->fd, 0);
 	ASSERT_NE(MAP_FAILED, copies);
 	ASSERT_NE(MAP_FAILED, untouched);
 	ASSERT_NE(MAP_FAILED, read_only);
@@ -135,7 +148,7 @@ TEST_F(revoke, mappings)
 	EXPECT_EQ(SIGBUS, touch_signal(self->map, 0));
 	EXPECT_EQ(BUS_ADRERR, touch_info.si_code);
 	EXPECT_EQ(self->map, (unsigned char *)touch_info.si_addr);
-	EXPECT_EQ(SIGBUS, touch_signal(self->map + SIZE - PAGE, 1));
+	EXPECT_EQ(SIGBUS, touch_signal(self->map + self->size - PAGE, 1));
 	EXPECT_EQ(SIGBUS, touch_signal(copies + PAGE, 0));
 	EXPECT_EQ(SIGBUS, touch_signal(copies + 2 * PAGE, 1));
 	EXPECT_EQ(SIGBUS, touch_signal(untouched, 0));
@@ -145,28 +158,28 @@ TEST_F(revoke, mappings)
 	EXPECT_EQ(0, ioctl(self->fd, VMADEMO_IOC_REVOKE));
 	EXPECT_EQ(1, account_of(self->fd).revocations - before.revocations);
 	/* They can be moved about */
-	untouched = mremap(untouched, SIZE, 2 * SIZE, MREMAP_MAYMOVE);
+	untouched = mremap(untouched, self->size, 2 * self->size, MREMAP_MAYMOVE);
 	ASSERT_NE(MAP_FAILED, untouched);
 	EXPECT_EQ(SIGBUS, touch_signal(untouched, 0));
-	EXPECT_EQ(0, mprotect(read_only, SIZE, PROT_READ | PROT_WRITE));
+	EXPECT_EQ(0, mprotect(read_only, self->size, PROT_READ | PROT_WRITE));
 	EXPECT_EQ(SIGBUS, touch_signal(read_only, 1));
 
 	ASSERT_EQ(0, ioctl(self->fd, VMADEMO_IOC_RESTORE));
 	EXPECT_EQ(0, fd_value(self->fd, "revoked"));
 	EXPECT_EQ(0, info_flags(self->fd) & VMADEMO_INFO_REVOKED);
-	EXPECT_EQ(PAGES, right_pages(self->map));
-	EXPECT_EQ(PAGES, right_pages(untouched));
-	EXPECT_EQ(PAGES, right_pages(read_only));
+	EXPECT_TRUE(all_right(self, self->map));
+	EXPECT_TRUE(all_right(self, untouched));
+	EXPECT_TRUE(all_right(self, read_only));
 	/* What was written to copies is gone */
-	EXPECT_EQ(PAGES, right_pages(copies));
+	EXPECT_TRUE(all_right(self, copies));
 	put(copies, 5);
 	put(self->map, 6);
 	EXPECT_EQ(5, touch(copies));
 	EXPECT_EQ(6, touch(untouched));
 	EXPECT_EQ(0, ioctl(self->fd, VMADEMO_IOC_RESTORE));
-	munmap(copies, SIZE);
-	munmap(untouched, 2 * SIZE);
-	munmap(read_only, SIZE);
+	munmap(copies, self->size);
+	munmap(untouched, 2 * self->size);
+	munmap(read_only, self->size);
 	for (int i = 0; i < 2; i++) {
 		close(to_child[i]);
 		close(from_child[i]);
@@ -188,13 +201,13 @@ TEST_F(revoke, calls)
 {
 	RUN_IF_READY();
 
-	struct vmademo_resize r = { .size = SIZE / 2 };
-	struct vmademo_discard d = { .length = SIZE };
+	struct vmademo_resize r = { .size = self->size / 2 };
+	struct vmademo_discard d = { .length = self->size };
 	int pipes[2], other, file = open(NODE, O_RDWR | O_CLOEXEC), again;
 	const bool is_node = variant->kind == NODE_ITSELF;
 	char bytes[64] = "no";
 	struct iovec mine = { bytes, 1 }, its = { self->map, 1 };
-	unsigned char vec[PAGES];
+	unsigned char vec[2 * HUGE / PAGE];
 	struct stat st;
 	off_t at = 0, to = PAGE;
 
@@ -230,11 +243,12 @@ TEST_F(revoke, calls)
 		EXPECT_EQ(0, fsync(fd));
 		EXPECT_EQ(0, lseek(fd, 0, SEEK_SET));
 	}
-	EXPECT_FAILS(ENODEV, fallocate(file, 0, 0, SIZE));
+	EXPECT_FAILS(ENODEV, fallocate(file, 0, 0, self->size));
 	EXPECT_FAILS(ENODEV,
 		     fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-			       0, SIZE));
-	EXPECT_FAILS(ENODEV, fallocate(file, FALLOC_FL_ZERO_RANGE, 0, SIZE));
+			       0, self->size));
+	EXPECT_FAILS(ENODEV,
+		     fallocate(file, FALLOC_FL_ZERO_RANGE, 0, self->size));
 	EXPECT_FAILS(ENODEV, ftruncate(file, 0));
 	EXPECT_FAILS(ENODEV, reopen(file, O_RDWR | O_TRUNC));
 	EXPECT_FAILS(ENODEV, copy_file_range(file, &at, file, &to, 1, 0));
@@ -245,9 +259,9 @@ TEST_F(revoke, calls)
 	EXPECT_FAILS(EFAULT, pread(other, self->map, 1, 0));
 
 	EXPECT_EQ(0, fstat(file, &st));
-	EXPECT_EQ(is_node ? node_value("size") : SIZE, st.st_size);
-	EXPECT_EQ(0, mincore(self->map, SIZE, vec));
-	EXPECT_EQ(0, msync(self->map, SIZE, MS_SYNC));
+	EXPECT_EQ(is_node ? node_value("size") : self->size, st.st_size);
+	EXPECT_EQ(0, mincore(self->map, self->size, vec));
+	EXPECT_EQ(0, msync(self->map, self->size, MS_SYNC));
 	EXPECT_EQ(0, fchmod(file, 0600));
 	again = reopen(self->fd, O_RDONLY);
 	EXPECT_GE(again, 0);
@@ -261,7 +275,7 @@ TEST_F(revoke, calls)
 	EXPECT_EQ(1, bytes[0]);
 	/* Others were not touched */
 	EXPECT_EQ(1, pread(other, bytes, 1, 0));
-	EXPECT_EQ(PAGES, right_pages(self->map));
+	EXPECT_TRUE(all_right(self, self->map));
 	close(again);
 	close(file);
 	close(other);
@@ -276,12 +290,12 @@ TEST_F(revoke, no_byte_is_lost)
 
 	const bool has_store = variant->kind <= STORE_BLOCK;
 
-	EXPECT_EQ(SIZE, account_of(self->fd).dirty_bytes);
+	EXPECT_EQ(self->size, account_of(self->fd).dirty_bytes);
 	ASSERT_EQ(0, ioctl(self->fd, VMADEMO_IOC_REVOKE));
-	EXPECT_EQ(SIZE, account_of(self->fd).dirty_bytes);
+	EXPECT_EQ(self->size, account_of(self->fd).dirty_bytes);
 	/* Nobody wrote it back */
 	ASSERT_EQ(0, ioctl(self->fd, VMADEMO_IOC_RESTORE));
-	EXPECT_EQ(PAGES, right_pages(self->map));
+	EXPECT_TRUE(all_right(self, self->map));
 	/* Now somebody does */
 	put(self->map + 5 * PAGE, 6);
 	ASSERT_EQ(0, ioctl(self->fd, VMADEMO_IOC_REVOKE));
@@ -296,13 +310,13 @@ TEST_F(revoke, no_byte_is_lost)
 	}
 	/* The touch brings no page in */
 	EXPECT_EQ(SIGBUS, touch_signal(self->map, 0));
-	EXPECT_EQ(has_store ? 0 : SIZE, account_of(self->fd).cached_bytes);
+	EXPECT_EQ(has_store ? 0 : self->size, account_of(self->fd).cached_bytes);
 	ASSERT_EQ(0, ioctl(self->fd, VMADEMO_IOC_RESTORE));
-	EXPECT_EQ(PAGES, right_pages(self->map));
+	EXPECT_TRUE(all_right(self, self->map));
 	EXPECT_EQ(0, account_of(self->fd).dirty_bytes);
 	/* The first write comes to .page_mkwrite again */
 	put(self->map, 1);
-	EXPECT_EQ(PAGE, account_of(self->fd).dirty_bytes);
+	EXPECT_EQ(self->folio, account_of(self->fd).dirty_bytes);
 }
 
 /* Locked in memory, all brought in beforehand, told to be copied: no difference. */
@@ -314,13 +328,13 @@ TEST_F(revoke, locked_and_pinned)
 	unsigned char bytes[PAGE];
 	int pipes[2];
 
-	ASSERT_EQ(0, mlock(self->map, SIZE));
+	ASSERT_EQ(0, mlock(self->map, self->size));
 	ASSERT_EQ(0, pipe(pipes));
 	/* A page in a pipe is there to stay */
 	ASSERT_EQ(PAGE, vmsplice(pipes[1], &iov, 1, 0));
 	ASSERT_EQ(0, ioctl(self->fd, VMADEMO_IOC_REVOKE));
 	EXPECT_EQ(SIGBUS, touch_signal(self->map, 0));
-	EXPECT_EQ(0, munlock(self->map, SIZE));
+	EXPECT_EQ(0, munlock(self->map, self->size));
 	EXPECT_EQ(PAGE, read(pipes[0], bytes, PAGE));
 	EXPECT_EQ(3, bytes[0]);
 	/* Unmapped meanwhile, and mapped again afterwards */
@@ -329,7 +343,7 @@ TEST_F(revoke, locked_and_pinned)
 	EXPECT_EQ(self->map + 8 * PAGE,
 		  mmap(self->map + 8 * PAGE, 8 * PAGE, PROT_READ | PROT_WRITE,
 		       MAP_SHARED | MAP_FIXED, self->fd, 8 * PAGE));
-	EXPECT_EQ(PAGES, right_pages(self->map));
+	EXPECT_TRUE(all_right(self, self->map));
 	close(pipes[0]);
 	close(pipes[1]);
 }
@@ -483,8 +497,6 @@ TEST(killed)
 /* ---- under load ---------------------------------------------------------- */
 
 #define WORKERS 4
-#define EACH	16UL /* pages that belong to one worker */
-#define LOADED	(WORKERS * EACH * PAGE)
 
 /*
  * Odd: the buffer was revoked before this became so, and is restored after it has become
@@ -495,6 +507,9 @@ struct race {
 	atomic_uint turn;
 	atomic_bool stop;
 	atomic_ulong sigbus, escaped, lost, touched;
+	size_t each; /* pages that belong to one worker */
+	size_t size; /* of all of them, in bytes */
+	size_t step; /* so that 64 are touched where all are meant */
 };
 
 FIXTURE(race)
@@ -505,19 +520,28 @@ FIXTURE(race)
 
 FIXTURE_VARIANT(race)
 {
-	uint32_t store;
+	uint32_t store, folio_size;
 };
 
 FIXTURE_VARIANT_ADD(race, none){ .store = VMADEMO_STORE_NONE };
 FIXTURE_VARIANT_ADD(race, ram){ .store = VMADEMO_STORE_RAM };
+FIXTURE_VARIANT_ADD(race, none_2m){ .folio_size = HUGE };
+FIXTURE_VARIANT_ADD(race, ram_64k){ .store = VMADEMO_STORE_RAM,
+				    .folio_size = 65536 };
+FIXTURE_VARIANT_ADD(race, ram_2m){ .store = VMADEMO_STORE_RAM,
+				   .folio_size = HUGE };
 
 FIXTURE_SETUP(race)
 {
-	self->fd = create_with(variant->store, LOADED, 0);
-	ASSERT_GE(self->fd, 0);
 	self->race = mmap(NULL, sizeof(*self->race), PROT_READ | PROT_WRITE,
 			  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	ASSERT_NE(MAP_FAILED, self->race);
+	self->race->size = variant->folio_size == HUGE ? HUGE : 64 * PAGE;
+	self->race->each = self->race->size / PAGE / WORKERS;
+	self->race->step = self->race->size / PAGE / 64;
+	folio_size_wanted = variant->folio_size ? variant->folio_size : PAGE;
+	self->fd = create_with(variant->store, self->race->size, 0);
+	ASSERT_GE(self->fd, 0);
 }
 
 FIXTURE_TEARDOWN(race)
@@ -563,18 +587,19 @@ static void touch_all(int fd, struct race *race, unsigned int number,
 		      unsigned char *map, unsigned char *copies)
 {
 	struct sigaction sa = { .sa_flags = SA_SIGINFO | SA_NODEFER };
-	unsigned char *moved, *p, sure[EACH] = { 0 };
+	unsigned char *moved, *p, sure[HUGE / PAGE] = { 0 };
 	unsigned int seed = number + 1, turn;
+	const size_t pages = race->size / PAGE;
 
 	sa.sa_sigaction = touch_caught;
 	sigaction(SIGBUS, &sa, NULL);
-	moved = mmap(NULL, 2 * LOADED, PROT_NONE,
+	moved = mmap(NULL, 2 * race->size, PROT_NONE,
 		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (moved == MAP_FAILED)
 		_exit(1);
 	while (!atomic_load(&race->stop)) {
-		size_t own = rand_r(&seed) % EACH;
-		size_t page = number * EACH + own;
+		size_t own = rand_r(&seed) % race->each;
+		size_t page = number * race->each + own;
 		unsigned char value = rand_r(&seed) % 255 + 1;
 		unsigned char byte;
 		int was;
@@ -596,8 +621,8 @@ static void touch_all(int fd, struct race *race, unsigned int number,
 			break;
 		case 5:
 			/* So that .map_pages is called again */
-			madvise(map, LOADED, MADV_DONTNEED);
-			for (size_t i = 0; i < WORKERS * EACH; i += 5)
+			madvise(map, race->size, MADV_DONTNEED);
+			for (size_t i = 0; i < pages; i += 5 * race->step)
 				checked_touch(race, map + i * PAGE, 0,
 					      "fault-around");
 			break;
@@ -607,16 +632,16 @@ static void touch_all(int fd, struct race *race, unsigned int number,
 			checked_touch(race, copies + page * PAGE, 0,
 				      "a private copy, read");
 			if (rand_r(&seed) % 8 == 0)
-				madvise(copies, LOADED, MADV_DONTNEED);
+				madvise(copies, race->size, MADV_DONTNEED);
 			break;
 		case 7:
-			p = mremap(copies, LOADED, LOADED,
+			p = mremap(copies, race->size, race->size,
 				   MREMAP_MAYMOVE | MREMAP_FIXED,
-				   moved + rand_r(&seed) % 2 * LOADED);
+				   moved + rand_r(&seed) % 2 * race->size);
 			if (p == MAP_FAILED)
 				break;
 			copies = p;
-			for (size_t i = 0; i < WORKERS * EACH; i++)
+			for (size_t i = 0; i < pages; i += race->step)
 				checked_touch(race, copies + i * PAGE, 0,
 					      "what was moved");
 			break;
@@ -634,7 +659,7 @@ static void touch_all(int fd, struct race *race, unsigned int number,
 			if (rand_r(&seed) % 8)
 				break;
 			if (fork() == 0) {
-				for (size_t i = 0; i < WORKERS * EACH; i++)
+				for (size_t i = 0; i < pages; i += race->step)
 					checked_touch(race, copies + i * PAGE,
 						      0, "a child's copy");
 				_exit(0);
@@ -652,11 +677,12 @@ TEST_F_TIMEOUT(race, under_load, 3000)
 	int rounds = (steps && *steps ? atoi(steps) : 20000) / 100, status;
 	pid_t pid[WORKERS];
 	unsigned char *map, *copies;
+	const size_t size = self->race->size;
 	unsigned int seed = 3;
 
-	map = mmap(NULL, LOADED, PROT_READ | PROT_WRITE, MAP_SHARED, self->fd, 0);
-	copies = mmap(NULL, LOADED, PROT_READ | PROT_WRITE, MAP_PRIVATE,
-		      self->fd, 0);
+	map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, self->fd, 0);
+	copies = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE, self->fd,
+		      0);
 	ASSERT_NE(MAP_FAILED, map);
 	ASSERT_NE(MAP_FAILED, copies);
 	for (unsigned int i = 0; i < WORKERS; i++) {
@@ -687,8 +713,8 @@ TEST_F_TIMEOUT(race, under_load, 3000)
 		ASSERT_EQ(pid[i], waitpid(pid[i], &status, 0));
 		EXPECT_EQ(0, status);
 	}
-	munmap(map, LOADED);
-	munmap(copies, LOADED);
+	munmap(map, size);
+	munmap(copies, size);
 	TH_LOG("%lu touches, %lu SIGBUS", self->race->touched,
 	       self->race->sigbus);
 	EXPECT_LT(0, self->race->sigbus);
@@ -719,6 +745,7 @@ static void preempt_anywhere(char *was, size_t len)
 /* Faults as often as it can, and leaves what is mapped as it is once it may not be. */
 static void fault_all(struct race *race, unsigned char *map, unsigned char *copies)
 {
+	const size_t pages = race->size / PAGE;
 	struct sigaction sa = { .sa_flags = SA_SIGINFO | SA_NODEFER };
 
 	sa.sa_sigaction = touch_caught;
@@ -726,10 +753,10 @@ static void fault_all(struct race *race, unsigned char *map, unsigned char *copi
 	nice(19);
 	while (!atomic_load(&race->stop)) {
 		if (atomic_load(&race->turn) % 2 == 0) {
-			madvise(map, LOADED, MADV_DONTNEED);
-			madvise(copies, LOADED, MADV_DONTNEED);
+			madvise(map, race->size, MADV_DONTNEED);
+			madvise(copies, race->size, MADV_DONTNEED);
 		}
-		for (size_t i = 0; i < WORKERS * EACH; i++) {
+		for (size_t i = 0; i < pages; i += race->step) {
 			checked_touch(race, map + i * PAGE, i % 3, "a page");
 			checked_touch(race, copies + i * PAGE, i % 3, "a copy");
 		}
@@ -747,15 +774,16 @@ TEST_F_TIMEOUT(race, in_the_middle_of_a_fault, 3000)
 	const char *steps = getenv("VMADEMO_STEPS");
 	int rounds = (steps && *steps ? atoi(steps) : 10000) / 200, status;
 	unsigned char *map, *copies;
+	const size_t size = self->race->size;
 	char preempt[32];
 	pid_t pid[ALL];
 
-	map = mmap(NULL, LOADED, PROT_READ | PROT_WRITE, MAP_SHARED, self->fd, 0);
-	copies = mmap(NULL, LOADED, PROT_READ | PROT_WRITE, MAP_PRIVATE,
-		      self->fd, 0);
+	map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, self->fd, 0);
+	copies = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE, self->fd,
+		      0);
 	ASSERT_NE(MAP_FAILED, map);
 	ASSERT_NE(MAP_FAILED, copies);
-	for (size_t i = 0; i < WORKERS * EACH; i++)
+	for (size_t i = 0; i < size / PAGE; i++)
 		put(map + i * PAGE, 1);
 	preempt_anywhere(preempt, sizeof(preempt));
 	for (int i = 0; i < ALL; i++) {
@@ -777,8 +805,7 @@ TEST_F_TIMEOUT(race, in_the_middle_of_a_fault, 3000)
 		ASSERT_EQ(0, ioctl(self->fd, VMADEMO_IOC_REVOKE));
 		atomic_fetch_add(&self->race->turn, 1);
 		touched = atomic_load(&self->race->touched);
-		while (atomic_load(&self->race->touched) <
-		       touched + FAULTING * WORKERS * EACH)
+		while (atomic_load(&self->race->touched) < touched + FAULTING * 64)
 			usleep(1000);
 		atomic_fetch_add(&self->race->turn, 1);
 		ASSERT_EQ(0, ioctl(self->fd, VMADEMO_IOC_RESTORE));
@@ -791,8 +818,8 @@ TEST_F_TIMEOUT(race, in_the_middle_of_a_fault, 3000)
 	}
 	if (*preempt)
 		write_text(PREEMPT, preempt);
-	munmap(map, LOADED);
-	munmap(copies, LOADED);
+	munmap(map, size);
+	munmap(copies, size);
 	EXPECT_LT(0, self->race->sigbus);
 	EXPECT_EQ(0, self->race->escaped)
 	TH_LOG("%s", self->race->how);
