@@ -149,6 +149,7 @@ vmademo_buffer_create(loff_t size, const struct vmademo_store_ops *store,
 
 	/* The flusher passes over an inode that is not hashed */
 	insert_inode_hash(inode);
+	vmademo_debugfs_add(buf, for_node);
 
 	has = file ? i_size_read(file->f_mapping->host) : size;
 	if (size > has) {

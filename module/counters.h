@@ -4,7 +4,9 @@
  * the files in sysfs and the lines of fdinfo, and the tests their struct.
  *
  * EVENT(NAME, name) counts events.  FOLIOS(NAME, name) is two counters, folios and
- * their bytes: name_folios and name_bytes.
+ * their bytes: name_folios and name_bytes.  A new one may stand anywhere in this list,
+ * and is also added to struct vmademo_stats in include/uapi/linux/vmademo.h: there at the
+ * END, since programs were built with what is before it (VMADEMO_STATS_SIZE_VER0 stays).
  *
  * Locks: none.
  */
@@ -43,9 +45,11 @@
 	EVENT(DATA_FLUSHES, data_flushes)					\
 	/* simulated power cuts */						\
 	EVENT(CRASHES, crashes)							\
-	/* rules that have acted */						\
-	EVENT(RULE_HITS, rule_hits)						\
 	/* .fault and .page_mkwrite that raised SIGBUS */			\
-	EVENT(SIGBUS, sigbus)
+	EVENT(SIGBUS, sigbus)							\
+	/* VMADEMO_IOC_REVOKE that took it away */				\
+	EVENT(REVOCATIONS, revocations)						\
+	/* rules that have acted */						\
+	EVENT(RULE_HITS, rule_hits)
 
 #endif /* VMADEMO_COUNTERS_H */

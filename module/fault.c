@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Mapping a buffer: .mmap and the vm_operations.  Read it from the bottom: the
- * table says what the kernel may ask of a mapping, vmademo_mmap() installs it.
+ * The vm_operations of a mapping of a buffer.  Read it from the bottom: the table
+ * says what the kernel may ask of a mapping; mmap.c installs it.
  *
  * The life of a page, as a program makes it happen in a shared mapping:
  *
@@ -21,7 +21,9 @@
  * (shared), then the folio lock.  Must not take i_rwsem: write(2) faults on its
  * user buffer while it holds that.
  */
+#include <linux/file.h>
 #include <linux/jiffies.h>
+#include <linux/ktime.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
 
@@ -105,15 +107,28 @@ static __always_inline vm_fault_t get_page_of(struct vm_fault *vmf)
 	return ret ?: filemap_fault(vmf) | major;
 }
 
+/* The kernel does not map it. */
+static vm_fault_t take_back(struct vm_fault *vmf)
+{
+	struct folio *folio = page_folio(vmf->page);
+
+	vmf->page = NULL;
+	folio_unlock(folio);
+	folio_put(folio);
+	return VM_FAULT_SIGBUS;
+}
+
 /* Returns vmf->page, locked and with a reference; the kernel maps it. */
-static vm_fault_t vmademo_fault(struct vm_fault *vmf)
+static vm_fault_t fault(struct vm_fault *vmf)
 {
 	struct vmademo_buffer *buf = vmademo_buffer_of(vmf->vma->vm_file->f_mapping);
 	unsigned long ino = buf->inode->i_ino;
 	vm_fault_t ret;
 
 	vmademo_count(buf, fault_kind(vmf));
-	if (vmademo_rules_on()) {
+	if (vmademo_fault_revoked(buf)) {
+		ret = VM_FAULT_SIGBUS;
+	} else if (vmademo_rules_on()) {
 		ret = vmademo_rule_fault(vmf, fault_op(vmf), get_page_of);
 	} else {
 		ret = get_page_of(vmf);
@@ -121,6 +136,9 @@ static vm_fault_t vmademo_fault(struct vm_fault *vmf)
 		if (vmademo_rules_on() && ret & VM_FAULT_LOCKED)
 			ret = vmademo_rule_late(vmf, fault_op(vmf), 0) ?: ret;
 	}
+	/* Once more, with the folio locked: see revocation.c */
+	if (ret & VM_FAULT_LOCKED && vmademo_fault_revoked(buf))
+		ret = take_back(vmf);
 	/*
 	 * VM_FAULT_RETRY means that the lock was dropped, and with it what
 	 * keeps vmf->vma, the file and the buffer: touch none of them then.
@@ -132,17 +150,42 @@ static vm_fault_t vmademo_fault(struct vm_fault *vmf)
 	return ret;
 }
 
-/* Not what has a rule for faults: it must come to .fault. */
+/*
+ * With a clock.  A fault that has waited may have given up the lock, and with it what keeps
+ * the file: so it is held here.
+ */
+static noinline vm_fault_t timed(struct vm_fault *vmf, vm_fault_t (*hook)(struct vm_fault *vmf),
+				 enum vmademo_latency_kind kind)
+{
+	struct file *file = get_file(vmf->vma->vm_file);
+	u64 begin = ktime_get_ns();
+	vm_fault_t ret = hook(vmf);
+
+	vmademo_latency_add(vmademo_buffer_of(file->f_mapping), kind,
+			    ktime_get_ns() - begin);
+	fput(file);
+	return ret;
+}
+
+static vm_fault_t vmademo_fault(struct vm_fault *vmf)
+{
+	if (static_branch_unlikely(&vmademo_latency_on))
+		return timed(vmf, fault, VMADEMO_LATENCY_FAULT);
+	return fault(vmf);
+}
+
+/* Not what is revoked or has a rule for faults: it must come to .fault. */
 static vm_fault_t map_span(struct vm_fault *vmf, struct vmademo_span *span)
 {
 	struct vmademo_buffer *buf = vmademo_buffer_of(vmf->vma->vm_file->f_mapping);
 	vm_fault_t ret = 0;
 
-	if (!vmademo_rules_on())
+	if (!vmademo_rules_on() && !static_branch_unlikely(&vmademo_revocable))
 		return filemap_map_pages(vmf, span->first, span->last);
-	/* Who makes a rule waits for this to be over */
+	/* Who revokes it or makes a rule waits for this to be over */
 	rcu_read_lock();
-	if (vmademo_rule_span(buf, vmf->pgoff, &span->first, &span->last))
+	if (!READ_ONCE(buf->revoked) &&
+	    vmademo_rule_span(buf, vmf->pgoff, &span->first, &span->last))
 		ret = filemap_map_pages(vmf, span->first, span->last);
 	rcu_read_unlock();
 	return ret;
@@ -251,6 +294,9 @@ static __always_inline vm_fault_t first_write(struct vm_fault *vmf, u64 seen)
 		/* The task is being killed: it gets no further than this */
 		folio_unlock(folio);
 		ret = VM_FAULT_SIGBUS;
+	} else if (vmademo_fault_revoked(buf)) {
+		folio_unlock(folio);
+		ret = VM_FAULT_SIGBUS;
 	} else {
 		if (vmademo_rules_on())
 			ret = vmademo_rule_mkwrite_late(vmf, seen);
@@ -270,7 +316,7 @@ static noinline vm_fault_t first_write_ruled(struct vm_fault *vmf)
 	return vmademo_rule_mkwrite(vmf, &seen) ?: first_write(vmf, seen);
 }
 
-static vm_fault_t vmademo_page_mkwrite(struct vm_fault *vmf)
+static vm_fault_t page_mkwrite(struct vm_fault *vmf)
 {
 	struct vmademo_buffer *buf = vmademo_buffer_of(vmf->vma->vm_file->f_mapping);
 	vm_fault_t ret = vmademo_rules_on() ? first_write_ruled(vmf) : first_write(vmf, 0);
@@ -279,6 +325,13 @@ static vm_fault_t vmademo_page_mkwrite(struct vm_fault *vmf)
 		vmademo_count(buf, VMADEMO_SIGBUS);
 	trace_vmademo_mkwrite(buf->inode->i_ino, vmf->pgoff, vmf->address, ret);
 	return ret;
+}
+
+static vm_fault_t vmademo_page_mkwrite(struct vm_fault *vmf)
+{
+	if (static_branch_unlikely(&vmademo_latency_on))
+		return timed(vmf, page_mkwrite, VMADEMO_LATENCY_MKWRITE);
+	return page_mkwrite(vmf);
 }
 
 /*
@@ -307,93 +360,9 @@ VMADEMO_HUGE_FAULT_HOOK(vmademo_huge_fault)
  * second page and back, 512 VMAs would stay.  A device that counts its mappings pays
  * that; vmademo_mappings() in stats.c counts them when it is asked.
  */
-static const struct vm_operations_struct vmademo_vm_ops = {
+const struct vm_operations_struct vmademo_vm_ops = {
 	.fault		= vmademo_fault,
 	.map_pages	= vmademo_map_pages,
 	.page_mkwrite	= vmademo_page_mkwrite,
 	.huge_fault	= vmademo_huge_fault_hook,
 };
-
-/*
- * The kernel lets a character device be mapped at any offset, even one whose
- * end is no loff_t.  Answer as it does for files.
- */
-static int vmademo_mmap_check(const struct inode *inode, unsigned long pgoff,
-			      unsigned long len)
-{
-	u64 max = inode->i_sb->s_maxbytes;
-	int err;
-
-	if (len > max || pgoff > (max - len) >> PAGE_SHIFT)
-		return -EOVERFLOW;
-	err = vmademo_rule(inode->i_private, VMADEMO_OP_MMAP, (loff_t)pgoff << PAGE_SHIFT, len);
-	if (err)
-		return err;
-	trace_vmademo_mmap(inode->i_ino, pgoff, len >> PAGE_SHIFT);
-	return 0;
-}
-
-/*
- * Two hooks.  .mmap gets the new VMA and may do with it what it likes.  The
- * kernel is replacing it by .mmap_prepare, which gets a description of a VMA that
- * does not exist yet.  To port a driver from the first to the second:
- *
- *  - Only describe: vm_ops, flags, page protection, an action such as remapping.
- *    Take no reference, count nothing, allocate nothing.  The kernel may still
- *    give up, or extend a neighbouring VMA instead, and tells nobody.
- *  - What the first mapping did in .mmap, because .open is not called for it, goes
- *    to .mapped.  Set in .mmap, .mapped is never called.  phys/map.c counts so.
- *  - Neighbouring VMAs of one file with equal flags are merged (those with .close
- *    may be extended).  private_data is not compared, so it must follow from the
- *    file alone.
- *  - remap_pfn_range() needs the VMA: say mmap_action_remap_full() instead, and
- *    the errno of its failure in action.error_override.  The kernel then unmaps
- *    the VMA, which calls .close though .mapped was not called; see phys/map.c.
- *  - The checks are the same.  Keep them in a function of offset and length that
- *    both hooks can call.
- */
-
-/**
- * vmademo_mmap() - map a buffer
- * @file: a file whose f_mapping is a buffer's
- * @vma: the new mapping; its length may reach beyond the buffer's end, touching
- *       it there raises SIGBUS
- *
- * The pages themselves come with .fault.  No flag is changed, so the mapping
- * can do all that a mapping of a regular file can.
- *
- * Context: Called with the mmap lock held for writing.
- * Return: 0; -EOVERFLOW if offset plus length is no file offset; or what a rule says.
- */
-int vmademo_mmap(struct file *file, struct vm_area_struct *vma)
-{
-	int err = vmademo_mmap_check(file->f_mapping->host, vma->vm_pgoff,
-				     vma->vm_end - vma->vm_start);
-
-	if (err)
-		return err;
-	file_accessed(file);
-	vma->vm_ops = &vmademo_vm_ops;
-	return 0;
-}
-
-#ifdef VMADEMO_HAS_MMAP_PREPARE
-/**
- * vmademo_mmap_prepare() - map a buffer, on kernels that ask beforehand
- * @desc: the mapping to be; as for vmademo_mmap()
- *
- * Context: Called with the mmap lock held for writing.
- * Return: 0; -EOVERFLOW if offset plus length is no file offset; or what a rule says.
- */
-int vmademo_mmap_prepare(struct vm_area_desc *desc)
-{
-	int err = vmademo_mmap_check(desc->file->f_mapping->host, desc->pgoff,
-				     vma_desc_size(desc));
-
-	if (err)
-		return err;
-	file_accessed(desc->file);
-	desc->vm_ops = &vmademo_vm_ops;
-	return 0;
-}
-#endif

@@ -11,7 +11,6 @@
  * before the folio lock, where a folio is added.
  */
 #include <linux/fs.h>
-#include <linux/ktime.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
 #include <linux/sched/signal.h>
@@ -27,11 +26,12 @@
 /* The store is asked for a folio, all of it.  By way of the store's run(). */
 static int store_read(struct vmademo_buffer *buf, struct folio *folio)
 {
-	u64 start = trace_vmademo_read_in_enabled() ? ktime_get_ns() : 0;
+	u64 begin = vmademo_begin(trace_vmademo_read_in_enabled());
 	int err = buf->store->read(buf, folio);
+	u64 ns = vmademo_took(buf, VMADEMO_LATENCY_READ_IN, begin);
 
 	trace_vmademo_read_in(buf->inode->i_ino, folio_pos(folio), folio_size(folio), err,
-			      start ? ktime_get_ns() - start : 0);
+			      ns);
 	if (err)
 		vmademo_count(buf, VMADEMO_READ_ERRORS);
 	else

@@ -142,7 +142,7 @@ static long ioctl_resize(struct file *file, void __user *arg)
 	if (!(file->f_mode & FMODE_WRITE))
 		return -EBADF;
 
-	err = vmademo_lock_inode(inode);
+	err = vmademo_lock_data(buffer_of(file));
 	if (err)
 		return err;
 	err = inode_newsize_ok(inode, r.size);	/* RLIMIT_FSIZE */
@@ -168,7 +168,7 @@ static long ioctl_discard(struct file *file, void __user *arg)
 	if (!(file->f_mode & FMODE_WRITE))
 		return -EBADF;
 
-	err = vmademo_lock_inode(inode);
+	err = vmademo_lock_data(buffer_of(file));
 	if (err)
 		return err;
 	size = i_size_read(inode);
@@ -193,7 +193,8 @@ static long ioctl_info(struct file *file, void __user *arg)
 		.mappings	= vmademo_mappings(buf),
 		.ino		= buf->inode->i_ino,
 		.store		= buf->store->kind,
-		.flags		= buf->read_only ? VMADEMO_INFO_READ_ONLY : 0,
+		.flags		= (buf->read_only ? VMADEMO_INFO_READ_ONLY : 0) |
+				  (READ_ONCE(buf->revoked) ? VMADEMO_INFO_REVOKED : 0),
 		.folio_size	= PAGE_SIZE << buf->order,
 	};
 
@@ -291,6 +292,59 @@ static long ioctl_rule_list(struct file *file, void __user *arg)
 	return copy_to_user(arg, &r, sizeof(r)) ? -EFAULT : 0;
 }
 
+static long ioctl_revoke(struct file *file, bool revoke)
+{
+	struct vmademo_buffer *buf = buffer_of(file);
+
+	/* What nobody can open for writing is open as far as can be */
+	if (!(file->f_mode & FMODE_WRITE) && !buf->read_only)
+		return -EBADF;
+	return revoke ? vmademo_revoke(buf) : vmademo_restore(buf);
+}
+
+static long ioctl_pages(struct file *file, void __user *arg)
+{
+	struct vmademo_pages p;
+	u64 count;
+	int err;
+
+	if (copy_from_user(&p, arg, sizeof(p)))
+		return -EFAULT;
+	if (p.flags || p.reserved0 || !RESERVED_OK(p.reserved) || !p.count ||
+	    p.offset % PAGE_SIZE || p.offset > VMADEMO_MAX_SIZE)
+		return -EINVAL;
+	count = p.count;
+	err = vmademo_pages(buffer_of(file), p.offset >> PAGE_SHIFT, &count,
+			    u64_to_user_ptr(p.states));
+	if (err)
+		return err;
+	return put_user(count, &((struct vmademo_pages __user *)arg)->count);
+}
+
+/* As clone3(2) and its like: either side may know a longer struct than the other. */
+static long ioctl_stats(struct file *file, void __user *arg)
+{
+	struct vmademo_stats stats;
+	u32 size;
+	int err;
+
+	if (get_user(size, (__u32 __user *)arg))
+		return -EFAULT;
+	if (size < VMADEMO_STATS_SIZE_VER0)
+		return -EINVAL;
+	if (size > PAGE_SIZE)
+		return -E2BIG;
+	err = copy_struct_from_user(&stats, sizeof(stats), arg, size);
+	if (err)
+		return err;
+	if (stats.flags)
+		return -EINVAL;
+	stats.size = min_t(size_t, size, sizeof(stats));
+	vmademo_stats_fill(buffer_of(file), &stats);
+	/* What lies behind is 0 already */
+	return copy_to_user(arg, &stats, stats.size) ? -EFAULT : 0;
+}
+
 /**
  * vmademo_view_ioctl() - .unlocked_ioctl of the regular-file view
  * @file: any file whose f_mapping is a buffer's
@@ -319,6 +373,14 @@ long vmademo_view_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return ioctl_rule_del(file, p);
 	case VMADEMO_IOC_RULE_LIST:
 		return ioctl_rule_list(file, p);
+	case VMADEMO_IOC_REVOKE:
+		return ioctl_revoke(file, true);
+	case VMADEMO_IOC_RESTORE:
+		return ioctl_revoke(file, false);
+	case VMADEMO_IOC_PAGES:
+		return ioctl_pages(file, p);
+	case VMADEMO_IOC_STATS:
+		return ioctl_stats(file, p);
 	default:
 		return -ENOTTY;
 	}

@@ -207,7 +207,7 @@ static int __init vmademo_init(void)
 		pr_err("failed to make a file system for buffers: %pe\n", ERR_PTR(err));
 		return err;
 	}
-	vmademo_rules_debugfs_init();
+	vmademo_debugfs_init();
 	/* Says itself what was wrong */
 	err = vmademo_phys_prepare(phys, phys_memtype, phys_map);
 	if (err)
@@ -249,7 +249,7 @@ free_windows:
 exit_super:
 	vmademo_super_exit();
 	vmademo_rules_exit();
-	vmademo_rules_debugfs_exit();
+	vmademo_debugfs_exit();
 	return err;
 }
 
@@ -259,7 +259,7 @@ static void __exit vmademo_exit(void)
 	vmademo_node_unregister();
 	vmademo_super_exit();
 	vmademo_rules_exit();
-	vmademo_rules_debugfs_exit();
+	vmademo_debugfs_exit();
 	/*
 	 * A fault that returned VM_FAULT_RETRY gave up its hold on the module
 	 * inside filemap_fault(); the last instructions of vmademo_fault() may

@@ -21,7 +21,6 @@
 #include <linux/printk.h>
 
 #include "compat.h"
-#include "rules.h"
 #include "vmademo.h"
 
 static struct inode *buffer_inode(const struct file *file)
@@ -148,7 +147,6 @@ int __init vmademo_node_register(loff_t size,
 		return PTR_ERR(vmademo_node.buf);
 	if (prealloc)
 		err = preallocate(vmademo_node.buf);
-	vmademo_rules_for_node(vmademo_node.buf, vmademo_node.misc.name);
 	if (!err)
 		err = misc_register(&vmademo_node.misc);
 	if (err)

@@ -89,10 +89,9 @@ void vmademo_rule_put(struct vmademo_rule_entry *entry)
 }
 
 /* What the buffer has for its rules; made when it is first asked for. */
-static struct vmademo_rules *get_rules(struct vmademo_buffer *buf, const char *name)
+static struct vmademo_rules *get_rules(struct vmademo_buffer *buf)
 {
 	struct vmademo_rules *rules = vmademo_rules_of(buf);
-	char number[24];
 
 	if (rules)
 		return rules;
@@ -108,12 +107,7 @@ static struct vmademo_rules *get_rules(struct vmademo_buffer *buf, const char *n
 		kfree(rules);
 		return buf->rules;
 	}
-	if (!name) {
-		snprintf(number, sizeof(number), "%llu",
-			 (unsigned long long)buf->inode->i_ino);
-		name = number;
-	}
-	rules->dir = vmademo_rules_debugfs_add(buf, name);
+	vmademo_debugfs_make_dir(buf);
 	return rules;
 }
 
@@ -232,7 +226,7 @@ remove:
  */
 int vmademo_rule_add(struct vmademo_buffer *buf, struct vmademo_rule *rule)
 {
-	struct vmademo_rules *rules = get_rules(buf, NULL);
+	struct vmademo_rules *rules = get_rules(buf);
 	struct vmademo_rule_entry *entry;
 	int err;
 
@@ -373,7 +367,7 @@ int vmademo_rule_next(struct vmademo_buffer *buf, struct vmademo_rule *rule)
 
 /**
  * vmademo_rules_end() - a buffer is about to end: it has no rules any more
- * @buf: the buffer, which nobody holds but write-back
+ * @buf: the buffer, which nobody holds but write-back; its file in debugfs is gone
  *
  * Context: May sleep.
  */
@@ -384,8 +378,6 @@ void vmademo_rules_end(struct vmademo_buffer *buf)
 
 	if (!rules)
 		return;
-	/* Waits for who is reading or writing the file */
-	vmademo_rules_debugfs_del(rules->dir);
 	mutex_lock(&rules->lock);
 	n = rules->nr ? delete_all(rules) : 0;
 	mutex_unlock(&rules->lock);
@@ -410,19 +402,6 @@ void vmademo_rules_free(struct vmademo_buffer *buf)
 	list_for_each_entry_safe(answer, next, &buf->rules->answers, list)
 		kfree(answer);
 	kfree(buf->rules);
-}
-
-/**
- * vmademo_rules_for_node() - the node's buffer has its file in debugfs from the beginning
- * @buf: the buffer
- * @name: of the folder
- *
- * Context: May sleep.
- */
-void __init vmademo_rules_for_node(struct vmademo_buffer *buf, const char *name)
-{
-	/* Without memory for it there is none until the first rule, which says so */
-	get_rules(buf, name);
 }
 
 /**

@@ -47,7 +47,6 @@
 /* Those that need each page of theirs to be mapped by itself */
 #define VMADEMO_OPS_PAGES	(VMADEMO_OPS_FAULT | VMADEMO_OP_BIT(MKWRITE))
 
-struct dentry;
 struct pid;
 struct seq_file;
 
@@ -128,7 +127,6 @@ struct vmademo_rule_answer {
  * @answers_lock: around @answers and @nr_answers
  * @answers: what was decided for faults that will be taken once more
  * @nr_answers: how many
- * @dir: in debugfs
  */
 struct vmademo_rules {
 	struct mutex lock;	/* see above */
@@ -140,7 +138,6 @@ struct vmademo_rules {
 	spinlock_t answers_lock;	/* see above */
 	struct list_head answers;
 	unsigned int nr_answers;
-	struct dentry *dir;
 };
 
 /**
@@ -191,7 +188,6 @@ int vmademo_rule_next(struct vmademo_buffer *buf, struct vmademo_rule *rule);
 void vmademo_rule_put(struct vmademo_rule_entry *entry);
 void vmademo_rules_end(struct vmademo_buffer *buf);
 void vmademo_rules_free(struct vmademo_buffer *buf);
-void vmademo_rules_for_node(struct vmademo_buffer *buf, const char *name);
 void vmademo_rules_exit(void);
 
 /* rules_table.c */
@@ -233,10 +229,7 @@ void vmademo_rule_show(struct seq_file *m, const struct vmademo_rule *rule);
 ssize_t vmademo_features(char *page);
 
 /* rules_debugfs.c */
-void vmademo_rules_debugfs_init(void);
-void vmademo_rules_debugfs_exit(void);
-struct dentry *vmademo_rules_debugfs_add(struct vmademo_buffer *buf, const char *name);
-void vmademo_rules_debugfs_del(struct dentry *dir);
+extern const struct file_operations vmademo_rules_fops;
 
 /**
  * vmademo_rule() - an event that is no fault: does a rule say something?

@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The files in debugfs: vmademo/NAME/rules for the node NAME, vmademo/INO/rules for any other
- * buffer, from its first rule on.  Without debugfs there are none, and nothing else is
- * missing.
+ * The file "rules" of a buffer in debugfs (debugfs.c): its rules in words, and commands.
  *
  * Locks: none of its own.  While a file is read or written, its buffer does not end:
  * debugfs_remove() waits.
  */
-#include <linux/debugfs.h>
 #include <linux/err.h>
 #include <linux/fs.h>
 #include <linux/module.h>
@@ -21,8 +18,6 @@
 
 /* What a command can have at most, in bytes. */
 #define LONGEST		512
-
-static struct dentry *root;
 
 static int rules_show(struct seq_file *m, void *v)
 {
@@ -63,7 +58,7 @@ static ssize_t rules_write(struct file *file, const char __user *from, size_t co
 	return err ?: count;
 }
 
-static const struct file_operations rules_fops = {
+const struct file_operations vmademo_rules_fops = {
 	.owner		= THIS_MODULE,
 	.open		= rules_open,
 	.read		= seq_read,
@@ -71,41 +66,3 @@ static const struct file_operations rules_fops = {
 	.llseek		= seq_lseek,
 	.release	= single_release,
 };
-
-/**
- * vmademo_rules_debugfs_add() - make the files of a buffer
- * @buf: the buffer
- * @name: of their folder
- *
- * Context: May sleep.
- * Return: the folder, for vmademo_rules_debugfs_del(); an ERR_PTR if there is none.
- */
-struct dentry *vmademo_rules_debugfs_add(struct vmademo_buffer *buf, const char *name)
-{
-	struct dentry *dir = debugfs_create_dir(name, root);
-
-	debugfs_create_file("rules", 0600, dir, buf, &rules_fops);
-	return dir;
-}
-
-/**
- * vmademo_rules_debugfs_del() - take them away, when nobody is reading or writing them
- * @dir: the folder, NULL or an ERR_PTR
- *
- * Context: May sleep.
- */
-void vmademo_rules_debugfs_del(struct dentry *dir)
-{
-	debugfs_remove(dir);
-}
-
-/* Where all of them are. */
-void __init vmademo_rules_debugfs_init(void)
-{
-	root = debugfs_create_dir("vmademo", NULL);
-}
-
-void vmademo_rules_debugfs_exit(void)
-{
-	debugfs_remove(root);
-}

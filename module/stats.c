@@ -20,6 +20,7 @@
 #include <linux/pagemap.h>
 #include <linux/seq_file.h>
 #include <linux/sysfs.h>
+#include <linux/vmademo.h>
 
 #include "compat.h"
 #include "rules.h"
@@ -73,6 +74,32 @@ long vmademo_mappings(const struct vmademo_buffer *buf)
 		n++;
 	i_mmap_unlock_read(mapping);
 	return n;
+}
+
+#define FIELD(NAME, name)							\
+	[VMADEMO_##NAME] = offsetof(struct vmademo_stats, name),
+#define FIELDS(NAME, name)							\
+	FIELD(NAME, name##_folios) FIELD(NAME##_BYTES, name##_bytes)
+
+static const u16 stats_fields[VMADEMO_NR_COUNTERS] = {
+	VMADEMO_COUNTERS(FIELD, FIELDS)
+};
+
+/**
+ * vmademo_stats_fill() - all counters of a buffer
+ * @buf: the buffer
+ * @stats: filled, but for its size and flags
+ *
+ * Context: Any.
+ */
+void vmademo_stats_fill(const struct vmademo_buffer *buf, struct vmademo_stats *stats)
+{
+	int i;
+
+	stats->last_crash_lost_folios = READ_ONCE(buf->last_crash_lost_folios);
+	stats->last_crash_lost_bytes = READ_ONCE(buf->last_crash_lost_bytes);
+	for (i = 0; i < VMADEMO_NR_COUNTERS; i++)
+		*(__u64 *)((void *)stats + stats_fields[i]) = vmademo_counter_sum(buf, i);
 }
 
 static ssize_t counter_show(struct device *dev, struct device_attribute *attr,
@@ -201,6 +228,13 @@ static ssize_t size_show(struct device *dev, struct device_attribute *attr,
 }
 static DEVICE_ATTR_RO(size);
 
+static ssize_t revoked_show(struct device *dev, struct device_attribute *attr,
+			    char *page)
+{
+	return sysfs_emit(page, "%d\n", READ_ONCE(buffer_of_device(dev)->revoked));
+}
+static DEVICE_ATTR_RO(revoked);
+
 static ssize_t store_show(struct device *dev, struct device_attribute *attr,
 			  char *page)
 {
@@ -242,6 +276,7 @@ static struct attribute *vmademo_stats_attrs[] = {
 	&dev_attr_size.attr,
 	&dev_attr_store.attr,
 	&dev_attr_mappings.attr,
+	&dev_attr_revoked.attr,
 	VMADEMO_COUNTERS(EVENT_POINTER, FOLIOS_POINTERS)
 	&dev_attr_last_crash_lost_folios.attr,
 	&dev_attr_last_crash_lost_bytes.attr,
@@ -281,6 +316,7 @@ void vmademo_show_fdinfo(struct seq_file *m, struct file *file)
 	seq_printf(m, "folio_size:\t%lu\n", PAGE_SIZE << buf->order);
 	seq_printf(m, "bdi:\t%s\n", bdi_dev_name(buf->inode->i_sb->s_bdi));
 	seq_printf(m, "mappings:\t%ld\n", vmademo_mappings(buf));
+	seq_printf(m, "revoked:\t%d\n", READ_ONCE(buf->revoked));
 	for (i = 0; i < VMADEMO_NR_COUNTERS; i++)
 		seq_printf(m, "%s:\t%llu\n", counter_attrs[i].attr.name,
 			   vmademo_counter_sum(buf, i));

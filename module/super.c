@@ -74,9 +74,11 @@ static void vmademo_evict_inode(struct inode *inode)
 		inode->i_sb->s_fs_info = NULL;
 		mutex_unlock(&sync_lock);
 	}
-	/* What is still dirty is not to wait for a rule, nor to fail by one */
-	if (buf)
+	if (buf) {
+		vmademo_debugfs_remove(buf);
+		/* What is still dirty is not to wait for a rule, nor to fail by one */
 		vmademo_rules_end(buf);
+	}
 	/* A file outlives the buffer.  Every other store ends here. */
 	if (buf && buf->file && !buf->read_only)
 		write_the_last(&inode->i_data);
@@ -89,6 +91,7 @@ static void vmademo_evict_inode(struct inode *inode)
 	if (buf->store->close)
 		buf->store->close(buf);
 	vmademo_rules_free(buf);
+	kfree(buf->latency);
 	kmem_cache_free(vmademo_buffer_cache, buf);
 }
 

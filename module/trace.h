@@ -294,6 +294,29 @@ TRACE_EVENT(vmademo_revoke,
 	TP_printk("minor=%d", __entry->minor)
 );
 
+/* A buffer is taken away, or given back. */
+DECLARE_EVENT_CLASS(vmademo_buffer,
+	TP_PROTO(unsigned long ino),
+	TP_ARGS(ino),
+	TP_STRUCT__entry(
+		__field(unsigned long, ino)
+	),
+	TP_fast_assign(
+		__entry->ino = ino;
+	),
+	TP_printk("ino=%lu", __entry->ino)
+);
+
+DEFINE_EVENT(vmademo_buffer, vmademo_revoke_buffer,
+	TP_PROTO(unsigned long ino),
+	TP_ARGS(ino)
+);
+
+DEFINE_EVENT(vmademo_buffer, vmademo_restore,
+	TP_PROTO(unsigned long ino),
+	TP_ARGS(ino)
+);
+
 #endif /* VMADEMO_TRACE_H */
 
 #undef TRACE_INCLUDE_PATH

@@ -33,6 +33,12 @@ static void set_readahead(struct file *file)
 		file->f_ra.ra_pages = 0;
 }
 
+/* Before any lock is taken: what a buffer that is revoked answers, or a rule. */
+static int refused(struct vmademo_buffer *buf, unsigned int op, loff_t pos, u64 len)
+{
+	return READ_ONCE(buf->revoked) ? -ENODEV : vmademo_rule(buf, op, pos, len);
+}
+
 /**
  * vmademo_read_iter() - .read_iter of node and regular file
  *
@@ -46,8 +52,8 @@ static void set_readahead(struct file *file)
  */
 ssize_t vmademo_read_iter(struct kiocb *iocb, struct iov_iter *to)
 {
-	int err = vmademo_rule(vmademo_buffer_of(iocb->ki_filp->f_mapping), VMADEMO_OP_READ,
-			       iocb->ki_pos, iov_iter_count(to));
+	int err = refused(vmademo_buffer_of(iocb->ki_filp->f_mapping), VMADEMO_OP_READ,
+			  iocb->ki_pos, iov_iter_count(to));
 
 	if (err)
 		return err;
@@ -71,7 +77,7 @@ ssize_t vmademo_splice_read(struct file *file, loff_t *ppos,
 			    struct pipe_inode_info *pipe, size_t len,
 			    unsigned int flags)
 {
-	int err = vmademo_rule(vmademo_buffer_of(file->f_mapping), VMADEMO_OP_READ, *ppos, len);
+	int err = refused(vmademo_buffer_of(file->f_mapping), VMADEMO_OP_READ, *ppos, len);
 
 	if (err)
 		return err;
@@ -89,14 +95,13 @@ static ssize_t end_write(struct kiocb *iocb, ssize_t ret, unsigned int cuts)
 	return ret;
 }
 
-/* Before any lock is taken. */
-static int rule_for_write(struct kiocb *iocb, struct iov_iter *from)
+static int write_refused(struct kiocb *iocb, struct iov_iter *from)
 {
 	struct inode *inode = iocb->ki_filp->f_mapping->host;
 
-	return vmademo_rule(inode->i_private, VMADEMO_OP_WRITE,
-			    iocb->ki_flags & IOCB_APPEND ? i_size_read(inode) : iocb->ki_pos,
-			    iov_iter_count(from));
+	return refused(inode->i_private, VMADEMO_OP_WRITE,
+		       iocb->ki_flags & IOCB_APPEND ? i_size_read(inode) : iocb->ki_pos,
+		       iov_iter_count(from));
 }
 
 /**
@@ -117,7 +122,7 @@ ssize_t vmademo_write_within(struct kiocb *iocb, struct iov_iter *from)
 	ssize_t ret;
 
 	iocb->ki_flags &= ~IOCB_DIRECT;
-	ret = rule_for_write(iocb, from) ?: vmademo_lock_inode(inode);
+	ret = write_refused(iocb, from) ?: vmademo_lock_data(vmademo_buffer_of(inode->i_mapping));
 	if (ret)
 		return ret;
 	size = i_size_read(inode);
@@ -156,7 +161,7 @@ static ssize_t vmademo_view_write_iter(struct kiocb *iocb, struct iov_iter *from
 		return vmademo_write_within(iocb, from);
 
 	iocb->ki_flags &= ~IOCB_DIRECT;
-	ret = rule_for_write(iocb, from) ?: vmademo_lock_inode(inode);
+	ret = write_refused(iocb, from) ?: vmademo_lock_data(buf);
 	if (ret)
 		return ret;
 	ret = generic_write_checks(iocb, from);
@@ -225,7 +230,7 @@ static long vmademo_view_fallocate(struct file *file, int mode, loff_t offset,
 		return -EOPNOTSUPP;
 	}
 
-	err = vmademo_rule(buf, VMADEMO_OP_ALLOCATE, offset, len) ?: vmademo_lock_inode(inode);
+	err = refused(buf, VMADEMO_OP_ALLOCATE, offset, len) ?: vmademo_lock_data(buf);
 	if (err)
 		return err;
 	size = i_size_read(inode);
@@ -270,6 +275,8 @@ static int vmademo_view_setattr(VMADEMO_IDMAP *idmap, struct dentry *dentry,
 
 	if (err)
 		return err;
+	if (attr->ia_valid & ATTR_SIZE && buf->revoked)
+		return -ENODEV;
 	if (attr->ia_valid & ATTR_SIZE) {
 		loff_t from = i_size_read(inode);
 

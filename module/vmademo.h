@@ -6,6 +6,7 @@
  *
  *   main -> phys/, node -> ioctl -> view, crash -> shape -> buffer -> super
  *        -> writeback, allocate -> fill -> folio -> store/
+ *   ioctl, view, fault -> revocation
  *   phys/: phys -> claim -> pci, reserved; phys -> map, revoke -> io
  *   fault, phys/map -> ahead; all of them -> stats, rules (rules.h)
  *
@@ -38,6 +39,8 @@
 #include <linux/atomic.h>
 #include <linux/cache.h>
 #include <linux/fs.h>
+#include <linux/jump_label.h>
+#include <linux/ktime.h>
 #include <linux/list.h>
 #include <linux/magic.h>
 #include <linux/miscdevice.h>
@@ -84,6 +87,8 @@ struct vmademo_store_ops;
  * @store: what stands behind the page cache
  * @read_only: the store cannot be written to, so the buffer cannot either
  * @fixed_size: nor can its size be changed: a block device, or read only
+ * @revoked: nobody may have its bytes.  Changed under i_rwsem; asked in a fault under the
+ *           folio lock or RCU, see revocation.c
  * @order: the logarithm of how many pages a folio has at most that is made for it
  * @crashing: a power cut is being simulated: what goes while dirty is lost, not
  *            discarded.  Under i_rwsem and the invalidate lock
@@ -110,6 +115,9 @@ struct vmademo_store_ops;
  * @reads: of store file: the queue for reading
  * @writes: of store file: the queue of @write_work
  * @stores: of store file: all of them
+ * @all: in debugfs.c: all buffers
+ * @debugfs: its directory there; NULL if it has none yet
+ * @latency: how long things took, see latency.c; NULL until something is noted
  * @rules: faults on demand; NULL until the first one (rules.h)
  * @counters: see above
  */
@@ -119,6 +127,7 @@ struct vmademo_buffer {
 	const struct vmademo_store_ops *store;
 	bool read_only;
 	bool fixed_size;
+	bool revoked;
 	bool crashing;
 	u8 order;
 	unsigned int cuts;
@@ -141,6 +150,9 @@ struct vmademo_buffer {
 	struct workqueue_struct *reads;
 	struct workqueue_struct *writes;
 	struct list_head stores;
+	struct list_head all;
+	struct dentry *debugfs;
+	struct vmademo_latency *latency;
 	struct vmademo_rules *rules;
 	struct vmademo_counters counters[VMADEMO_STRIPES];
 };
@@ -209,6 +221,41 @@ static inline void vmademo_count_folio(struct vmademo_buffer *buf,
 	vmademo_count_by(buf, counter + 1, folio_size((struct folio *)folio));
 }
 
+/* ---- how long it takes ---------------------------------------------------- */
+
+enum vmademo_latency_kind {
+	VMADEMO_LATENCY_FAULT,
+	VMADEMO_LATENCY_MKWRITE,
+	VMADEMO_LATENCY_READ_IN,
+	VMADEMO_LATENCY_WRITE_OUT,
+	VMADEMO_LATENCY_FLUSH,
+	VMADEMO_NR_LATENCIES
+};
+
+/* latency.c */
+DECLARE_STATIC_KEY_FALSE(vmademo_latency_on);
+void vmademo_latency_add(struct vmademo_buffer *buf, enum vmademo_latency_kind kind, u64 ns);
+
+/* The time, if somebody wants to know how long this takes: who traces, or the histograms. */
+static inline u64 vmademo_begin(bool traced)
+{
+	return traced || static_branch_unlikely(&vmademo_latency_on) ? ktime_get_ns() : 0;
+}
+
+/* How long it took since then, in nanoseconds; 0 if nobody wants to know. */
+static inline u64 vmademo_took(struct vmademo_buffer *buf, enum vmademo_latency_kind kind,
+			       u64 begin)
+{
+	u64 ns;
+
+	if (likely(!begin))
+		return 0;
+	ns = ktime_get_ns() - begin;
+	if (static_branch_unlikely(&vmademo_latency_on))
+		vmademo_latency_add(buf, kind, ns);
+	return ns;
+}
+
 /* ---- power cuts ---------------------------------------------------------- */
 
 /* Whether what is written from here on may be lost before it is made durable. */
@@ -216,6 +263,17 @@ static inline bool vmademo_was_cut(const struct vmademo_buffer *buf, unsigned in
 {
 	smp_rmb();	/* after what found the page cache clean */
 	return cuts & 1 || READ_ONCE(buf->cuts) != cuts;
+}
+
+/* ---- taken away ---------------------------------------------------------- */
+
+/* Some buffer has been revoked since the module was loaded. */
+DECLARE_STATIC_KEY_FALSE(vmademo_revocable);
+
+/* For faults: costs nothing before the first revocation. */
+static inline bool vmademo_fault_revoked(const struct vmademo_buffer *buf)
+{
+	return static_branch_unlikely(&vmademo_revocable) && READ_ONCE(buf->revoked);
 }
 
 /* ---- large folios -------------------------------------------------------- */
@@ -257,6 +315,23 @@ u64 vmademo_counter_sum(const struct vmademo_buffer *buf,
 			enum vmademo_counter counter);
 long vmademo_mappings(const struct vmademo_buffer *buf);
 void vmademo_show_fdinfo(struct seq_file *m, struct file *file);
+struct vmademo_stats;
+void vmademo_stats_fill(const struct vmademo_buffer *buf, struct vmademo_stats *stats);
+
+/* pages.c */
+int vmademo_pages(struct vmademo_buffer *buf, pgoff_t first, u64 *count, u8 __user *to);
+
+/* latency.c */
+void vmademo_latency_show(struct seq_file *m, const struct vmademo_buffer *buf);
+void vmademo_latency_clear(struct vmademo_buffer *buf);
+void vmademo_latency_switch(bool on);
+
+/* debugfs.c */
+void vmademo_debugfs_make_dir(struct vmademo_buffer *buf);
+void vmademo_debugfs_add(struct vmademo_buffer *buf, bool for_node);
+void vmademo_debugfs_remove(struct vmademo_buffer *buf);
+void vmademo_debugfs_init(void);
+void vmademo_debugfs_exit(void);
 
 /* main.c */
 extern bool vmademo_ready;
@@ -334,6 +409,11 @@ int vmademo_fsync(struct file *file, loff_t start, loff_t end, int datasync);
 struct vmademo_crash;
 int vmademo_crash(struct vmademo_buffer *buf, struct vmademo_crash *crash);
 
+/* revocation.c */
+int vmademo_revoke(struct vmademo_buffer *buf);
+int vmademo_restore(struct vmademo_buffer *buf);
+int vmademo_lock_data(struct vmademo_buffer *buf);
+
 /* ahead.c */
 /**
  * struct vmademo_span - what one fault maps
@@ -356,6 +436,9 @@ void vmademo_span_end(const struct vmademo_span *span, const struct vm_fault *vm
 		      bool mapped);
 
 /* fault.c */
+extern const struct vm_operations_struct vmademo_vm_ops;
+
+/* mmap.c */
 struct vm_area_desc;
 int vmademo_mmap(struct file *file, struct vm_area_struct *vma);
 int vmademo_mmap_prepare(struct vm_area_desc *desc);

@@ -16,7 +16,6 @@
  * .dirty_folio may be called under the page table lock instead, and may not sleep.
  */
 #include <linux/backing-dev.h>
-#include <linux/ktime.h>
 #include <linux/migrate.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
@@ -110,14 +109,14 @@ static int end_write(struct vmademo_buffer *buf, struct folio *folio, int err)
 	loff_t left = i_size_read(buf->inode) - folio_pos(folio);
 	/* Beyond the end only while it is being truncated: then it is discarded */
 	size_t len = clamp_t(loff_t, left, 0, folio_size(folio));
-	u64 start = trace_vmademo_write_out_enabled() ? ktime_get_ns() : 0;
+	u64 begin = vmademo_begin(trace_vmademo_write_out_enabled()), ns;
 
 	if (vmademo_rules_on() && len && !err)
 		err = vmademo_rule_write_out(buf, folio, len);
 	else if (len && buf->store->write && !err)
 		err = vmademo_store_write(buf, folio, 0, len);
-	trace_vmademo_write_out(buf->inode->i_ino, folio_pos(folio), len, err,
-				start ? ktime_get_ns() - start : 0);
+	ns = vmademo_took(buf, VMADEMO_LATENCY_WRITE_OUT, begin);
+	trace_vmademo_write_out(buf->inode->i_ino, folio_pos(folio), len, err, ns);
 	if (err)
 		mapping_set_error(folio->mapping, err);
 	if (err == -ENOMEM) {
@@ -256,7 +255,7 @@ static int vmademo_writepages(struct address_space *mapping,
  */
 int vmademo_store_flush(struct vmademo_buffer *buf, bool datasync)
 {
-	u64 start;
+	u64 begin, ns;
 	int err = vmademo_rule(buf, VMADEMO_OP_FLUSH, 0, 1);
 
 	if (err)
@@ -264,10 +263,10 @@ int vmademo_store_flush(struct vmademo_buffer *buf, bool datasync)
 	if (!buf->store->flush)
 		return 0;
 	vmademo_count(buf, datasync ? VMADEMO_DATA_FLUSHES : VMADEMO_FLUSHES);
-	start = trace_vmademo_flush_enabled() ? ktime_get_ns() : 0;
+	begin = vmademo_begin(trace_vmademo_flush_enabled());
 	err = buf->store->flush(buf, datasync);
-	trace_vmademo_flush(buf->inode->i_ino, datasync, err,
-			    start ? ktime_get_ns() - start : 0);
+	ns = vmademo_took(buf, VMADEMO_LATENCY_FLUSH, begin);
+	trace_vmademo_flush(buf->inode->i_ino, datasync, err, ns);
 record:
 	if (err && err != -EINTR)
 		mapping_set_error(buf->inode->i_mapping, err);

@@ -263,21 +263,71 @@ static void do_crash(struct worker *w)
 	     FILE_ARGS(f), LLU(c.seed), c.written_permille, c.torn);
 }
 
+/* Mostly given back: what stays away, nothing else finds a mistake in. */
+static void do_revoke(struct worker *w)
+{
+	struct file f = some_file(w, BUFFERS);
+
+	if (one_in(w, 3))
+		CALL(w, ioctl(f.fd, VMADEMO_IOC_REVOKE),
+		     "REVOKE of " FILE_FORMAT, FILE_ARGS(f));
+	if (!one_in(w, 8))
+		CALL(w, ioctl(f.fd, VMADEMO_IOC_RESTORE),
+		     "RESTORE of " FILE_FORMAT, FILE_ARGS(f));
+}
+
+static void do_pages(struct worker *w)
+{
+	struct file f = some_file(w, OURS);
+	struct vmademo_pages p = { .offset = some_offset(w, f),
+				   .count = some_range(w) / PAGE };
+	size_t len = SCRATCH;
+
+	if (!one_in(w, 4))
+		p.offset &= ~(PAGE - 1);
+	/* A buffer may be as large as can be, and its pages are all looked at */
+	if (p.count > SCRATCH && !one_in(w, 16))
+		p.count %= SCRATCH;
+	p.states = (uintptr_t)some_memory(w, f, &len);
+	/* Not so many that memory is overwritten which is not meant */
+	if (p.count > len)
+		p.count = len;
+	if (one_in(w, 24))
+		p.reserved[below(w, 4)] = draw(w);
+	CALL(w, ioctl(f.fd, VMADEMO_IOC_PAGES, one_in(w, 32) ? NULL : &p),
+	     "PAGES of " FILE_FORMAT " at %#llx, %llu pages", FILE_ARGS(f),
+	     LLU(p.offset), LLU(p.count));
+}
+
+static void do_stats(struct worker *w)
+{
+	struct file f = some_file(w, OURS);
+	union {
+		struct vmademo_stats stats;
+		unsigned char bytes[2 * PAGE];
+	} u = { .stats.size = sizeof(u.stats) };
+
+	if (one_in(w, 3))
+		u.stats.size = below(w, sizeof(u));
+	if (one_in(w, 16))
+		u.stats.size = draw(w);
+	if (one_in(w, 8))
+		u.bytes[below(w, sizeof(u))] = 1;
+	CALL(w, ioctl(f.fd, VMADEMO_IOC_STATS, one_in(w, 32) ? NULL : &u),
+	     "STATS of " FILE_FORMAT ", size %u", FILE_ARGS(f), u.stats.size);
+}
+
 /* Any number, with memory that is zeroes or is not there; revoking now and then. */
 static void do_ioctl(struct worker *w)
 {
 	static const unsigned long known[] = {
-		VMADEMO_IOC_CREATE,
-		VMADEMO_IOC_OPEN_FILE,
-		VMADEMO_IOC_RESIZE,
-		VMADEMO_IOC_DISCARD,
-		VMADEMO_IOC_INFO,
-		VMADEMO_IOC_CRASH,
-		VMADEMO_IOC_RULE_ADD,
-		VMADEMO_IOC_RULE_DEL,
-		VMADEMO_IOC_RULE_LIST,
-		0x4004667f /* FIONREAD */,
-		0x80086601 /* FS_IOC_GETFLAGS */,
+		VMADEMO_IOC_CREATE,	   VMADEMO_IOC_OPEN_FILE,
+		VMADEMO_IOC_RESIZE,	   VMADEMO_IOC_DISCARD,
+		VMADEMO_IOC_INFO,	   VMADEMO_IOC_CRASH,
+		VMADEMO_IOC_RULE_ADD,	   VMADEMO_IOC_RULE_DEL,
+		VMADEMO_IOC_RULE_LIST,	   VMADEMO_IOC_RESTORE,
+		VMADEMO_IOC_PAGES,	   VMADEMO_IOC_STATS,
+		0x4004667f /* FIONREAD */, 0x80086601 /* FS_IOC_GETFLAGS */,
 		0x1260 /* BLKGETSIZE */,
 	};
 	struct file f = some_file(w, OURS);
@@ -351,6 +401,20 @@ static void do_attributes(struct worker *w)
 	}
 }
 
+/* What debugfs can switch. */
+static void do_switch(struct worker *w)
+{
+	static const char *const names[] = {
+		"/sys/kernel/debug/vmademo/latency_on",
+		"/sys/kernel/debug/vmademo/buffers",
+		"/sys/kernel/debug/vmademo/vmademo/latency",
+	};
+	static const char *const words[] = { "0", "1", "2", "x", "" };
+	const char *name = ANY_OF(w, names), *word = ANY_OF(w, words);
+
+	CALL(w, write_text(name, word), "'%s' to %s", word, name);
+}
+
 /* What the module and the kernel tell about it, to whoever asks. */
 static void do_tell(struct worker *w)
 {
@@ -360,6 +424,8 @@ static void do_tell(struct worker *w)
 		"/sys/class/misc/vmademo/cached_bytes",
 		"/sys/class/misc/vmademo/written_bytes",
 		"/sys/class/misc/vmademo-phys0/mappings",
+		"/sys/kernel/debug/vmademo/mappings",
+		"/sys/kernel/debug/vmademo/vmademo/latency",
 		"/proc/self/smaps",
 		"/proc/self/maps",
 		"/proc/meminfo",

@@ -68,6 +68,9 @@ TEST_F(ioctl, numbers)
 	EXPECT_EQ(0x4020be03, VMADEMO_IOC_DISCARD);
 	EXPECT_EQ(0x8070be04, VMADEMO_IOC_INFO);
 	EXPECT_EQ(0xbe05, VMADEMO_IOC_REVOKE);
+	EXPECT_EQ(0xbe13, VMADEMO_IOC_RESTORE);
+	EXPECT_EQ(0xc040be14, VMADEMO_IOC_PAGES);
+	EXPECT_EQ(0xbe15, VMADEMO_IOC_STATS);
 }
 
 TEST_F(ioctl, create)
@@ -306,7 +309,7 @@ TEST_F(ioctl, bad_addresses_and_unknown_requests)
 {
 	static const unsigned long requests[] = {
 		VMADEMO_IOC_CREATE,  VMADEMO_IOC_OPEN_FILE, VMADEMO_IOC_RESIZE,
-		VMADEMO_IOC_DISCARD, VMADEMO_IOC_INFO,
+		VMADEMO_IOC_DISCARD, VMADEMO_IOC_INFO,	    VMADEMO_IOC_PAGES,
 	};
 	char argument[256] = { 0 };
 	int before = next_fd();
@@ -318,9 +321,6 @@ TEST_F(ioctl, bad_addresses_and_unknown_requests)
 		REFUSED(ENOTTY, self->node, requests[i] ^ 0xc0000000, argument);
 		REFUSED(ENOTTY, self->node, requests[i] + 0x10000, argument);
 	}
-	/* A buffer cannot be revoked */
-	REFUSED(ENOTTY, self->node, VMADEMO_IOC_REVOKE, argument);
-	REFUSED(ENOTTY, self->file, VMADEMO_IOC_REVOKE, argument);
 	REFUSED(ENOTTY, self->node, 0x1234, argument);
 	/* A file makes no descriptors */
 	REFUSED(ENOTTY, self->file, VMADEMO_IOC_CREATE, argument);

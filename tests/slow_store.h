@@ -28,14 +28,16 @@ static const char hung_task[] = "/proc/sys/kernel/hung_task_timeout_secs";
 enum slow_kind { FROZEN_EXT4, MUTE_FUSE };
 
 /*
- * What the server does: answer; be silent; keep an fsync waiting, and that it has one; let
- * the write fail, or wait, that FUSE_WRITES_LEFT counts down to, and that it has one.
+ * What the server does: answer; be silent; keep an fsync or a read waiting, and that it has
+ * one; let the write fail, or wait, that FUSE_WRITES_LEFT counts down to, and that it has one.
  */
 enum mute {
 	ANSWER,
 	SILENT,
 	HOLD_FSYNC,
 	HOLDS_FSYNC,
+	HOLD_READ,
+	HOLDS_READ,
 	FAIL_WRITE,
 	HOLD_WRITE,
 	HOLDS_WRITE
@@ -207,6 +209,11 @@ static inline void fuse_serve(int dev, int end, volatile int *mute)
 		if (*mute == HOLD_FSYNC && in->opcode == FUSE_FSYNC) {
 			*mute = HOLDS_FSYNC;
 			while (*mute == HOLDS_FSYNC && getppid() == parent)
+				usleep(1000);
+		}
+		if (*mute == HOLD_READ && in->opcode == FUSE_READ) {
+			*mute = HOLDS_READ;
+			while (*mute == HOLDS_READ && getppid() == parent)
 				usleep(1000);
 		}
 		reply.head = (struct fuse_out_header){ .unique = in->unique };

@@ -125,11 +125,15 @@ static inline int told(int fd)
 				  account_.lost_bytes);                     \
 	} while (0)
 
-/* Runs every test of a fixture on each kind: FIXTURE_STORES(name) after FIXTURE(). */
+/*
+ * Runs every test of a fixture on each kind: FIXTURE_STORES(name) after FIXTURE().  Their
+ * folio_size is 0; a fixture may add variants with another one.
+ */
 #define FIXTURE_STORES(fixture)              \
 	FIXTURE_VARIANT(fixture)             \
 	{                                    \
 		enum store_kind kind;        \
+		uint32_t folio_size;         \
 	};                                   \
 	FIXTURE_VARIANT_ADD(fixture, ram){   \
 		.kind = STORE_RAM,           \

@@ -155,7 +155,8 @@ TEST_F(window, what_it_has_not_is_refused)
 	/* What a buffer has, and what nobody has */
 	static const unsigned long requests[] = {
 		VMADEMO_IOC_CREATE,  VMADEMO_IOC_OPEN_FILE, VMADEMO_IOC_RESIZE,
-		VMADEMO_IOC_DISCARD, VMADEMO_IOC_INFO,	    _IO(0xBE, 0xff),
+		VMADEMO_IOC_DISCARD, VMADEMO_IOC_INFO,	    VMADEMO_IOC_RESTORE,
+		VMADEMO_IOC_PAGES,   VMADEMO_IOC_STATS,	    _IO(0xBE, 0xff),
 	};
 	int fds[2];
 

@@ -436,7 +436,7 @@ forget:
 
 #ifdef VMADEMO_HAS_MMAP_PREPARE
 /**
- * vmademo_phys_mmap_prepare() - the same by the other hook; see fault.c
+ * vmademo_phys_mmap_prepare() - the same by the other hook; see mmap.c
  * @desc: the mapping to be
  *
  * Context: Called with the mmap lock held for writing.

@@ -17,6 +17,7 @@
  *   EFAULT   the argument points to no memory of the caller
  *   EINVAL   a flag or a store that is not known, a reserved field that is not 0,
  *            or what the request below says
+ *   ENODEV   the buffer or window is revoked: see VMADEMO_IOC_REVOKE
  *   ENOTTY   no such request on this kind of file
  *
  * The number 0xBE is not in the kernel's list of ioctl numbers.
@@ -106,6 +107,7 @@ struct vmademo_discard {
 
 /* For flags of struct vmademo_info. */
 #define VMADEMO_INFO_READ_ONLY	0x1U	/* the store cannot be written to */
+#define VMADEMO_INFO_REVOKED	0x2U	/* VMADEMO_IOC_REVOKE, and not yet restored */
 
 /**
  * struct vmademo_info - for VMADEMO_IOC_INFO
@@ -115,7 +117,7 @@ struct vmademo_discard {
  * @mappings: out: how many VMAs map the buffer, by whatever file
  * @ino: out: names the buffer: st_ino of each of its regular files
  * @store: out: VMADEMO_STORE_...
- * @flags: out: VMADEMO_INFO_READ_ONLY or 0
+ * @flags: out: VMADEMO_INFO_...
  * @folio_size: out: bytes that a folio has at most, but for mappings with MADV_HUGEPAGE
  * @reserved0: out: 0
  * @reserved: out: 0
@@ -272,6 +274,88 @@ struct vmademo_rule_id {
 };
 
 /*
+ * A byte of struct vmademo_pages.  A large folio is up to date, dirty, written back and mapped
+ * as one: each of its pages is told so, even if only another one is in a page table.  What is
+ * stored is told of the page itself.
+ */
+#define VMADEMO_PAGE_CACHED	0x01U	/* in the page cache */
+#define VMADEMO_PAGE_UPTODATE	0x02U	/* and filled */
+#define VMADEMO_PAGE_DIRTY	0x04U	/* to be written back */
+#define VMADEMO_PAGE_WRITEBACK	0x08U	/* being written back */
+#define VMADEMO_PAGE_MAPPED	0x10U	/* in a page table of some process */
+#define VMADEMO_PAGE_LARGE	0x20U	/* of a folio of several pages */
+#define VMADEMO_PAGE_STORED	0x40U	/* the store has data there, or room taken for it */
+#define VMADEMO_PAGE_RULED	0x80U	/* a rule has it, of any op but flush */
+
+/**
+ * struct vmademo_pages - for VMADEMO_IOC_PAGES
+ * @offset: in: the first byte, a multiple of the page size, at most the largest size
+ * @count: in: how many pages, at least 1; out: how many were told of, which is fewer if the
+ *         buffer ends before that, and 0 at its end
+ * @states: in: the address of @count bytes of the caller's; out there: VMADEMO_PAGE_... of
+ *          each page, 0 for a page that is neither cached nor stored, nor under a rule
+ * @flags: in: 0
+ * @reserved0: in: 0
+ * @reserved: in: 0
+ */
+struct vmademo_pages {
+	__u64 offset;
+	__u64 count;
+	__u64 states;
+	__u32 flags;
+	__u32 reserved0;
+	__u64 reserved[4];
+};
+
+/**
+ * struct vmademo_stats - for VMADEMO_IOC_STATS
+ * @size: in: the size of this struct, as the caller knows it, at least
+ *        VMADEMO_STATS_SIZE_VER0; out: how much of it was filled
+ * @flags: in: 0
+ * @last_crash_lost_folios: out: folios that the last power cut lost
+ * @last_crash_lost_bytes: out: the same in bytes
+ *
+ * All that follows is out: the counters of the buffer since it was made, under the names that
+ * they have in /proc/PID/fdinfo and sysfs; README.md says what each counts.  New ones come at
+ * the end.
+ */
+struct vmademo_stats {
+	__u32 size;
+	__u32 flags;
+	__u64 last_crash_lost_folios;
+	__u64 last_crash_lost_bytes;
+	/* private: the counters */
+	__u64 read_faults;
+	__u64 write_faults;
+	__u64 cow_faults;
+	__u64 fault_around;
+	__u64 fault_around_hits;
+	__u64 first_writes;
+	__u64 dirtied_folios;
+	__u64 dirtied_bytes;
+	__u64 written_folios;
+	__u64 written_bytes;
+	__u64 lost_folios;
+	__u64 lost_bytes;
+	__u64 discarded_folios;
+	__u64 discarded_bytes;
+	__u64 read_in_folios;
+	__u64 read_in_bytes;
+	__u64 evicted_folios;
+	__u64 evicted_bytes;
+	__u64 read_errors;
+	__u64 write_errors;
+	__u64 flushes;
+	__u64 data_flushes;
+	__u64 crashes;
+	__u64 sigbus;
+	__u64 revocations;
+	__u64 rule_hits;
+};
+
+#define VMADEMO_STATS_SIZE_VER0	232U	/* up to rule_hits */
+
+/*
  * On the node, open for writing (or for reading, if its store cannot be written to): makes
  * a new buffer and returns a descriptor of a regular file that shows it, open for reading
  * and writing.  The buffer belongs to the caller's user, has mode 0600, and lives as long
@@ -414,13 +498,61 @@ struct vmademo_rule_id {
 #define VMADEMO_IOC_RULE_LIST	_IOWR(0xBE, 0x12, struct vmademo_rule)
 
 /*
- * On a window: takes it away from everybody, until the module is loaded anew.  All
- * mappings lose their pages: touching them raises SIGBUS.  To open, map, read or write
- * the node fails with ENODEV; a read or write under way says how many bytes it did.
- * Takes no argument.
+ * Takes no argument.  On a window: takes it away from everybody, until the module is loaded
+ * anew.  All mappings lose their pages: touching them raises SIGBUS.  To open, map, read or
+ * write the node fails with ENODEV; a read or write under way says how many bytes it did.
  *
- *   EBADF    the file is not open for writing
+ * On both others: takes the buffer away from everybody, until VMADEMO_IOC_RESTORE.  All
+ * mappings lose their pages, private copies too, which are gone for good: touching them
+ * raises SIGBUS.  To map, read, write, splice, allocate, punch or resize is ENODEV.  A write
+ * under way is ended first; a read under way ends as if it had been before.  All that asks
+ * for no byte works: open, close, fstat, lseek, munmap, mremap, INFO.  Of the buffer's bytes
+ * none is lost.  What is dirty is written back as ever; fsync and msync wait for that, and
+ * tell of errors; VMADEMO_IOC_CRASH does what it says.
+ *
+ * Pages that somebody has pinned or holds in a pipe (a read with O_DIRECT into a mapping
+ * that is under way, splice, vmsplice, RDMA) stay with him, and what he writes there is data
+ * of the buffer.
+ *
+ * To revoke what is revoked is no error.  A store that stands still is waited for only where
+ * a write, by a call or to a mapping, waits for it.
+ *
+ *   EBADF    the file is not open for writing (of a read only buffer: not open)
+ *   EINTR    the caller was killed; nothing has changed
  */
 #define VMADEMO_IOC_REVOKE	_IO(0xBE, 0x05)
+
+/*
+ * On both: gives a revoked buffer back.  Mappings that are still there work again.  To
+ * restore what is not revoked is no error.  Takes no argument.
+ *
+ *   EBADF    the file is not open for writing (of a read only buffer: not open)
+ *   EINTR    the caller was killed
+ */
+#define VMADEMO_IOC_RESTORE	_IO(0xBE, 0x13)
+
+/*
+ * On both: tells what the pages of a range are, each as it was at some moment of the call;
+ * they may be something else when it returns.  Private copies are no pages of the buffer.
+ * Nothing is touched or brought in, no lock is held for long, and a revoked buffer tells too.
+ *
+ *   EINVAL   offset is no multiple of the page size, or over the largest size; count is 0
+ *   EFAULT   states is no memory of the caller; a part of it may have been written to
+ *   EINTR    the caller was killed
+ *   ENOMEM
+ *   EIO      the backing file does not tell where it has data
+ */
+#define VMADEMO_IOC_PAGES	_IOWR(0xBE, 0x14, struct vmademo_pages)
+
+/*
+ * On both: all counters of the buffer.  Each is right; together they are of about the same
+ * moment.  The struct may grow, and the request stays the same: a program gets as much of it
+ * as it asks for by size, and bytes that the module does not know become 0.  Bytes that
+ * it does not know must be 0 before, too.
+ *
+ *   EINVAL   size is less than VMADEMO_STATS_SIZE_VER0; flags is not 0
+ *   E2BIG    size is more than a page; or a byte that the module does not know is not 0
+ */
+#define VMADEMO_IOC_STATS	_IO(0xBE, 0x15)
 
 #endif /* _UAPI_LINUX_VMADEMO_H */
