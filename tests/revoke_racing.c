@@ -5,9 +5,7 @@
  *
  * VMADEMO_STEPS: a hundred or two for each revocation.
  */
-#include <linux/falloc.h>
 #include <stdatomic.h>
-#include <sys/uio.h>
 
 #include "kselftest_harness.h"
 #include "stores.h"
