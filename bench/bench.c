@@ -131,8 +131,8 @@ static const struct limit {
 	{ MSYNC, NONE_2M, 800 },
 	{ WINDOW_READ, LAZY, 6600 },
 	{ WINDOW_WRITE, LAZY, 6600 },
-	{ WINDOW_READ_SMALL, LAZY, 6600 },
-	{ WINDOW_WRITE_SMALL, LAZY, 6600 },
+	{ WINDOW_READ_SMALL, LAZY, 6800 },
+	{ WINDOW_WRITE_SMALL, LAZY, 6800 },
 };
 
 /* ---- measuring ----------------------------------------------------------- */

@@ -70,7 +70,8 @@ static unsigned int fault_order(const struct vm_fault *vmf,
 }
 
 /* Without a store, a page that is not cached is new. */
-static vm_fault_t new_page(struct vm_fault *vmf, struct vmademo_buffer *buf)
+static __always_inline vm_fault_t new_page(struct vm_fault *vmf,
+					   struct vmademo_buffer *buf)
 {
 	struct folio *folio = vmademo_make_folio(buf->inode->i_mapping, vmf->pgoff,
 						 vmf->gfp_mask, fault_order(vmf, buf));
@@ -119,7 +120,7 @@ static vm_fault_t take_back(struct vm_fault *vmf)
 }
 
 /* Returns vmf->page, locked and with a reference; the kernel maps it. */
-static vm_fault_t fault(struct vm_fault *vmf)
+static __always_inline vm_fault_t fault(struct vm_fault *vmf)
 {
 	struct vmademo_buffer *buf = vmademo_buffer_of(vmf->vma->vm_file->f_mapping);
 	unsigned long ino = buf->inode->i_ino;
@@ -137,7 +138,7 @@ static vm_fault_t fault(struct vm_fault *vmf)
 			ret = vmademo_rule_late(vmf, fault_op(vmf), 0) ?: ret;
 	}
 	/* Once more, with the folio locked: see revocation.c */
-	if (ret & VM_FAULT_LOCKED && vmademo_fault_revoked(buf))
+	if (vmademo_fault_revoked(buf) && ret & VM_FAULT_LOCKED)
 		ret = take_back(vmf);
 	/*
 	 * VM_FAULT_RETRY means that the lock was dropped, and with it what
@@ -316,7 +317,7 @@ static noinline vm_fault_t first_write_ruled(struct vm_fault *vmf)
 	return vmademo_rule_mkwrite(vmf, &seen) ?: first_write(vmf, seen);
 }
 
-static vm_fault_t page_mkwrite(struct vm_fault *vmf)
+static __always_inline vm_fault_t page_mkwrite(struct vm_fault *vmf)
 {
 	struct vmademo_buffer *buf = vmademo_buffer_of(vmf->vma->vm_file->f_mapping);
 	vm_fault_t ret = vmademo_rules_on() ? first_write_ruled(vmf) : first_write(vmf, 0);
