@@ -401,17 +401,21 @@ static void do_attributes(struct worker *w)
 	}
 }
 
+#define LATENCY_ON "/sys/kernel/debug/vmademo/latency_on"
+
 /* What debugfs can switch. */
 static void do_switch(struct worker *w)
 {
 	static const char *const names[] = {
-		"/sys/kernel/debug/vmademo/latency_on",
+		LATENCY_ON,
 		"/sys/kernel/debug/vmademo/buffers",
 		"/sys/kernel/debug/vmademo/vmademo/latency",
 	};
 	static const char *const words[] = { "0", "1", "2", "x", "" };
 	const char *name = ANY_OF(w, names), *word = ANY_OF(w, words);
 
+	if (name == names[0] && !code_is_patched_at_once())
+		word = "1";
 	CALL(w, write_text(name, word), "'%s' to %s", word, name);
 }
 

@@ -144,6 +144,10 @@ static void open_common(void)
 		common_file(n++, fd, BUFFER_FILE);
 	}
 	patched = keep_code_patched();
+	if (patched >= 0) {
+		ioctl(patched, VMADEMO_IOC_REVOKE);
+		write_text(LATENCY_ON, "1");
+	}
 	common_file(COMMON - 1, open(SECOND_WINDOW, O_RDWR | O_CLOEXEC),
 		    WINDOW_FILE);
 }

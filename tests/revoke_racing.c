@@ -58,6 +58,10 @@ FIXTURE_SETUP(race)
 	folio_size_wanted = variant->folio_size ? variant->folio_size : PAGE;
 	self->fd = create_with(variant->store, self->race->size, 0);
 	ASSERT_GE(self->fd, 0);
+	if (!code_is_patched_at_once()) {
+		ASSERT_EQ(0, ioctl(self->fd, VMADEMO_IOC_REVOKE));
+		ASSERT_EQ(0, ioctl(self->fd, VMADEMO_IOC_RESTORE));
+	}
 }
 
 FIXTURE_TEARDOWN(race)

@@ -20,16 +20,14 @@ static inline int64_t add_rule(int fd, struct vmademo_rule rule)
 #define ADD_RULE(fd, ...) add_rule(fd, (struct vmademo_rule){ __VA_ARGS__ })
 
 /*
- * The first rule and the last have the kernel's code patched.  Emulated processors that really
- * run at once may execute what is half patched (QEMU 7.2; a real one does not).  So on such
- * a machine one rule stays all the time: this descriptor has it, or it is -1.
+ * The first rule and the last have the kernel's code patched: see code_is_patched_at_once().
+ * Where it is not, one rule stays all the time: this descriptor has it, or it is -1.
  */
 static inline int keep_code_patched(void)
 {
-	const char *parallel = getenv("VMADEMO_PARALLEL");
 	int fd = -1;
 
-	if (parallel && *parallel) {
+	if (!code_is_patched_at_once()) {
 		fd = create_with(VMADEMO_STORE_NONE, PAGE, 0);
 		ADD_RULE(fd, .op = VMADEMO_OP_READ, .status = EIO);
 	}
