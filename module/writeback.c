@@ -319,10 +319,10 @@ static bool vmademo_release_folio(struct folio *folio, gfp_t gfp)
 {
 	struct vmademo_buffer *buf = vmademo_buffer_of(folio->mapping);
 
-	/* It is only to be split: nobody else asks for a dirty one */
+	/* It is only to be split: nobody else asks for one that is dirty, or mapped */
 	if (folio_test_dirty(folio))
 		return !reaches_beyond_the_end(folio);
-	if (READ_ONCE(buf->reshaper) == current)
+	if (folio_mapped(folio) || READ_ONCE(buf->reshaper) == current)
 		return true;
 	vmademo_count_folio(buf, VMADEMO_EVICTED, folio);
 	trace_vmademo_evict(folio->mapping->host->i_ino, folio);

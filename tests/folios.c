@@ -306,6 +306,29 @@ TEST_F(folios, cut_off)
 	}
 }
 
+/* Advice for a part of a folio splits it: that is no eviction. */
+TEST_F(folios, split_by_advice)
+{
+	RUN_IF_READY();
+
+	struct account before, d;
+
+	if (variant->kind == NO_STORE)
+		SKIP(return, "nothing is evicted");
+	fill(self);
+	ASSERT_EQ(0, fsync(self->fd));
+	before = account_of(self->fd);
+	EXPECT_EQ(0, madvise(self->map + HUGE, PAGE, MADV_COLD));
+	d = account_of_since(self->fd, &before);
+	EXPECT_EQ(0, d.cached_bytes);
+	EXPECT_EQ(0, d.evicted_bytes);
+	EXPECT_EQ(0, madvise(self->map + PAGE, SIZE - PAGE, MADV_PAGEOUT));
+	d = account_of_since(self->fd, &before);
+	EXPECT_LT(0, d.evicted_bytes);
+	EXPECT_EQ(-d.cached_bytes, d.evicted_bytes);
+	EXPECT_TRUE(same(self));
+}
+
 /* ---- power cuts ---------------------------------------------------------- */
 
 /* Sectors of all of a folio are chosen from, and each is the old one or the new one. */
