@@ -212,7 +212,9 @@ TEST_F(throttle, by_strict_limit)
 	/* A larger share, and more may be dirty */
 	ASSERT_EQ(0, write_text(bdi_file(self->fd, "max_ratio"), "50"));
 	more = most_dirty(_metadata, self, variant->by_write);
-	EXPECT_LT(w.most, more.most);
+	/* Large folios are so few that it depends on when one looks */
+	if (folios_are_pages(self->fd))
+		EXPECT_LT(w.most, more.most);
 }
 
 TEST_HARNESS_MAIN
