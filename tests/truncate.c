@@ -19,7 +19,7 @@ TEST_F(file, ftruncate_smaller)
 	EXPECT_EQ(0, touch(self->map + 3 * PAGE - 1));
 	EXPECT_EQ(SIGBUS, touch_signal(self->map + 3 * PAGE, 0));
 	EXPECT_EQ(3 * PAGE, fd_value(self->fd, "cached_bytes"));
-	EXPECT_EQ(13, fd_value(self->fd, "discarded_folios"));
+	EXPECT_EQ(13 * PAGE, fd_value(self->fd, "discarded_bytes"));
 
 	/* What was cut off does not come back */
 	ASSERT_EQ(0, ftruncate(self->fd, 8 * PAGE));
@@ -132,7 +132,7 @@ TEST_F(file, punch_hole)
 	for (size_t i = 0; i < 16 * PAGE; i++)
 		ASSERT_EQ(i >= from && i < end ? 0 : 7, self->map[i]);
 	EXPECT_EQ(SIZE, stat_of(self->fd).st_size);
-	EXPECT_EQ(4, fd_value(self->fd, "discarded_folios"));
+	EXPECT_EQ(4 * PAGE, fd_value(self->fd, "discarded_bytes"));
 
 	/* Inside one page; across one border; a page; and beyond the end */
 	memset(self->map, 7, 16 * PAGE);

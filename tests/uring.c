@@ -332,7 +332,7 @@ TEST_F(uring, the_mapping_as_a_fixed_buffer)
 	EXPECT_EQ(any_file ? -EFAULT : -EOPNOTSUPP,
 		  register_buffer(&self->ring, self->map, LEN));
 	/* It used to be pinned first, which makes it dirty, then refused */
-	EXPECT_EQ(any_file ? 0 : LEN / PAGE,
+	EXPECT_EQ(any_file ? 0 : in_folios(self->fd, LEN),
 		  account_of_since(self->fd, &before).dirtied_folios);
 	munmap(private, LEN);
 }
