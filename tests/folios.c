@@ -35,14 +35,16 @@ FIXTURE_VARIANT(folios)
 #define BOTH_SIZES(name, store_kind)                                  \
 	FIXTURE_VARIANT_ADD(folios, name##_64k){ .kind = store_kind,  \
 						 .size = 64 * 1024 }; \
-	FIXTURE_VARIANT_ADD(folios, name##_2m){ .kind = store_kind,   \
-						.size = HUGE };
+	FIXTURE_VARIANT_ADD(folios, name##_2m)                        \
+	{                                                             \
+		.kind = store_kind, .size = HUGE                      \
+	}
 
-BOTH_SIZES(none, NO_STORE)
-BOTH_SIZES(ram, STORE_RAM)
-BOTH_SIZES(tmpfs, STORE_TMPFS)
-BOTH_SIZES(ext4, STORE_EXT4)
-BOTH_SIZES(block, STORE_BLOCK)
+BOTH_SIZES(none, NO_STORE);
+BOTH_SIZES(ram, STORE_RAM);
+BOTH_SIZES(tmpfs, STORE_TMPFS);
+BOTH_SIZES(ext4, STORE_EXT4);
+BOTH_SIZES(block, STORE_BLOCK);
 
 FIXTURE_SETUP(folios)
 {

@@ -162,9 +162,9 @@ static inline bool folios_are_pages(int fd)
 static inline int64_t folio_size_of(int fd)
 {
 	int64_t size = fd < 0 ? node_value("size") : fd_value(fd, "size");
-	int64_t bytes = largest_folio(fd);
+	int64_t page = PAGE, bytes = largest_folio(fd);
 
-	while (bytes > (int64_t)PAGE && bytes - (int64_t)PAGE >= size)
+	while (bytes > page && bytes - page >= size)
 		bytes /= 2;
 	return bytes;
 }
