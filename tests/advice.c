@@ -31,11 +31,12 @@ FIXTURE_VIEWS(advice);
 
 FIXTURE_SETUP(advice)
 {
-	struct vmademo_discard all = { .length = LEN };
+	struct vmademo_discard all = { 0 };
 
 	self->node = variant->view == NODE_VIEW;
 	self->fd = open_view(variant->view);
 	ASSERT_GE(self->fd, 0);
+	all.length = whole_folios(self->fd, LEN);
 	ASSERT_EQ(0, ioctl(self->fd, VMADEMO_IOC_DISCARD, &all));
 	self->p = mmap(NULL, LEN, PROT_READ | PROT_WRITE, MAP_SHARED, self->fd,
 		       0);
@@ -72,32 +73,34 @@ TEST_F(advice, faults_of_a_first_pass)
 	static const struct {
 		int advice;
 		const char *flag;
-		int64_t read_faults;
+		bool faults;
 	} passes[] = {
-		{ MADV_NORMAL, "rd", LEN / PAGE },
-		{ MADV_RANDOM, "rr", LEN / PAGE },
-		{ MADV_SEQUENTIAL, "sr", LEN / PAGE },
-		{ MADV_WILLNEED, "rd", 0 },
+		{ MADV_NORMAL, "rd", true },
+		{ MADV_RANDOM, "rr", true },
+		{ MADV_SEQUENTIAL, "sr", true },
+		{ MADV_WILLNEED, "rd", false },
 	};
 
 	for (size_t i = 0; i < 4; i++) {
-		struct vmademo_discard all = { .length = LEN };
+		struct vmademo_discard all = { .length = whole_folios(self->fd,
+								      LEN) };
 		struct account before, since;
 
 		ASSERT_EQ(0, ioctl(self->fd, VMADEMO_IOC_DISCARD, &all));
 		ASSERT_EQ(0, madvise(self->p, LEN, MADV_NORMAL));
 		ASSERT_EQ(0, madvise(self->p, LEN, passes[i].advice));
 		EXPECT_TRUE(vm_flag(self->p, passes[i].flag));
-		EXPECT_EQ(passes[i].read_faults ? 0 : LEN / PAGE,
+		EXPECT_EQ(passes[i].faults ? 0 : LEN / PAGE,
 			  cached_pages(self->p, LEN));
 		before = account_of(self->fd);
 		for (size_t at = 0; at < LEN; at += PAGE)
 			EXPECT_EQ(0, touch(self->p + at));
 		since = account_of_since(self->fd, &before);
-		EXPECT_EQ(passes[i].read_faults, since.read_faults)
+		EXPECT_EQ(passes[i].faults ? in_folios(self->fd, LEN) : 0,
+			  since.read_faults)
 		TH_LOG("advice %d", passes[i].advice);
 		/* Cached pages are mapped 16 at a time, with no call of .fault */
-		if (!passes[i].read_faults) {
+		if (!passes[i].faults) {
 			EXPECT_LE(LEN / PAGE / 16, since.fault_around_hits);
 			EXPECT_GE(LEN / PAGE / 16 + 1, since.fault_around_hits);
 		}
@@ -115,7 +118,7 @@ TEST_F(advice, dontneed_of_shared_pages)
 	EXPECT_EQ(0, smaps_value(self->p, "Rss"));
 	EXPECT_EQ(LEN / PAGE, cached_pages(self->p, LEN));
 	/* It was dirty in the page table only as far as the page knew already */
-	EXPECT_EQ(LEN / PAGE, fd_value(self->fd, "dirty_folios"));
+	EXPECT_EQ(in_folios(self->fd, LEN), fd_value(self->fd, "dirty_folios"));
 	minor = minor_faults();
 	EXPECT_TRUE(pages_have_numbers(self->p));
 	EXPECT_LT(minor, minor_faults());

@@ -63,6 +63,8 @@ TEST_F(ahead, maps)
 		{ "1M", MADV_RANDOM, false, MANY / 256 },
 		{ "2M", MADV_NORMAL, true, 4 },
 	};
+	/* One entry maps such a folio, whatever is wanted */
+	const bool huge = folio_size_of(self->fd) == (int64_t)(2 * MIB);
 	size_t len = MANY * PAGE;
 	unsigned char *reserve, *p;
 
@@ -77,7 +79,8 @@ TEST_F(ahead, maps)
 		ASSERT_EQ(p, mmap(p, len, PROT_READ, MAP_SHARED | MAP_FIXED,
 				  self->fd, PLACE(20)));
 		ASSERT_EQ(0, madvise(p, len, ways[i].advice));
-		EXPECT_EQ(ways[i].faults, faults_to_read(p, 1, ways[i].backwards))
+		EXPECT_EQ(huge ? 4 : ways[i].faults,
+			  faults_to_read(p, 1, ways[i].backwards))
 		TH_LOG("way %zu", i);
 		for (size_t n = 0; n < MANY; n++)
 			ASSERT_EQ(n, number_at(p + n * PAGE));

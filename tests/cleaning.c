@@ -128,6 +128,8 @@ static const struct {
 /* A page that was cleaned is protected too, so that the next write tells. */
 TEST_F(cleaning, by_a_call)
 {
+	const int64_t folios = in_folios(self->fd, LEN);
+
 	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
 		int cleans = calls[i].cleans[variant->view];
 		int error = calls[i].error[variant->view];
@@ -136,23 +138,23 @@ TEST_F(cleaning, by_a_call)
 
 		write_all(self->map, 1);
 		before = account_of(self->fd);
-		EXPECT_EQ(PAGES, before.dirty_folios);
+		EXPECT_EQ(folios, before.dirty_folios);
 
 		errno = 0;
 		ret = calls[i].call(self->fd, self->map);
 		EXPECT_EQ(error ? -1 : 0, ret) TH_LOG("%s", calls[i].name);
 		EXPECT_EQ(error, errno) TH_LOG("%s", calls[i].name);
 		d = account_of_since(self->fd, &before);
-		EXPECT_EQ(cleans ? PAGES : 0, d.written_folios)
+		EXPECT_EQ(cleans ? folios : 0, d.written_folios)
 		TH_LOG("%s", calls[i].name);
-		EXPECT_EQ(cleans ? -PAGES : 0, d.dirty_folios)
+		EXPECT_EQ(cleans ? -folios : 0, d.dirty_folios)
 		TH_LOG("%s", calls[i].name);
 
 		write_all(self->map, 2);
 		d = account_of_since(self->fd, &before);
 		EXPECT_EQ(cleans ? PAGES : 0, d.first_writes)
 		TH_LOG("%s", calls[i].name);
-		EXPECT_EQ(cleans ? PAGES : 0, d.dirtied_folios)
+		EXPECT_EQ(cleans ? folios : 0, d.dirtied_folios)
 		TH_LOG("%s", calls[i].name);
 		EXPECT_EQ(0, d.dirty_folios) TH_LOG("%s", calls[i].name);
 		ASSERT_EQ(0, fsync(self->fd));
@@ -168,7 +170,8 @@ TEST_F(cleaning, invalidate_of_locked_pages)
 	EXPECT_EQ(EBUSY, errno);
 	EXPECT_EQ(-1, msync(self->map, LEN, MS_SYNC | MS_INVALIDATE));
 	EXPECT_EQ(EBUSY, errno);
-	EXPECT_EQ(PAGES - 1, fd_value(self->fd, "dirty_folios"));
+	EXPECT_EQ(in_folios(self->fd, LEN) - in_folios(self->fd, PAGE),
+		  fd_value(self->fd, "dirty_folios"));
 	ASSERT_EQ(0, munlock(self->map, LEN));
 	EXPECT_EQ(0, msync(self->map, LEN, MS_SYNC | MS_INVALIDATE));
 	EXPECT_EQ(0, fd_value(self->fd, "dirty_folios"));
@@ -209,6 +212,7 @@ TEST_F(cleaning, not_by_leaving)
 		leave_by_munmap, leave_by_dontneed, leave_by_mapping_over,
 		leave_by_exit,	 leave_by_signal,
 	};
+	const int64_t folios = in_folios(self->fd, LEN);
 
 	for (size_t i = 0; i < sizeof(leave) / sizeof(leave[0]); i++) {
 		struct account before = account_of(self->fd), d;
@@ -224,14 +228,14 @@ TEST_F(cleaning, not_by_leaving)
 		ASSERT_EQ(pid, waitpid(pid, NULL, 0));
 		d = account_of_since(self->fd, &before);
 		EXPECT_EQ(PAGES, d.first_writes) TH_LOG("way %zu", i);
-		EXPECT_EQ(PAGES, d.dirty_folios) TH_LOG("way %zu", i);
+		EXPECT_EQ(folios, d.dirty_folios) TH_LOG("way %zu", i);
 		EXPECT_EQ(0, d.written_folios) TH_LOG("way %zu", i);
 		EXPECT_EQ(1, pread(self->fd, &byte, 1, LEN - PAGE));
 		EXPECT_EQ(10 + i, byte);
 
 		ASSERT_EQ(0, fsync(self->fd));
 		d = account_of_since(self->fd, &before);
-		EXPECT_EQ(PAGES, d.written_folios) TH_LOG("way %zu", i);
+		EXPECT_EQ(folios, d.written_folios) TH_LOG("way %zu", i);
 		EXPECT_EQ(0, d.dirty_folios) TH_LOG("way %zu", i);
 	}
 }
@@ -312,6 +316,8 @@ TEST(in_the_page_table)
  */
 TEST_F(cleaning, by_asking_at_the_first_write)
 {
+	/* The pages of one folio are dirty together */
+	const int64_t dirty = folios_are_pages(self->fd) ? PAGE : LEN;
 	struct account before;
 	unsigned char *p = self->map;
 	uint64_t frame;
@@ -336,7 +342,7 @@ TEST_F(cleaning, by_asking_at_the_first_write)
 		EXPECT_EQ(round,
 			  account_of_since(self->fd, &before).first_writes);
 		EXPECT_EQ(1, page_flag(frame, KPF_DIRTY));
-		EXPECT_EQ(PAGE, smaps_value(p, "Private_Dirty"));
+		EXPECT_EQ(dirty, smaps_value(p, "Private_Dirty"));
 
 		ASSERT_EQ(0, msync(p, PAGE, MS_SYNC));
 		EXPECT_EQ(frame, frame_at(p));

@@ -230,6 +230,8 @@ TEST_F(copying, every_way)
 		{ "copy_file_range", by_copy_file_range, 1, 0, false,
 		  regular ? 0 : EINVAL },
 	};
+	/* By one fault, newer kernels map all of a large folio */
+	const bool pages = folios_are_pages(self->copy.to);
 
 	ASSERT_EQ(16 * PAGE, CHUNK);
 	fprintf(TH_LOG_STREAM, "# %-16s %5s %6s %15s\n", "way", "calls",
@@ -267,14 +269,18 @@ TEST_F(copying, every_way)
 
 		EXPECT_TRUE(arrived(c)) TH_LOG("%s", ways[i].name);
 		EXPECT_EQ(ways[i].calls, c->calls);
-		EXPECT_EQ(ways[i].faults, c->faults);
-		EXPECT_EQ(ways[i].mapped ? PAGES + CHUNKS : 0, minor);
+		if (!ways[i].faults || pages)
+			EXPECT_EQ(ways[i].faults, c->faults);
+		if (!ways[i].mapped || pages)
+			EXPECT_EQ(ways[i].mapped ? PAGES + CHUNKS : 0, minor);
 		/* The module's account of the same */
-		EXPECT_EQ(ways[i].mapped ? PAGES : 0, d.write_faults);
-		EXPECT_EQ(ways[i].mapped ? PAGES : 0, d.first_writes);
+		if (!ways[i].mapped || pages) {
+			EXPECT_EQ(ways[i].mapped ? PAGES : 0, d.write_faults);
+			EXPECT_EQ(ways[i].mapped ? PAGES : 0, d.first_writes);
+		}
 		EXPECT_EQ(ways[i].mapped ? CHUNKS : 0, d.fault_around_hits);
 		EXPECT_EQ(0, d.read_faults);
-		EXPECT_EQ(PAGES, d.dirtied_folios);
+		EXPECT_EQ(in_folios(c->to, PAGES * PAGE), d.dirtied_folios);
 	}
 }
 

@@ -136,6 +136,7 @@ FIXTURE_SETUP(only_copy)
 		self->skip = "this kernel does not handle memory errors";
 		return;
 	}
+	folio_size_wanted = PAGE; /* all of a large one is refused */
 	self->fd = create_buffer(STORE_SIZE);
 	ASSERT_GE(self->fd, 0);
 	self->map = mmap(NULL, STORE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,

@@ -292,7 +292,7 @@ TEST_F(ioctl, info)
 	EXPECT_EQ(self->size, info.size);
 	EXPECT_EQ(node_value("cached_bytes"), info.cached_bytes);
 	EXPECT_LE(3 * PAGE, info.cached_bytes);
-	EXPECT_EQ(PAGE, info.dirty_bytes);
+	EXPECT_EQ(folio_size_of(-1), info.dirty_bytes);
 	EXPECT_EQ(1, info.mappings);
 	EXPECT_EQ(st.st_ino, info.ino);
 	EXPECT_EQ(VMADEMO_STORE_NONE, info.store);

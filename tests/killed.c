@@ -37,6 +37,7 @@ FIXTURE_SETUP(stuck)
 	self->skip = slow_make(&self->store, FROZEN_EXT4, SIZE);
 	if (self->skip)
 		return;
+	folio_size_wanted = PAGE;
 	self->fd = create_with(VMADEMO_STORE_FILE, 0, self->store.file);
 	ASSERT_GE(self->fd, 0) TH_LOG("create: %s", strerror(errno));
 	self->map = mmap(NULL, 2 * SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,

@@ -268,7 +268,7 @@ TEST_F(lab, lazy)
 	ASSERT_EQ(0, mlockall(MCL_CURRENT));
 	before = account_of(self->fd);
 	minor = minor_faults();
-	p = mmap(NULL, huge, READ_WRITE, MAP_SHARED, self->fd, PLACE(1));
+	p = mmap(NULL, huge, READ_WRITE, MAP_SHARED, self->fd, PLACE(2));
 	EXPECT_EQ(minor, minor_faults());
 	ASSERT_NE(MAP_FAILED, p);
 	if (cached_pages(p, MIB))
@@ -279,10 +279,10 @@ TEST_F(lab, lazy)
 
 	minor = minor_faults();
 	touch(p + 7 * PAGE);
-	put(p + 99 * PAGE, 1);
+	put(p + 4 * MIB, 1);
 	EXPECT_EQ(minor + 2, minor_faults());
 	d = account_of_since(self->fd, &before);
-	EXPECT_EQ(2 * PAGE, d.cached_bytes);
+	EXPECT_EQ(2 * folio_size_of(self->fd), d.cached_bytes);
 	EXPECT_EQ(1, d.read_faults);
 	EXPECT_EQ(1, d.write_faults);
 	/* The file is not as long as that */

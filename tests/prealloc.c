@@ -46,7 +46,7 @@ static void prealloc_without_a_store(struct __test_metadata *_metadata)
 	for (size_t at = 0; at < SIZE; at += PAGE)
 		put(p + at, 1);
 	EXPECT_EQ(SIZE, node_value("cached_bytes"));
-	EXPECT_EQ(SIZE / PAGE, node_value("dirtied_folios"));
+	EXPECT_EQ(in_folios(-1, SIZE), node_value("dirtied_folios"));
 	munmap(p, SIZE);
 	ASSERT_EQ(0, unload_module());
 }
@@ -85,7 +85,7 @@ TEST_F(params, with_store_ram)
 		ASSERT_EQ(0, touch_signal(p + at, 1));
 	EXPECT_EQ(0, msync(p, SIZE, MS_SYNC));
 	EXPECT_EQ(0, node_value("lost_folios"));
-	EXPECT_EQ(SIZE / PAGE, node_value("written_folios"));
+	EXPECT_EQ(in_folios(-1, SIZE), node_value("written_folios"));
 	munmap(p, SIZE);
 	close(fd);
 	ASSERT_EQ(0, unload_module());

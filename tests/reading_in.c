@@ -32,6 +32,7 @@ static bool is_cached(const unsigned char *p)
 TEST_F(store, advice)
 {
 	RUN_IF_READY();
+	RUN_IF_FOLIOS_ARE_PAGES(self->fd);
 	number_the_pages(_metadata, self);
 
 	unsigned char *p = self->map + 128 * PAGE;
@@ -82,14 +83,14 @@ TEST_F(store, faults_of_a_walk)
 			ASSERT_EQ((unsigned char)(at / PAGE),
 				  touch(self->map + at));
 		major[i] = major_faults() - major[i];
-		EXPECT_EQ(PAGES,
+		EXPECT_EQ(in_folios(self->fd, SIZE),
 			  account_of_since(self->fd, &before).read_in_folios);
 		ASSERT_EQ(0, power_cut(self->fd));
 	}
-	/* One for a read-ahead of many pages; one for each page */
+	/* One for a read-ahead of many pages; one for each folio */
 	EXPECT_GT(PAGES / 8, major[0]);
 	EXPECT_GT(PAGES / 8, major[1]);
-	EXPECT_EQ(PAGES, major[2]);
+	EXPECT_EQ(in_folios(self->fd, SIZE), major[2]);
 }
 
 /* Read in before it is needed: touching is no major fault then. */
@@ -146,7 +147,7 @@ TEST_F(store, read_ahead_kb)
 	p = mmap(NULL, SIZE, PROT_READ, MAP_SHARED, fd, 0);
 	ASSERT_NE(MAP_FAILED, p);
 	EXPECT_EQ(128, touch(p + 128 * PAGE));
-	EXPECT_EQ(1, cached_pages(p, SIZE));
+	EXPECT_EQ(folio_size_of(fd) / PAGE, cached_pages(p, SIZE));
 	munmap(p, SIZE);
 	close(fd);
 }
@@ -173,7 +174,7 @@ static int drop_caches(FIXTURE_DATA(store) * self)
 
 static const struct {
 	int (*evict)(FIXTURE_DATA(store) * self);
-	int dirty; /* how many of one dirty page are dirty afterwards */
+	int dirty; /* how many of one dirty folio are dirty afterwards */
 } ways[] = {
 	{ pageout, 1 },
 	{ fadvise, 0 }, /* starts to write them back */
@@ -199,10 +200,13 @@ TEST_F(store, evicted)
 		ASSERT_EQ(0, ways[i].evict(self)) TH_LOG("way %zu", i);
 		d = account_of_since(self->fd, &before);
 		/* The kernel may keep what it has just looked at */
-		EXPECT_LE(PAGES * 3 / 4, d.evicted_folios) TH_LOG("way %zu", i);
+		EXPECT_LE((SIZE - folio_size_of(self->fd)) * 3 / 4,
+			  d.evicted_bytes)
+		TH_LOG("way %zu", i);
 		EXPECT_EQ(-d.cached_bytes, d.evicted_bytes)
 		TH_LOG("way %zu", i);
-		EXPECT_EQ(ways[i].dirty, before.dirty_folios + d.dirty_folios)
+		EXPECT_EQ(ways[i].dirty * folio_size_of(self->fd),
+			  before.dirty_bytes + d.dirty_bytes)
 		TH_LOG("way %zu", i);
 		EXPECT_EQ(0, d.lost_folios);
 
@@ -211,7 +215,7 @@ TEST_F(store, evicted)
 				  touch(self->map + at));
 		EXPECT_EQ(i + 10, touch(self->map + 7 * PAGE + 1));
 		d = account_of_since(self->fd, &before);
-		EXPECT_EQ(d.evicted_folios, d.read_in_folios);
+		EXPECT_EQ(d.evicted_bytes, d.read_in_bytes);
 		ASSERT_EQ(0, fsync(self->fd));
 	}
 }

@@ -35,10 +35,11 @@ FIXTURE_VIEWS(resident);
 
 FIXTURE_SETUP(resident)
 {
-	struct vmademo_discard d = { .offset = PLACE(0), .length = LEN };
+	struct vmademo_discard d = { .offset = PLACE(0) };
 
 	self->fd = open_view(variant->view);
 	ASSERT_GE(self->fd, 0) TH_LOG("%s", strerror(errno));
+	d.length = whole_folios(self->fd, LEN);
 	ASSERT_EQ(0, ioctl(self->fd, VMADEMO_IOC_DISCARD, &d));
 	/* The program itself shall take no faults while they are counted */
 	ASSERT_EQ(0, mlockall(MCL_CURRENT));
@@ -91,13 +92,13 @@ TEST_F(resident, mlock_shared)
 	ASSERT_EQ(0, mlock(self->shared, LEN));
 	EXPECT_EQ(before + (int64_t)LEN, locked());
 	d = account_of_since(self->fd, &self->before);
-	EXPECT_EQ(PAGES, d.read_faults);
-	EXPECT_EQ(LEN, d.cached_bytes);
+	EXPECT_EQ(in_folios(self->fd, LEN), d.read_faults);
+	EXPECT_EQ(whole_folios(self->fd, LEN), d.cached_bytes);
 	EXPECT_EQ(0, d.dirtied_folios);
 	EXPECT_EQ(0, faults_to_touch(self->shared, false));
 	EXPECT_EQ(PAGES, faults_to_touch(self->shared, true));
 	EXPECT_EQ(0, faults_to_touch(self->shared, true));
-	EXPECT_EQ(PAGES, fd_value(self->fd, "dirty_folios"));
+	EXPECT_EQ(in_folios(self->fd, LEN), fd_value(self->fd, "dirty_folios"));
 	/* Locked is in memory, not dirty for ever */
 	ASSERT_EQ(0, fsync(self->fd));
 	EXPECT_EQ(0, faults_to_touch(self->shared, false));
@@ -129,7 +130,8 @@ TEST_F(resident, mlock_on_fault)
 	EXPECT_EQ(before + (int64_t)LEN, locked());
 	EXPECT_EQ(0, account_of_since(self->fd, &self->before).cached_bytes);
 	put(self->shared + 3 * PAGE, 1);
-	EXPECT_EQ(PAGE, account_of_since(self->fd, &self->before).cached_bytes);
+	EXPECT_EQ(folio_size_of(self->fd),
+		  account_of_since(self->fd, &self->before).cached_bytes);
 	ASSERT_EQ(0, munlock(self->shared, LEN));
 	EXPECT_EQ(before, locked());
 }
@@ -150,6 +152,8 @@ TEST_F(resident, mlock_beyond_the_end)
 /* mincore tells what the page cache has, mapped here or not. */
 TEST_F(resident, mincore)
 {
+	RUN_IF_FOLIOS_ARE_PAGES(self->fd);
+
 	unsigned char vec[PAGES];
 
 	EXPECT_EQ(0, cached_pages(self->shared, LEN));
@@ -180,6 +184,8 @@ static struct cache_state cachestat(struct __test_metadata *_metadata, int fd,
 /* cachestat counts the same, and what is dirty, without a mapping. */
 TEST_F(resident, cachestat)
 {
+	RUN_IF_FOLIOS_ARE_PAGES(self->fd);
+
 	struct cache_state state;
 
 	/* If it is there, it misses a descriptor or a range */

@@ -11,6 +11,12 @@
 
 #define DEBUGFS "/sys/kernel/debug/vmademo/"
 
+/* A rule is on pages.  Where a folio is larger, see folio_room.c. */
+__attribute__((constructor)) static void want_pages(void)
+{
+	folio_size_wanted = PAGE;
+}
+
 /* Returns the new rule's id, or -1 and errno. */
 static inline int64_t add_rule(int fd, struct vmademo_rule rule)
 {

@@ -18,12 +18,17 @@ FIXTURE(text)
 
 FIXTURE_SETUP(text)
 {
+	struct vmademo_discard all = { 0 };
+
 	if (access(DEBUGFS, F_OK)) {
 		self->skip = "there is no debugfs";
 		return;
 	}
 	self->fd = open(NODE, O_RDWR | O_CLOEXEC);
 	ASSERT_GE(self->fd, 0);
+	/* Nothing is cached: so no large folio is in the way of a rule */
+	all.length = lseek(self->fd, 0, SEEK_END);
+	ASSERT_EQ(0, ioctl(self->fd, VMADEMO_IOC_DISCARD, &all));
 }
 
 FIXTURE_TEARDOWN(text)

@@ -133,6 +133,7 @@ static int64_t data_blocks(const char *pages)
 TEST_F(sparse, written_and_punched)
 {
 	RUN_IF_READY();
+	RUN_IF_FOLIOS_ARE_PAGES(self->fd);
 
 	const int punch = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
 	struct vmademo_discard d = { 5 * PAGE, 9 * PAGE, { 0 } };
@@ -179,6 +180,7 @@ TEST_F(sparse, written_and_punched)
 TEST_F(sparse, places)
 {
 	RUN_IF_READY();
+	RUN_IF_FOLIOS_ARE_PAGES(self->fd);
 
 	const off_t end = SIZE - 100;
 
@@ -265,6 +267,8 @@ TEST(block_device)
 /* The node says it, too. */
 TEST(the_node)
 {
+	RUN_IF_FOLIOS_ARE_PAGES(-1);
+
 	const off_t place = PLACE(20);
 	struct vmademo_discard d = { place, 16 * PAGE, { 0 } };
 	int node = open(NODE, O_RDWR | O_CLOEXEC);

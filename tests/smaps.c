@@ -84,6 +84,8 @@ static unsigned char *map(struct __test_metadata *_metadata, int fd, int prot,
 	}
 	p = mmap(NULL, LEN, prot, flags, fd, offset);
 	ASSERT_NE(MAP_FAILED, p);
+	/* Those of one folio would be dirty together */
+	fault_by_pages(p, LEN);
 	return p;
 }
 

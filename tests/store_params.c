@@ -81,7 +81,7 @@ TEST_F(params, power_cut_of_the_node)
 	unsigned char *p;
 	int fd;
 
-	ASSERT_EQ(0, load_module("store=ram size=1M"));
+	ASSERT_EQ(0, load_module("store=ram size=1M folio_size=4K"));
 	fd = open(NODE, O_RDWR | O_CLOEXEC);
 	ASSERT_GE(fd, 0);
 	p = mmap(NULL, MIB, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);

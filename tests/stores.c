@@ -51,13 +51,13 @@ TEST_F(store, written_by_msync)
 
 	memset(self->map + PAGE, 7, 3 * PAGE);
 	d = account_of_since(self->fd, &before);
-	EXPECT_EQ(3, d.dirty_folios);
+	EXPECT_EQ(in_folios(self->fd, 3 * PAGE), d.dirty_folios);
 	EXPECT_BELOW(0, PAGE);
 	ASSERT_EQ(0, msync(self->map, SIZE, MS_SYNC));
 	d = account_of_since(self->fd, &before);
 	EXPECT_EQ(0, d.dirty_folios);
-	EXPECT_EQ(3, d.written_folios);
-	EXPECT_EQ(3 * PAGE, d.written_bytes);
+	EXPECT_EQ(in_folios(self->fd, 3 * PAGE), d.written_folios);
+	EXPECT_EQ(whole_folios(self->fd, 3 * PAGE), d.written_bytes);
 	EXPECT_EQ(0, d.write_errors);
 	EXPECT_BELOW(0, PAGE - 1);
 	EXPECT_BELOW(7, PAGE);
@@ -83,7 +83,7 @@ TEST_F(store, read_in)
 	for (size_t i = 0; i < SIZE / PAGE; i++)
 		EXPECT_EQ(i + 1, touch(self->map + i * PAGE + 9));
 	d = account_of_since(self->fd, &before);
-	EXPECT_EQ(SIZE / PAGE, d.read_in_folios);
+	EXPECT_EQ(in_folios(self->fd, SIZE), d.read_in_folios);
 	EXPECT_EQ(SIZE, d.read_in_bytes);
 	EXPECT_EQ(0, d.dirtied_folios);
 

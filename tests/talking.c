@@ -171,18 +171,18 @@ static void receive_all(struct __test_metadata *_metadata, struct ring *r,
 }
 
 /*
- * How many pages of a ring so many messages write to, the first of which has this
+ * How many folios of a ring so many messages write to, the first of which has this
  * number.  The counters are in the first page.
  */
-static size_t pages_written(uint32_t first, unsigned int messages)
+static size_t folios_written(int fd, uint32_t first, unsigned int messages)
 {
 	bool written[LEN / PAGE] = { true };
-	size_t count = 0;
+	size_t size = folio_size_of(fd), count = 0;
 
 	for (uint32_t i = 0; i < messages && i < MAX_SLOTS; i++)
 		written[(offsetof(struct ring, slot) +
 			 (first + i) % MAX_SLOTS * sizeof(uint64_t)) /
-			PAGE] = true;
+			size] = true;
 	for (size_t page = 0; page < LEN / PAGE; page++)
 		count += written[page];
 	return count;
@@ -205,9 +205,9 @@ TEST_F(talking, parent_and_child)
 	if (pid == 0)
 		send_all(r, MAX_SLOTS, many());
 	receive_all(_metadata, r, pid, MAX_SLOTS, many());
-	/* To the file this was one write to each page; the first is dirty */
+	/* To the file this was one write to each folio; the first is dirty */
 	d = account_of_since(self->fd, &before);
-	EXPECT_EQ(pages_written(first, many()) - 1, d.dirtied_folios);
+	EXPECT_EQ(folios_written(self->fd, first, many()) - 1, d.dirtied_folios);
 	munmap(r, LEN);
 }
 
@@ -227,7 +227,7 @@ TEST_F(talking, strangers)
 	r = map(self->fd, PLACE(0));
 	ASSERT_NE(MAP_FAILED, r);
 	receive_all(_metadata, r, pid, MAX_SLOTS, many());
-	EXPECT_EQ(pages_written(first, many()),
+	EXPECT_EQ(folios_written(self->fd, first, many()),
 		  fd_value(self->fd, "dirty_folios"));
 	munmap(r, LEN);
 }

@@ -157,7 +157,10 @@ TEST_F(throttle, by_dirty_bytes)
 	EXPECT_LT(0, account_of(self->fd).written_bytes);
 }
 
-/* How often the kernel made somebody wait who wrote to this device; -1: no telling. */
+/*
+ * How often the kernel wanted somebody to wait who wrote to this device; -1: no telling.  On
+ * a slow machine the pause may be over by then, and less than 0 is left of it.
+ */
 static int pauses(void)
 {
 	char line[1024];
@@ -167,9 +170,7 @@ static int pauses(void)
 	if (!f)
 		return -1;
 	while (fgets(line, sizeof(line), f)) {
-		const char *pause = strstr(line, " pause=");
-
-		if (strstr(line, "bdi vmademo") && pause && atoi(pause + 7) > 0)
+		if (strstr(line, "bdi vmademo") && strstr(line, " pause="))
 			count++;
 	}
 	fclose(f);
@@ -212,7 +213,9 @@ TEST_F(throttle, by_strict_limit)
 	/* A larger share, and more may be dirty */
 	ASSERT_EQ(0, write_text(bdi_file(self->fd, "max_ratio"), "50"));
 	more = most_dirty(_metadata, self, variant->by_write);
-	EXPECT_LT(w.most, more.most);
+	/* Large folios are so few that it depends on when one looks */
+	if (folios_are_pages(self->fd))
+		EXPECT_LT(w.most, more.most);
 }
 
 TEST_HARNESS_MAIN

@@ -42,6 +42,7 @@ FIXTURE_SETUP(traced)
 		return;
 	}
 	ASSERT_EQ(0, write_text(EVENTS "enable", "1"));
+	folio_size_wanted = PAGE;
 	self->fd = create_with(variant->store, PAGES * PAGE, 0);
 	ASSERT_GE(self->fd, 0);
 	clear_trace();

@@ -184,7 +184,7 @@ TEST_F(tracking, soft_dirty)
 	clear_soft_dirty();
 	EXPECT_EQ(0, soft_dirty(self, self->shared));
 	EXPECT_EQ(0, soft_dirty(self, self->private));
-	EXPECT_EQ(LEN / PAGE, fd_value(self->fd, "dirty_folios"));
+	EXPECT_EQ(in_folios(self->fd, LEN), fd_value(self->fd, "dirty_folios"));
 
 	self->before = account_of(self->fd);
 	put(self->shared + PAGE, 4);
@@ -339,7 +339,7 @@ TEST_F(tracking, written_pages)
 
 	/* The file has its own account of it: dirty once, until written back */
 	d = account_of_since(self->fd, &self->before);
-	EXPECT_EQ(2, d.dirtied_folios);
+	EXPECT_EQ(in_folios(self->fd, 2 * PAGE), d.dirtied_folios);
 	EXPECT_EQ(0, d.written_folios);
 	EXPECT_EQ(6, touch(self->shared + PAGE));
 	EXPECT_EQ(5, touch(self->shared + 5 * PAGE));

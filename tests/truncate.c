@@ -19,7 +19,7 @@ TEST_F(file, ftruncate_smaller)
 	EXPECT_EQ(0, touch(self->map + 3 * PAGE - 1));
 	EXPECT_EQ(SIGBUS, touch_signal(self->map + 3 * PAGE, 0));
 	EXPECT_EQ(3 * PAGE, fd_value(self->fd, "cached_bytes"));
-	EXPECT_EQ(13, fd_value(self->fd, "discarded_folios"));
+	EXPECT_EQ(13 * PAGE, fd_value(self->fd, "discarded_bytes"));
 
 	/* What was cut off does not come back */
 	ASSERT_EQ(0, ftruncate(self->fd, 8 * PAGE));
@@ -82,7 +82,8 @@ TEST_F(file, fallocate_allocates)
 {
 	ASSERT_EQ(0, fallocate(self->fd, 0, 2 * PAGE + 1, 2 * PAGE));
 	EXPECT_EQ(SIZE, stat_of(self->fd).st_size);
-	EXPECT_EQ(3 * PAGE, fd_value(self->fd, "cached_bytes"));
+	EXPECT_EQ(whole_folios(self->fd, 3 * PAGE),
+		  fd_value(self->fd, "cached_bytes"));
 	EXPECT_EQ(0, touch(self->map + 3 * PAGE));
 	EXPECT_EQ(0, fd_value(self->fd, "read_faults"));
 
@@ -131,7 +132,7 @@ TEST_F(file, punch_hole)
 	for (size_t i = 0; i < 16 * PAGE; i++)
 		ASSERT_EQ(i >= from && i < end ? 0 : 7, self->map[i]);
 	EXPECT_EQ(SIZE, stat_of(self->fd).st_size);
-	EXPECT_EQ(4, fd_value(self->fd, "discarded_folios"));
+	EXPECT_EQ(4 * PAGE, fd_value(self->fd, "discarded_bytes"));
 
 	/* Inside one page; across one border; a page; and beyond the end */
 	memset(self->map, 7, 16 * PAGE);
@@ -171,6 +172,7 @@ TEST_F(file, madv_remove)
 /* A part of a page that is punched is written to: it is dirty again. */
 TEST_F(file, punched_parts_are_dirty)
 {
+	fault_by_pages(self->map, 32 * PAGE);
 	memset(self->map, 7, 16 * PAGE);
 	ASSERT_EQ(0, fsync(self->fd));
 	punch(_metadata, self, 0, PAGE - 10, 2 * PAGE + 20);
@@ -181,6 +183,7 @@ TEST_F(file, punched_parts_are_dirty)
 /* So is the last page, if it stays: up to the end of the file, or further. */
 TEST_F(file, punched_to_the_end)
 {
+	fault_by_pages(self->map, 32 * PAGE);
 	for (size_t beyond = 0; beyond < 3; beyond++) {
 		memset(self->map, 7, SIZE);
 		ASSERT_EQ(0, fsync(self->fd));

@@ -198,8 +198,8 @@ TEST_F(uring, linked_writes_and_fsync)
 		EXPECT_EQ(PAGE, results[i]);
 	EXPECT_EQ(0, results[5]);
 	d = account_of_since(self->fd, &before);
-	EXPECT_EQ(5, d.dirtied_folios);
-	EXPECT_EQ(5, d.written_folios);
+	EXPECT_EQ(in_folios(self->fd, 5 * PAGE), d.dirtied_folios);
+	EXPECT_EQ(in_folios(self->fd, 5 * PAGE), d.written_folios);
 	EXPECT_EQ(0, d.dirty_folios);
 	EXPECT_EQ(0, memcmp(self->map, self->data, 5 * PAGE));
 }
@@ -239,7 +239,8 @@ TEST_F(uring, fsync_of_a_range)
 	memcpy(self->map, self->data, LEN);
 	EXPECT_EQ(0, RUN_ONE(IORING_OP_FSYNC, self->fd, NULL, 3 * PAGE - 1,
 			     PLACE(0) + 5 * PAGE));
-	EXPECT_EQ(3, account_of_since(self->fd, &before).written_folios);
+	EXPECT_EQ(in_folios(self->fd, 3 * PAGE),
+		  account_of_since(self->fd, &before).written_folios);
 }
 
 /* Another file is read into the mapping, and written from it. */
@@ -255,7 +256,8 @@ TEST_F(uring, the_mapping_as_memory)
 	EXPECT_EQ(4 * PAGE,
 		  RUN_ONE(IORING_OP_READ, other, self->map, 4 * PAGE, PAGE));
 	EXPECT_EQ(0, memcmp(self->map, self->data + PAGE, 4 * PAGE));
-	EXPECT_EQ(4, account_of_since(self->fd, &before).dirtied_folios);
+	EXPECT_EQ(in_folios(self->fd, 4 * PAGE),
+		  account_of_since(self->fd, &before).dirtied_folios);
 	EXPECT_EQ(4 * PAGE, RUN_ONE(IORING_OP_WRITE, other, self->map, 4 * PAGE,
 				    8 * PAGE));
 	ASSERT_EQ(LEN, pread(other, self->back, LEN, 0));
@@ -330,7 +332,7 @@ TEST_F(uring, the_mapping_as_a_fixed_buffer)
 	EXPECT_EQ(any_file ? -EFAULT : -EOPNOTSUPP,
 		  register_buffer(&self->ring, self->map, LEN));
 	/* It used to be pinned first, which makes it dirty, then refused */
-	EXPECT_EQ(any_file ? 0 : LEN / PAGE,
+	EXPECT_EQ(any_file ? 0 : in_folios(self->fd, LEN),
 		  account_of_since(self->fd, &before).dirtied_folios);
 	munmap(private, LEN);
 }

@@ -143,17 +143,64 @@ static inline int64_t fd_value(int fd, const char *name)
 	return value;
 }
 
-/*
- * Has each page of the buffer behind fd, or of the node's if that is -1, a folio of its own?
- * Then pages can be counted by folios.
- */
+/* The largest size of a folio of the buffer behind fd, or of the node's if that is -1. */
+static inline int64_t largest_folio(int fd)
+{
+	return fd < 0 ? read_number("/sys/module/vmademo/parameters/folio_size")
+		      : fd_value(fd, "folio_size");
+}
+
+/* Has each page of it a folio of its own?  Then pages can be counted by folios. */
 static inline bool folios_are_pages(int fd)
 {
-	const char *of_node = "/sys/module/vmademo/parameters/folio_size";
-
-	return (fd < 0 ? read_number(of_node) : fd_value(fd, "folio_size")) ==
-	       (int64_t)PAGE;
+	return largest_folio(fd) == (int64_t)PAGE;
 }
+
+/*
+ * How many bytes a folio at its beginning has: the largest size, or less if the buffer ends
+ * before.
+ */
+static inline int64_t folio_size_of(int fd)
+{
+	int64_t size = fd < 0 ? node_value("size") : fd_value(fd, "size");
+	int64_t page = PAGE, bytes = largest_folio(fd);
+
+	while (bytes > page && bytes - page >= size)
+		bytes /= 2;
+	return bytes;
+}
+
+/* How many of them so many bytes take, from a border between two on. */
+static inline int64_t in_folios(int fd, uint64_t bytes)
+{
+	uint64_t size = folio_size_of(fd);
+
+	return (bytes + size - 1) / size;
+}
+
+/* ... and how many bytes these have. */
+static inline int64_t whole_folios(int fd, uint64_t bytes)
+{
+	return in_folios(fd, bytes) * folio_size_of(fd);
+}
+
+/*
+ * Faults of this mapping make single pages, whatever the size of the buffer's folios is.
+ * (What the kernel reads ahead comes in large folios all the same; so it shall not.)
+ */
+static inline void fault_by_pages(void *p, size_t len)
+{
+	/* Where the kernel does not know the advice there are only single pages */
+	madvise(p, len, MADV_NOHUGEPAGE);
+	madvise(p, len, MADV_RANDOM);
+}
+
+/* First line of a test that is about single pages of the buffer behind fd. */
+#define RUN_IF_FOLIOS_ARE_PAGES(fd)                                         \
+	do {                                                                \
+		if (!folios_are_pages(fd))                                  \
+			SKIP(return, "it is about folios of single pages"); \
+	} while (0)
 
 /* A file of the backing device of the buffer behind fd, in a static place. */
 static inline const char *bdi_file(int fd, const char *name)
