@@ -232,8 +232,11 @@ static vm_fault_t reserve_and_lock(struct vm_fault *vmf, struct folio *folio)
 
 	/* Punching and truncation must not take the room away before it is dirty */
 	filemap_invalidate_lock_shared(mapping);
-	/* A dirty one has it, but maybe not where a part was punched */
-	if (folio->mapping == mapping && folio_test_dirty(folio))
+	/*
+	 * A dirty one has it, but maybe not where a part was punched and could not be split
+	 * off.  One entry, or one fault, may make all of it writable: so all of it gets room.
+	 */
+	if (folio->mapping == mapping && folio_test_dirty(folio) && !buf->has_cut_folio)
 		err = vmademo_reserve(buf, folio, vmf->pgoff, 1, GFP_KERNEL);
 	else if (folio->mapping == mapping)
 		err = vmademo_reserve(buf, folio, folio->index, folio_nr_pages(folio),

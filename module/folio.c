@@ -206,8 +206,11 @@ int vmademo_keep_edge(struct vmademo_buffer *buf, loff_t edge)
 	folio = vmademo_lock_folio(mapping, edge >> PAGE_SHIFT);
 	if (!folio)
 		return 0;
-	if (!folio_test_large(folio) || folio_pos(folio) == edge || folio_test_dirty(folio) ||
-	    !folio_test_uptodate(folio) || vmademo_folio_is_broken(folio))
+	if (!folio_test_large(folio) || folio_pos(folio) == edge)
+		goto unlock;
+	buf->has_cut_folio = true;
+	if (folio_test_dirty(folio) || !folio_test_uptodate(folio) ||
+	    vmademo_folio_is_broken(folio))
 		goto unlock;
 	if (!buf->store->read || folio_maybe_dma_pinned(folio)) {
 		if (buf->store->reserve)

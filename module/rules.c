@@ -165,9 +165,15 @@ static int expose_all(struct vmademo_buffer *buf, const struct vmademo_rule_entr
 	while (!err && filemap_get_folios(buf->inode->i_mapping, &index,
 					  min_t(u64, entry->last, ULONG_MAX), &batch)) {
 		for (i = 0; i < folio_batch_count(&batch) && !err; i++) {
-			/* Not mapped, and who maps it looks for rules: no wait for a store */
-			if (!folio_test_uptodate(batch.folios[i]))
+			/*
+			 * Not mapped, and who maps it looks for rules: no wait for a store.  But
+			 * who maps a large one looks for those of one page.
+			 */
+			if (!folio_test_uptodate(batch.folios[i])) {
+				if (folio_test_large(batch.folios[i]))
+					err = -EBUSY;
 				continue;
+			}
 			err = folio_lock_killable(batch.folios[i]);
 			if (err)
 				break;

@@ -159,9 +159,14 @@ void vmademo_drop_beyond(struct vmademo_buffer *buf, loff_t end)
 	struct inode *inode = buf->inode;
 	loff_t size = i_size_read(inode), past = round_up(size, (loff_t)PAGE_SIZE);
 
+	/* Without a store it has no copy: so write-back, which waits for nobody, is kept away */
+	if (!buf->store->read)
+		down_write(&buf->shape_lock);
 	vmademo_keep_edge(buf, past);
 	/* Not a part of a page, for which write-back would be waited */
 	truncate_pagecache(inode, past);
+	if (!buf->store->read)
+		up_write(&buf->shape_lock);
 	if (buf->store->grow)
 		buf->store->grow(buf, size);
 	/* What was reserved for pages that nobody could make dirty */
@@ -206,8 +211,8 @@ static void zero_cached(struct vmademo_buffer *buf, loff_t start, loff_t end)
 static void restore(struct vmademo_buffer *buf, loff_t start, loff_t end, int err)
 {
 	struct address_space *mapping = buf->inode->i_mapping;
-	pgoff_t index = start >> PAGE_SHIFT, last = (end - 1) >> PAGE_SHIFT;
-	unsigned long missing = last - index + 1;
+	pgoff_t first = start >> PAGE_SHIFT, last = (end - 1) >> PAGE_SHIFT, index = first;
+	unsigned long missing = last - first + 1;
 	struct folio_batch batch;
 	unsigned int i;
 
@@ -224,7 +229,8 @@ static void restore(struct vmademo_buffer *buf, loff_t start, loff_t end, int er
 			if (folio->mapping == mapping && folio_test_uptodate(folio) &&
 			    !vmademo_folio_is_broken(folio)) {
 				folio_mark_dirty(folio);
-				missing -= folio_nr_pages(folio);
+				missing -= min(folio_next_index(folio), last + 1) -
+					   max(folio->index, first);
 			}
 			folio_unlock(folio);
 		}

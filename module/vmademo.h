@@ -90,6 +90,8 @@ struct vmademo_store_ops;
  * @revoked: nobody may have its bytes.  Changed under i_rwsem; asked in a fault under the
  *           folio lock or RCU, see revocation.c
  * @order: the logarithm of how many pages a folio has at most that is made for it
+ * @has_cut_folio: a part of a large folio went, and the kernel may have been unable to split
+ *                 it: so though it is dirty, the store may have no room for that part
  * @crashing: a power cut is being simulated: what goes while dirty is lost, not
  *            discarded.  Under i_rwsem and the invalidate lock
  * @cuts: twice the power cuts so far; odd during one
@@ -128,6 +130,7 @@ struct vmademo_buffer {
 	bool read_only;
 	bool fixed_size;
 	bool revoked;
+	bool has_cut_folio;
 	bool crashing;
 	u8 order;
 	unsigned int cuts;

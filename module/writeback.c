@@ -235,8 +235,7 @@ static int vmademo_writepages(struct address_space *mapping,
 	struct vmademo_buffer *buf = vmademo_buffer_of(mapping);
 	int err;
 
-	if (!buf->store->read)
-		return vmademo_write_dirty(mapping, wbc, vmademo_write_folio);
+	/* Or a folio of which a part is to go could be clean too early: vmademo_keep_edge() */
 	down_read(&buf->shape_lock);
 	err = vmademo_write_dirty(mapping, wbc, vmademo_write_folio);
 	up_read(&buf->shape_lock);
