@@ -10,7 +10,8 @@
  * pages.  The kernel splits a large folio when a part of it goes; it may be unable to, because
  * somebody holds it, and then it stays as it is, with zeroes in that part.
  *
- * Locks: the mapping's invalidate lock (shared), then the folio lock.
+ * Locks: the mapping's invalidate lock (shared), then the folio lock.  What cuts a folio has
+ * the locks of shape.c.
  */
 #include <linux/fs.h>
 #include <linux/mm.h>
@@ -190,9 +191,11 @@ int vmademo_reserve(struct vmademo_buffer *buf, struct folio *folio, pgoff_t ind
  * @edge: a position; where a part begins to go, or the first byte that stays
  *
  * If the kernel cannot split it, it drops the folio, if that is clean.  Without a store that
- * would be data; with one, what who has pinned it writes.  So then it becomes dirty.
+ * would be data; with one, what who has pinned it writes.  So then it becomes dirty, and must
+ * stay so until it has been cut.
  *
- * Context: May sleep.  The caller holds i_rwsem.  Takes the folio lock.
+ * Context: May sleep.  The caller holds i_rwsem for writing, and without a store shape_lock,
+ *          which keeps write-back away.  Takes the folio lock.
  * Return: 0; -ENOSPC or -ENOMEM if there is no room for that.
  */
 int vmademo_keep_edge(struct vmademo_buffer *buf, loff_t edge)

@@ -152,7 +152,7 @@ int vmademo_resize(struct vmademo_buffer *buf, loff_t size, bool keep)
  * @buf: the buffer
  * @end: how far it was to come
  *
- * Context: May sleep.  The caller holds i_rwsem for writing.
+ * Context: May sleep.  The caller holds i_rwsem for writing.  Without a store, takes shape_lock.
  */
 void vmademo_drop_beyond(struct vmademo_buffer *buf, loff_t end)
 {

@@ -371,7 +371,7 @@ TEST_F(rules, flush)
 		ASSERT_LT(0, id);
 		put(self->map, 'y');
 		EXPECT_EQ(flush_errors[n], told(self->fd));
-		/* Written all the same */
+		/* The pages were written, only the flush failed */
 		EXPECT_EQ(before + 1, fd_value(self->fd, "written_folios"));
 		EXPECT_EQ(0, told(self->fd));
 		EXPECT_EQ(flush_errors[n], told(other));

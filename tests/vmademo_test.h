@@ -186,7 +186,7 @@ static inline int64_t whole_folios(int fd, uint64_t bytes)
 
 /*
  * Faults of this mapping make single pages, whatever the size of the buffer's folios is.
- * (What the kernel reads ahead comes in large folios all the same; so it shall not.)
+ * What the kernel reads ahead would still come in large folios: so it reads nothing ahead.
  */
 static inline void fault_by_pages(void *p, size_t len)
 {

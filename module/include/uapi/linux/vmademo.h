@@ -473,7 +473,8 @@ struct vmademo_stats {
  *   EOPNOTSUPP   read_in or torn, and the buffer has no store
  *   ESRCH    there is no process pid
  *   ENOSPC   the buffer has VMADEMO_RULES_MAX rules
- *   EBUSY    a page to be unmapped or write-protected is part of a large folio
+ *   EBUSY    a page to be unmapped or write-protected is part of a large folio, or is being
+ *            read in as part of one
  *   EINTR    the caller was killed
  *   ENOMEM
  */
