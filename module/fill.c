@@ -16,6 +16,7 @@
 #include <linux/sched/signal.h>
 
 #include "compat.h"
+#include "power.h"
 #include "rules.h"
 #include "store/store.h"
 #include "trace.h"
@@ -27,7 +28,7 @@
 static int store_read(struct vmademo_buffer *buf, struct folio *folio)
 {
 	u64 begin = vmademo_begin(trace_vmademo_read_in_enabled());
-	int err = buf->store->read(buf, folio);
+	int err = vmademo_is_off(buf) ? -EIO : buf->store->read(buf, folio);
 	u64 ns = vmademo_took(buf, VMADEMO_LATENCY_READ_IN, begin);
 
 	trace_vmademo_read_in(buf->inode->i_ino, folio_pos(folio), folio_size(folio), err,
@@ -122,7 +123,7 @@ static int read_ahead(void *arg)
 	struct vmademo_buffer *buf = vmademo_buffer_of(rac->mapping);
 	struct folio *folio;
 
-	if (buf->store->prepare && readahead_count(rac) > 1)
+	if (buf->store->prepare && readahead_count(rac) > 1 && !vmademo_is_off(buf))
 		buf->store->prepare(buf, readahead_pos(rac), readahead_length(rac));
 	while ((folio = readahead_folio(rac))) {
 		folio_get(folio);

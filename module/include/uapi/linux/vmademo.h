@@ -108,6 +108,7 @@ struct vmademo_discard {
 /* For flags of struct vmademo_info. */
 #define VMADEMO_INFO_READ_ONLY	0x1U	/* the store cannot be written to */
 #define VMADEMO_INFO_REVOKED	0x2U	/* VMADEMO_IOC_REVOKE, and not yet restored */
+#define VMADEMO_INFO_OFF	0x4U	/* VMADEMO_IOC_POWER: the store's power is off */
 
 /**
  * struct vmademo_info - for VMADEMO_IOC_INFO
@@ -157,6 +158,44 @@ struct vmademo_crash {
 	__u32 torn;
 	__u32 flags;
 	__u32 reserved0;
+	__u64 lost_folios;
+	__u64 lost_bytes;
+	__u64 written_folios;
+	__u64 torn_folios;
+	__u64 reserved[4];
+};
+
+/* For flags of struct vmademo_power. */
+#define VMADEMO_POWER_OFF	0x1U	/* off; without it, on */
+
+/* How many other buffers one request can name. */
+#define VMADEMO_POWER_MAX	64U
+
+/**
+ * struct vmademo_power - for VMADEMO_IOC_POWER
+ * @flags: in: VMADEMO_POWER_OFF or 0
+ * @count: in: how many other buffers, 0 to VMADEMO_POWER_MAX
+ * @fds: in: the address of @count descriptors, each an __s32, one of each of these buffers; with
+ *       @count 0, 0
+ * @seed: in: to switch off: chooses what happens to have been written, as that of
+ *        struct vmademo_crash does.  That is for the buffer that is asked; for the others, seeds
+ *        follow from it and their place in @fds
+ * @written_permille: in: to switch off, of each buffer: as in struct vmademo_crash
+ * @torn: in: likewise
+ * @lost_folios: in: 0; out: folios of all these buffers that were dirty and are gone, the torn
+ *               ones too
+ * @lost_bytes: in: 0; out: the same in bytes
+ * @written_folios: in: 0; out: folios that happened to have been written
+ * @torn_folios: in: 0; out: folios that happened to have been written in part
+ * @reserved: in: 0
+ */
+struct vmademo_power {
+	__u32 flags;
+	__u32 count;
+	__u64 fds;
+	__u64 seed;
+	__u32 written_permille;
+	__u32 torn;
 	__u64 lost_folios;
 	__u64 lost_bytes;
 	__u64 written_folios;
@@ -554,5 +593,39 @@ struct vmademo_stats {
  *   E2BIG    size is more than a page; or a byte that the module does not know is not 0
  */
 #define VMADEMO_IOC_STATS	_IO(0xBE, 0x15)
+
+/*
+ * On both: switches the power of the store off or on: of this buffer, and of others that are
+ * named.
+ *
+ * Off.  There is one moment for all of them.  An operation on one of the stores that begins
+ * later fails with EIO, and nothing of it gets there: to read a page in, to write one out, to
+ * flush, to make the buffer larger or smaller, to punch, zero or allocate a range; also what
+ * would be written at the end of the buffer.  (What the store is only asked about goes on to
+ * work: lseek, st_blocks, VMADEMO_IOC_PAGES.)  What began before may still arrive.  Then what
+ * VMADEMO_IOC_CRASH does is done to each of the buffers, one after another.  When this returns,
+ * nothing arrives any more.
+ *
+ * While it is off, programs see a disk whose machine is off: they can read what is cached and
+ * write to it, but what they write is never stored: it is lost when it is written back, and that
+ * is counted and told by fsync and msync as a write error is.  An fsync, msync or synchronous
+ * write that the moment meets half way is EIO.
+ *
+ * On.  Buffer by buffer, first this one: what is cached is dropped, written meanwhile or not, and
+ * the store has power.  The bytes are those that it had when the power went.
+ *
+ * To switch off what is off, or on what is on, is no error, and changes nothing; it waits until
+ * a cut under way is done.
+ *
+ *   EBADF    a descriptor is not open, or not for writing (of a read only buffer: nor is the
+ *            caller its owner or root)
+ *   EINVAL   count over VMADEMO_POWER_MAX; a descriptor of something else; a buffer that is
+ *            named twice; written_permille over 1000; seed, written_permille or torn to switch
+ *            on
+ *   EOPNOTSUPP   a buffer has no store
+ *   EINTR    the caller was killed while it waited: off all of them, or on some of them
+ *   ENOMEM
+ */
+#define VMADEMO_IOC_POWER	_IOWR(0xBE, 0x16, struct vmademo_power)
 
 #endif /* _UAPI_LINUX_VMADEMO_H */
