@@ -104,7 +104,7 @@ static bool cannot_come(struct vm_fault *vmf, struct vmademo_buffer *buf)
 	struct folio *folio;
 	bool there;
 
-	if (!vmademo_is_off(buf))
+	if (!vmademo_is_off_to_read(buf))
 		return false;
 	rcu_read_lock();
 	folio = xa_load(&buf->inode->i_mapping->i_pages, vmf->pgoff);

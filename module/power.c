@@ -33,12 +33,12 @@ static DEFINE_SPINLOCK(power_lock);
 /**
  * vmademo_power_refuses() - vmademo_is_off() of a buffer whose power is not on
  * @buf: the buffer
- * @write: some of a folio is to be written
+ * @unless: of power, what lets it pass
  *
  * Context: Any but an interrupt.
  * Return: whether the operation fails.
  */
-bool vmademo_power_refuses(const struct vmademo_buffer *buf, bool write)
+bool vmademo_power_refuses(const struct vmademo_buffer *buf, unsigned int unless)
 {
 	unsigned int power;
 
@@ -46,7 +46,7 @@ bool vmademo_power_refuses(const struct vmademo_buffer *buf, bool write)
 	spin_lock(&power_lock);
 	power = buf->power;
 	spin_unlock(&power_lock);
-	return power & VMADEMO_POWERLESS && !(write && power & VMADEMO_CUT_WRITES);
+	return power & VMADEMO_POWERLESS && !(power & unless);
 }
 
 static void set_power(struct vmademo_buffer *buf, unsigned int set, unsigned int clear)
@@ -82,21 +82,55 @@ void vmademo_cut_work(struct work_struct *work)
 		up_write(&buf->shape_lock);
 	}
 	vmademo_cut_lose(buf, &buf->cut);
-	set_power(buf, 0, VMADEMO_CUT_DUE);
+	/* i_rwsem has kept others from making anything dirty meanwhile */
+	spin_lock(&power_lock);
+	WRITE_ONCE(buf->power, buf->power & VMADEMO_POWER_BACK ? 0 : VMADEMO_POWERLESS);
+	spin_unlock(&power_lock);
 	inode_unlock(buf->inode);
 	wake_up_var(&buf->power);
 }
 
-/* With power_lock held. */
-static void lose_power(struct vmademo_buffer *buf, const struct vmademo_crash *cut)
+/* With power_lock held.  Whether it had any. */
+static bool lose_power(struct vmademo_buffer *buf, const struct vmademo_crash *cut,
+		       unsigned int back)
 {
+	if (buf->power) {
+		/* Under way already; but who wants it to stay off is obeyed */
+		WRITE_ONCE(buf->power, buf->power & (back | ~VMADEMO_POWER_BACK));
+		return false;
+	}
 	buf->cut = *cut;
-	WRITE_ONCE(buf->power, VMADEMO_POWERLESS | VMADEMO_CUT_DUE);
+	WRITE_ONCE(buf->power, VMADEMO_POWERLESS | VMADEMO_CUT_DUE | back);
 	trace_vmademo_power_off(buf->inode->i_ino);
 	queue_work(system_unbound_wq, &buf->cut_work);
+	return true;
 }
 
-static int wait_for_cut(struct vmademo_buffer *buf)
+/**
+ * vmademo_power_lose() - at this moment, a buffer loses its power
+ * @buf: the buffer, which has a store
+ * @cut: what is asked of the cut
+ * @back: the power comes back when that is done
+ *
+ * If it has none, it is as it is; without @back it stays so.
+ *
+ * Context: Any but an interrupt.  The caller holds the buffer, or an event of it.
+ */
+void vmademo_power_lose(struct vmademo_buffer *buf, const struct vmademo_crash *cut, bool back)
+{
+	spin_lock(&power_lock);
+	lose_power(buf, cut, back ? VMADEMO_POWER_BACK : 0);
+	spin_unlock(&power_lock);
+}
+
+/**
+ * vmademo_power_wait() - wait until no cut is under way
+ * @buf: the buffer
+ *
+ * Context: May sleep.
+ * Return: 0; -EINTR if the task is being killed.
+ */
+int vmademo_power_wait(struct vmademo_buffer *buf)
 {
 	return wait_var_event_killable(&buf->power,
 				       !vmademo_cut_is_due(buf)) ?
@@ -130,15 +164,12 @@ int vmademo_power_off(struct vmademo_power_off *off)
 
 	spin_lock(&power_lock);
 	for (i = 0; i < off->count; i++) {
-		if (off->bufs[i]->power)
-			continue;
-		__set_bit(i, mine);
 		cut.seed = i ? vmademo_rule_random(off->cut.seed, i) : off->cut.seed;
-		lose_power(off->bufs[i], &cut);
+		__assign_bit(i, mine, lose_power(off->bufs[i], &cut, 0));
 	}
 	spin_unlock(&power_lock);
 	for (i = 0; i < off->count && !err; i++) {
-		err = wait_for_cut(off->bufs[i]);
+		err = vmademo_power_wait(off->bufs[i]);
 		if (!err && test_bit(i, mine))
 			add_up(&off->cut, &off->bufs[i]->cut);
 	}
@@ -162,7 +193,7 @@ int vmademo_power_on(struct vmademo_buffer *buf)
 	int err;
 
 	do {
-		err = wait_for_cut(buf) ?: vmademo_lock_inode(buf->inode);
+		err = vmademo_power_wait(buf) ?: vmademo_lock_inode(buf->inode);
 		if (err)
 			return err;
 		/* Off meanwhile, and its work item waits for i_rwsem */

@@ -17,6 +17,7 @@
 #define VMADEMO_POWERLESS	0x01U	/* nothing reaches the store, nor comes from it */
 #define VMADEMO_CUT_DUE	0x02U	/* what the cut does is to be done */
 #define VMADEMO_CUT_WRITES	0x04U	/* it writes what happened to be written before */
+#define VMADEMO_POWER_BACK	0x08U	/* the power is back when the cut is done */
 
 /**
  * struct vmademo_power_off - of which buffers the power goes
@@ -31,7 +32,9 @@ struct vmademo_power_off {
 };
 
 /* power.c */
-bool vmademo_power_refuses(const struct vmademo_buffer *buf, bool write);
+bool vmademo_power_refuses(const struct vmademo_buffer *buf, unsigned int unless);
+void vmademo_power_lose(struct vmademo_buffer *buf, const struct vmademo_crash *cut, bool back);
+int vmademo_power_wait(struct vmademo_buffer *buf);
 int vmademo_power_off(struct vmademo_power_off *off);
 int vmademo_power_on(struct vmademo_buffer *buf);
 void vmademo_cut_work(struct work_struct *work);
@@ -39,19 +42,31 @@ void vmademo_cut_work(struct work_struct *work);
 /* The store is about to be asked for something.  Without power, -EIO is the answer. */
 static inline bool vmademo_is_off(const struct vmademo_buffer *buf)
 {
-	return unlikely(READ_ONCE(buf->power)) && vmademo_power_refuses(buf, false);
+	return unlikely(READ_ONCE(buf->power)) && vmademo_power_refuses(buf, 0);
 }
 
 /* The same where some of a folio is about to be written. */
 static inline bool vmademo_is_off_to_write(const struct vmademo_buffer *buf)
 {
-	return unlikely(READ_ONCE(buf->power)) && vmademo_power_refuses(buf, true);
+	return unlikely(READ_ONCE(buf->power)) && vmademo_power_refuses(buf, VMADEMO_CUT_WRITES);
+}
+
+/* And where it is about to be read: that changes nothing, and programs live on. */
+static inline bool vmademo_is_off_to_read(const struct vmademo_buffer *buf)
+{
+	return unlikely(READ_ONCE(buf->power)) && vmademo_power_refuses(buf, VMADEMO_POWER_BACK);
 }
 
 /* The power has gone, and what is dirty is not lost yet. */
 static inline bool vmademo_cut_is_due(const struct vmademo_buffer *buf)
 {
 	return READ_ONCE(buf->power) & VMADEMO_CUT_DUE;
+}
+
+/* It writes what happened to be written; nobody else does. */
+static inline bool vmademo_cut_writes(const struct vmademo_buffer *buf)
+{
+	return READ_ONCE(buf->power) & VMADEMO_CUT_WRITES;
 }
 
 #endif /* VMADEMO_POWER_H */

@@ -116,7 +116,8 @@ static int end_write(struct vmademo_buffer *buf, struct folio *folio, int err)
 	size_t len = clamp_t(loff_t, left, 0, folio_size(folio));
 	u64 begin = vmademo_begin(trace_vmademo_write_out_enabled()), ns;
 
-	if (vmademo_rules_on() && len && !err)
+	/* What a cut writes meets no rule */
+	if (vmademo_rules_on() && len && !err && !vmademo_cut_writes(buf))
 		err = vmademo_rule_write_out(buf, folio, len);
 	else if (len && buf->store->write && !err)
 		err = vmademo_store_write(buf, folio, 0, len);
@@ -260,13 +261,12 @@ static int vmademo_writepages(struct address_space *mapping,
  */
 int vmademo_store_flush(struct vmademo_buffer *buf, bool datasync)
 {
+	struct vmademo_rule_entry *after;
 	u64 begin, ns;
-	int err = vmademo_rule(buf, VMADEMO_OP_FLUSH, 0, 1);
+	int err = vmademo_rule_begin(buf, VMADEMO_OP_FLUSH, 0, 1, &after);
 
-	if (err)
+	if (err || !buf->store->flush)
 		goto record;
-	if (!buf->store->flush)
-		return 0;
 	if (vmademo_is_off(buf)) {
 		err = -EIO;
 		goto record;
@@ -277,6 +277,7 @@ int vmademo_store_flush(struct vmademo_buffer *buf, bool datasync)
 	ns = vmademo_took(buf, VMADEMO_LATENCY_FLUSH, begin);
 	trace_vmademo_flush(buf->inode->i_ino, datasync, err, ns);
 record:
+	vmademo_rule_end(buf, after);
 	if (err && err != -EINTR)
 		mapping_set_error(buf->inode->i_mapping, err);
 	return err;
