@@ -24,6 +24,7 @@
 #include <linux/workqueue.h>
 
 #include "compat.h"
+#include "power.h"
 #include "store/store.h"
 #include "vmademo.h"
 
@@ -115,6 +116,7 @@ vmademo_buffer_create(loff_t size, const struct vmademo_store_ops *store,
 	xa_init_flags(&buf->ram, XA_FLAGS_ACCOUNT);
 	INIT_WORK(&buf->write_work, vmademo_write_work);
 	INIT_WORK(&buf->put_work, vmademo_put_work);
+	INIT_WORK(&buf->cut_work, vmademo_cut_work);
 	buf->mnt = vmademo_mount_get(store, for_node);
 	if (IS_ERR(buf->mnt)) {
 		err = PTR_ERR(buf->mnt);

@@ -11,7 +11,8 @@
  *
  * Locks: i_rwsem over all of it; while folios are dropped, the buffer's shape_lock, so
  * that no write-back starts, and the mapping's invalidate lock, so that no folio comes in
- * between; folio locks.
+ * between; folio locks.  While the power is off (power.c), shape_lock also while some are
+ * written, so that nobody else's write passes for one of these.
  */
 #include <linux/bitmap.h>
 #include <linux/fs.h>
@@ -25,6 +26,7 @@
 #include <linux/writeback.h>
 
 #include "compat.h"
+#include "power.h"
 #include "store/store.h"
 #include "trace.h"
 #include "vmademo.h"
@@ -171,53 +173,68 @@ static int write_some(struct power_cut *cut)
 }
 
 /**
- * vmademo_crash() - simulate a power cut
+ * vmademo_cut_write() - some of what is dirty happened to be written before a power cut
  * @buf: the buffer
  * @crash: what is asked for, checked; and what came of it
  *
- * Context: May sleep.  Takes i_rwsem.
- * Return: 0; -EOPNOTSUPP if there is no store; -ENOMEM; -EINTR if the task is being
- *         killed.  If it fails, nothing was lost.
+ * Context: May sleep.  The caller holds i_rwsem.
+ * Return: 0; -ENOMEM; -EINTR if the task is being killed.
  */
-int vmademo_crash(struct vmademo_buffer *buf, struct vmademo_crash *crash)
+int vmademo_cut_write(struct vmademo_buffer *buf, struct vmademo_crash *crash)
 {
-	struct inode *inode = buf->inode;
-	struct address_space *mapping = inode->i_mapping;
 	struct power_cut cut = { .buf = buf, .crash = crash };
-	u64 folios, bytes;
 	int err;
 
-	if (!buf->store->read)
-		return -EOPNOTSUPP;
-
-	err = vmademo_lock_inode(inode);
-	if (err)
-		return err;
+	if (!crash->written_permille && !crash->torn)
+		return 0;
 	cut.count = list_dirty(buf, NULL, 0);
 	cut.dirty = kvmalloc_array(cut.count + 1, sizeof(*cut.dirty), GFP_KERNEL);
-	if (!cut.dirty) {
-		inode_unlock(inode);
+	if (!cut.dirty)
 		return -ENOMEM;
-	}
 	/* Mappings may have changed it meanwhile: fewer, or more than there is room for */
 	cut.count = min(list_dirty(buf, cut.dirty, cut.count), cut.count);
 	prandom_seed_state(&cut.random, crash->seed);
 	shuffle(&cut);
 	err = write_some(&cut);
 	kvfree(cut.dirty);
-	if (!err)
-		err = vmademo_lock_shape(buf, 0, LLONG_MAX);
-	if (err)
-		goto unlock;
-	folios = vmademo_counter_sum(buf, VMADEMO_LOST);
-	bytes = vmademo_counter_sum(buf, VMADEMO_LOST_BYTES);
+	return err;
+}
+
+/**
+ * vmademo_lose_all() - everything leaves the page cache, written or not
+ * @buf: the buffer
+ *
+ * Context: May sleep.  The caller holds i_rwsem and what vmademo_lock_shape() takes.
+ */
+void vmademo_lose_all(struct vmademo_buffer *buf)
+{
 	buf->crashing = true;
 	WRITE_ONCE(buf->cuts, buf->cuts + 1);
 	smp_wmb();	/* before anything is gone */
-	truncate_inode_pages(mapping, 0);
+	truncate_inode_pages(buf->inode->i_mapping, 0);
 	smp_wmb();	/* after all is gone */
 	WRITE_ONCE(buf->cuts, buf->cuts + 1);
 	buf->crashing = false;
+}
+
+/**
+ * vmademo_cut_lose() - a power cut: what is not on the store is gone
+ * @buf: the buffer
+ * @crash: what vmademo_cut_write() has done; what was lost is added
+ *
+ * Context: May sleep.  The caller holds i_rwsem.
+ * Return: 0; -EINTR if the task is being killed: then nothing was lost.
+ */
+int vmademo_cut_lose(struct vmademo_buffer *buf, struct vmademo_crash *crash)
+{
+	int err = vmademo_lock_shape(buf, 0, LLONG_MAX);
+	u64 folios, bytes;
+
+	if (err)
+		return err;
+	folios = vmademo_counter_sum(buf, VMADEMO_LOST);
+	bytes = vmademo_counter_sum(buf, VMADEMO_LOST_BYTES);
+	vmademo_lose_all(buf);
 	buf->last_crash_lost_folios =
 		vmademo_counter_sum(buf, VMADEMO_LOST) - folios;
 	buf->last_crash_lost_bytes = vmademo_counter_sum(buf, VMADEMO_LOST_BYTES) - bytes;
@@ -226,9 +243,35 @@ int vmademo_crash(struct vmademo_buffer *buf, struct vmademo_crash *crash)
 
 	crash->lost_folios = buf->last_crash_lost_folios;
 	crash->lost_bytes = buf->last_crash_lost_bytes;
-	trace_vmademo_crash(inode->i_ino, crash->seed, crash->written_folios,
+	trace_vmademo_crash(buf->inode->i_ino, crash->seed, crash->written_folios,
 			    crash->torn_folios, crash->lost_folios);
-unlock:
-	inode_unlock(inode);
+	return 0;
+}
+
+/**
+ * vmademo_crash() - simulate a power cut, after which the power is back at once
+ * @buf: the buffer
+ * @crash: what is asked for, checked; and what came of it
+ *
+ * While the power is off already, nothing happens to be written.
+ *
+ * Context: May sleep.  Takes i_rwsem.
+ * Return: 0; -EOPNOTSUPP if there is no store; -ENOMEM; -EINTR if the task is being
+ *         killed.  If it fails, nothing was lost.
+ */
+int vmademo_crash(struct vmademo_buffer *buf, struct vmademo_crash *crash)
+{
+	int err;
+
+	if (!buf->store->read)
+		return -EOPNOTSUPP;
+	err = vmademo_lock_inode(buf->inode);
+	if (err)
+		return err;
+	if (!vmademo_is_off(buf))
+		err = vmademo_cut_write(buf, crash);
+	if (!err)
+		err = vmademo_cut_lose(buf, crash);
+	inode_unlock(buf->inode);
 	return err;
 }

@@ -28,6 +28,7 @@
 #include <linux/pagemap.h>
 
 #include "compat.h"
+#include "power.h"
 #include "rules.h"
 #include "store/store.h"
 #include "trace.h"
@@ -95,16 +96,47 @@ static vm_fault_t make_large(struct vm_fault *vmf, struct vmademo_buffer *buf)
 	return VM_FAULT_MAJOR;	/* to the kernel it is cached, but it is still to be read */
 }
 
+/*
+ * The store has no power: what is not there does not come.  To ask the page cache would have the
+ * fault taken again, and who populates a mapping (mlock, MAP_POPULATE) would ask for ever.
+ */
+static bool cannot_come(struct vm_fault *vmf, struct vmademo_buffer *buf)
+{
+	struct folio *folio;
+	bool there;
+
+	if (!vmademo_is_off_to_read(buf))
+		return false;
+	rcu_read_lock();
+	folio = xa_load(&buf->inode->i_mapping->i_pages, vmf->pgoff);
+	there = folio && !xa_is_value(folio) && folio_test_uptodate(folio);
+	rcu_read_unlock();
+	if (!there)
+		vmademo_count(buf, VMADEMO_READ_ERRORS);
+	return !there;
+}
+
+/* With a store that reads large folios, or has no power. */
+static noinline vm_fault_t prepare_to_read(struct vm_fault *vmf, struct vmademo_buffer *buf)
+{
+	if (cannot_come(vmf, buf))
+		return VM_FAULT_SIGBUS;
+	return buf->order ? make_large(vmf, buf) : 0;
+}
+
 /* The page of a fault, made, found, or read in by .readahead or .read_folio. */
 static __always_inline vm_fault_t get_page_of(struct vm_fault *vmf)
 {
 	struct vmademo_buffer *buf = vmademo_buffer_of(vmf->vma->vm_file->f_mapping);
 	vm_fault_t ret = 0, major = 0;
 
-	if (!buf->store->read)
+	if (!buf->store->read) {
 		ret = new_page(vmf, buf);
-	else if (buf->order)
-		major = make_large(vmf, buf);
+	} else if (buf->order | READ_ONCE(buf->power)) {
+		major = prepare_to_read(vmf, buf);
+		if (major & VM_FAULT_SIGBUS)
+			return major;
+	}
 	return ret ?: filemap_fault(vmf) | major;
 }
 

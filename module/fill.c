@@ -16,6 +16,7 @@
 #include <linux/sched/signal.h>
 
 #include "compat.h"
+#include "power.h"
 #include "rules.h"
 #include "store/store.h"
 #include "trace.h"
@@ -27,7 +28,7 @@
 static int store_read(struct vmademo_buffer *buf, struct folio *folio)
 {
 	u64 begin = vmademo_begin(trace_vmademo_read_in_enabled());
-	int err = buf->store->read(buf, folio);
+	int err = vmademo_is_off_to_read(buf) ? -EIO : buf->store->read(buf, folio);
 	u64 ns = vmademo_took(buf, VMADEMO_LATENCY_READ_IN, begin);
 
 	trace_vmademo_read_in(buf->inode->i_ino, folio_pos(folio), folio_size(folio), err,
@@ -61,12 +62,17 @@ static int fill_folio(void *arg)
 /* Somebody needs a folio that is not up to date: from the store, unless a rule says no. */
 static int read_in(struct vmademo_buffer *buf, struct folio *folio)
 {
+	struct vmademo_rule_entry *after = NULL;
 	loff_t pos = folio_pos(folio);
 	int err = 0;
 
 	if (pos < i_size_read(buf->inode))
-		err = vmademo_rule(buf, VMADEMO_OP_READ_IN, pos, folio_size(folio));
-	return err ?: buf->store->run(buf, fill_folio, folio);
+		err = vmademo_rule_begin(buf, VMADEMO_OP_READ_IN, pos, folio_size(folio),
+					 &after);
+	if (!err)
+		err = buf->store->run(buf, fill_folio, folio);
+	vmademo_rule_end(buf, after);
+	return err;
 }
 
 /* For store none.  A page that has no room must not stay, or there is no limit. */
@@ -122,7 +128,7 @@ static int read_ahead(void *arg)
 	struct vmademo_buffer *buf = vmademo_buffer_of(rac->mapping);
 	struct folio *folio;
 
-	if (buf->store->prepare && readahead_count(rac) > 1)
+	if (buf->store->prepare && readahead_count(rac) > 1 && !vmademo_is_off_to_read(buf))
 		buf->store->prepare(buf, readahead_pos(rac), readahead_length(rac));
 	while ((folio = readahead_folio(rac))) {
 		folio_get(folio);

@@ -14,6 +14,7 @@
 #include <linux/vmademo.h>
 
 #include "compat.h"
+#include "power.h"
 #include "rules.h"
 #include "store/store.h"
 #include "vmademo.h"
@@ -194,7 +195,8 @@ static long ioctl_info(struct file *file, void __user *arg)
 		.ino		= buf->inode->i_ino,
 		.store		= buf->store->kind,
 		.flags		= (buf->read_only ? VMADEMO_INFO_READ_ONLY : 0) |
-				  (READ_ONCE(buf->revoked) ? VMADEMO_INFO_REVOKED : 0),
+				  (READ_ONCE(buf->revoked) ? VMADEMO_INFO_REVOKED : 0) |
+				  (vmademo_is_off(buf) ? VMADEMO_INFO_OFF : 0),
 		.folio_size	= PAGE_SIZE << buf->order,
 	};
 
@@ -224,11 +226,14 @@ static long ioctl_crash(struct file *file, void __user *arg)
 	return copy_to_user(arg, &c, sizeof(c)) ? -EFAULT : 0;
 }
 
-/*
- * A rule can have the mappings of others raise SIGBUS: it takes the right to write.  Where
+/**
+ * vmademo_may_rule() - may the caller make rules, and switch the power?
+ * @file: any file whose f_mapping is a buffer's
+ *
+ * Both can have the mappings of others raise SIGBUS: that takes the right to write.  Where
  * nobody has that, it is the owner's.
  */
-static bool may_rule(const struct file *file)
+bool vmademo_may_rule(const struct file *file)
 {
 	const struct vmademo_buffer *buf = buffer_of(file);
 
@@ -247,7 +252,7 @@ static long ioctl_rule_add(struct file *file, void __user *arg)
 		return -EFAULT;
 	if (r.id || r.hits || r.matches || !RESERVED_OK(r.reserved))
 		return -EINVAL;
-	if (!may_rule(file))
+	if (!vmademo_may_rule(file))
 		return -EBADF;
 	err = vmademo_rule_check(buffer_of(file), &r, &word);
 	if (err)
@@ -271,7 +276,7 @@ static long ioctl_rule_del(struct file *file, void __user *arg)
 		return -EFAULT;
 	if (r.reserved)
 		return -EINVAL;
-	if (!may_rule(file))
+	if (!vmademo_may_rule(file))
 		return -EBADF;
 	return vmademo_rule_del(buffer_of(file), r.id);
 }
@@ -367,6 +372,8 @@ long vmademo_view_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return ioctl_info(file, p);
 	case VMADEMO_IOC_CRASH:
 		return ioctl_crash(file, p);
+	case VMADEMO_IOC_POWER:
+		return vmademo_ioctl_power(file, p);
 	case VMADEMO_IOC_RULE_ADD:
 		return ioctl_rule_add(file, p);
 	case VMADEMO_IOC_RULE_DEL:

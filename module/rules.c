@@ -114,6 +114,7 @@ static struct vmademo_rules *get_rules(struct vmademo_buffer *buf)
 static struct vmademo_rule_entry *make_entry(const struct vmademo_rule *rule)
 {
 	struct vmademo_rule_entry *entry = kzalloc(sizeof(*entry), GFP_KERNEL_ACCOUNT);
+	int err;
 
 	if (!entry)
 		return ERR_PTR(-ENOMEM);
@@ -130,6 +131,11 @@ static struct vmademo_rule_entry *make_entry(const struct vmademo_rule *rule)
 			return ERR_PTR(-ESRCH);
 		}
 		rcu_read_unlock();
+	}
+	err = rule->flags & VMADEMO_RULE_KILL ? vmademo_rule_may_kill(entry) : 0;
+	if (err) {
+		vmademo_rule_put(entry);
+		return ERR_PTR(err);
 	}
 	return entry;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Rules: faults on demand.  What they are is in include/uapi/linux/vmademo.h; rules.c keeps
- * them, rules_table.c and rules_match.c find them, rules_fault.c, rules_act.c and rules_torn.c
- * do what they say, rules_text.c has them in words, for rules_debugfs.c.
+ * them, rules_table.c and rules_match.c find them, rules_fault.c, rules_act.c, rules_torn.c
+ * and rules_crash.c do what they say, rules_text.c has them in words, for rules_debugfs.c.
  *
  * The hooks below are where an event happens, one call each.  While there is no rule in the
  * whole module, each is a no-op instruction that is patched when the first rule comes.
@@ -44,6 +44,19 @@
 #define VMADEMO_OPS_FAULT	(VMADEMO_OP_BIT(READ_FAULT) | VMADEMO_OP_BIT(WRITE_FAULT) | \
 				 VMADEMO_OP_BIT(COW_FAULT))
 
+/* Those that happen to no process */
+#define VMADEMO_OPS_NOBODYS	(VMADEMO_OP_BIT(WRITE_OUT) | VMADEMO_OP_BIT(FLUSH))
+
+/* Those that can be the last to reach the store, so that the power is cut after them */
+#define VMADEMO_OPS_STORE	(VMADEMO_OPS_NOBODYS | VMADEMO_OP_BIT(READ_IN))
+
+/*
+ * Those whose caller holds no lock that the work item of a power cut may need.  A fault may come
+ * from a write(2) that holds i_rwsem.
+ */
+#define VMADEMO_OPS_FREE	(VMADEMO_OP_BIT(READ) | VMADEMO_OP_BIT(WRITE) | \
+				 VMADEMO_OP_BIT(ALLOCATE))
+
 /* Those that need each page of theirs to be mapped by itself */
 #define VMADEMO_OPS_PAGES	(VMADEMO_OPS_FAULT | VMADEMO_OP_BIT(MKWRITE))
 
@@ -55,7 +68,7 @@ struct seq_file;
  * @list: of all of the buffer, oldest first
  * @ref: the list has one, and who is doing what the rule says
  * @gone: it was deleted, and delays nobody any more
- * @pid: whose events it is about; NULL: anybody's
+ * @pid: whose events it is about, or who is killed; NULL: anybody
  * @last: its last page
  * @rule: what was asked for
  * @matches: events so far
@@ -211,7 +224,8 @@ vm_fault_t vmademo_rule_mkwrite(struct vm_fault *vmf, u64 *seen);
 vm_fault_t vmademo_rule_mkwrite_late(struct vm_fault *vmf, u64 seen);
 
 /* rules_act.c */
-int vmademo_rule_call(struct vmademo_buffer *buf, unsigned int op, loff_t pos, u64 len);
+int vmademo_rule_call(struct vmademo_buffer *buf, unsigned int op, loff_t pos, u64 len,
+		      struct vmademo_rule_entry **after);
 int vmademo_rule_write_out(struct vmademo_buffer *buf, struct folio *folio, size_t len);
 
 /* rules_torn.c */
@@ -220,6 +234,11 @@ int vmademo_rule_store_write(struct vmademo_buffer *buf, struct folio *folio, si
 			     size_t to);
 int vmademo_rule_write_torn(struct vmademo_buffer *buf, struct folio *folio, size_t len,
 			    const struct vmademo_rule_entry *entry, u64 number);
+
+/* rules_crash.c */
+int vmademo_rule_may_kill(const struct vmademo_rule_entry *entry);
+void vmademo_rule_cut(struct vmademo_buffer *buf, const struct vmademo_rule_entry *entry);
+void vmademo_rule_after(struct vmademo_buffer *buf, struct vmademo_rule_entry *entry);
 
 /* rules_text.c */
 int vmademo_rule_check(const struct vmademo_buffer *buf, const struct vmademo_rule *rule,
@@ -245,7 +264,26 @@ extern const struct file_operations vmademo_rules_fops;
 static __always_inline int vmademo_rule(struct vmademo_buffer *buf, unsigned int op,
 					loff_t pos, u64 len)
 {
-	return vmademo_rules_on() ? vmademo_rule_call(buf, op, pos, len) : 0;
+	return vmademo_rules_on() ? vmademo_rule_call(buf, op, pos, len, NULL) : 0;
+}
+
+/*
+ * The same for one of VMADEMO_OPS_STORE; vmademo_rule_end() must follow, when the store has
+ * done what it was asked for.
+ */
+static __always_inline int vmademo_rule_begin(struct vmademo_buffer *buf, unsigned int op,
+					      loff_t pos, u64 len,
+					      struct vmademo_rule_entry **after)
+{
+	*after = NULL;
+	return vmademo_rules_on() ? vmademo_rule_call(buf, op, pos, len, after) : 0;
+}
+
+static __always_inline void vmademo_rule_end(struct vmademo_buffer *buf,
+					     struct vmademo_rule_entry *after)
+{
+	if (unlikely(after))
+		vmademo_rule_after(buf, after);
 }
 
 /* Has one of these bytes a rule for one of these operations?  Nothing is counted. */

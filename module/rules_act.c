@@ -10,15 +10,29 @@
 #include <linux/pagemap.h>
 
 #include "compat.h"
+#include "power.h"
 #include "rules.h"
 #include "vmademo.h"
 
-/* A rule acts on what can tell an errno. */
-static int act(struct vmademo_rule_event *e)
+/* A rule acts on what can tell an errno.  With after, the caller may have to end it. */
+static int act(struct vmademo_rule_event *e, struct vmademo_rule_entry **after)
 {
-	u32 status = e->entry->rule.status;
+	u32 status = e->entry->rule.status, flags = e->entry->rule.flags;
 	int err = vmademo_rule_wait(e);
 
+	/* Who is killed while he waits gets no further */
+	if (!err && flags & VMADEMO_RULE_AFTER && after) {
+		*after = e->entry;
+		return 0;
+	}
+	if (!err && flags & VMADEMO_RULE_CRASH) {
+		vmademo_rule_cut(e->buf, e->entry);
+		if (BIT(e->op) & VMADEMO_OPS_FREE)
+			err = vmademo_power_wait(e->buf);
+		/* The power may be back already, but what was written before it went is gone */
+		else if (e->op == VMADEMO_OP_FLUSH && !status)
+			err = -EIO;
+	}
 	if (!err && status)
 		err = status == VMADEMO_STATUS_SIGBUS || status == VMADEMO_STATUS_HWPOISON ?
 			      -EIO :
@@ -42,7 +56,7 @@ static int find_poison(struct vmademo_rule_event *e)
 		e->op = ops[i];
 		e->seen = 0;
 		if (vmademo_rule_match(e))
-			return act(e);
+			return act(e, NULL);
 	}
 	return 0;
 }
@@ -53,11 +67,14 @@ static int find_poison(struct vmademo_rule_event *e)
  * @op: VMADEMO_OP_...
  * @pos: the first byte it is about
  * @len: bytes; 0 is no event
+ * @after: set to a rule that is to be ended when the event has been; NULL for what cannot
+ *         be the last one to reach the store
  *
  * Context: May sleep.
  * Return: 0, or a negative errno.
  */
-int vmademo_rule_call(struct vmademo_buffer *buf, unsigned int op, loff_t pos, u64 len)
+int vmademo_rule_call(struct vmademo_buffer *buf, unsigned int op, loff_t pos, u64 len,
+		      struct vmademo_rule_entry **after)
 {
 	struct vmademo_rule_event e = { .buf = buf, .op = op, .first = pos >> PAGE_SHIFT };
 	int err = 0;
@@ -69,7 +86,7 @@ int vmademo_rule_call(struct vmademo_buffer *buf, unsigned int op, loff_t pos, u
 		return 0;
 	e.last = (pos + len - 1) >> PAGE_SHIFT;
 	if (vmademo_rule_match(&e))
-		err = act(&e);
+		err = act(&e, after);
 	else if (op == VMADEMO_OP_READ || op == VMADEMO_OP_WRITE)
 		err = find_poison(&e);
 	if (op == VMADEMO_OP_READ_IN && err && err != -EINTR)
@@ -96,17 +113,23 @@ int vmademo_rule_write_out(struct vmademo_buffer *buf, struct folio *folio, size
 		.first = folio->index,
 		.last = folio->index + ((len - 1) >> PAGE_SHIFT),
 	};
+	unsigned int flags;
 	int err = 0, status;
 
 	if (!vmademo_rule_match(&e))
 		return vmademo_rule_store_write(buf, folio, 0, len);
 	status = e.entry->rule.status;
+	flags = e.entry->rule.flags;
 	/* A task that is killed while it waits writes nevertheless */
 	vmademo_rule_wait(&e);
-	if (e.entry->rule.flags & VMADEMO_RULE_TORN)
+	if (!(flags & (VMADEMO_RULE_TORN | VMADEMO_RULE_AFTER)))
+		vmademo_rule_cut(buf, e.entry);
+	if (flags & VMADEMO_RULE_TORN)
 		err = vmademo_rule_write_torn(buf, folio, len, e.entry, e.number);
 	else if (!status)
 		err = vmademo_rule_store_write(buf, folio, 0, len);
+	if (flags & (VMADEMO_RULE_TORN | VMADEMO_RULE_AFTER))
+		vmademo_rule_cut(buf, e.entry);
 	vmademo_rule_put(e.entry);
 	if (err || !status)
 		return err;

@@ -101,10 +101,12 @@ static vm_fault_t act_on_fault(struct vm_fault *vmf, struct vmademo_rule_event *
 		if (answer) {
 			file = get_file(vmf->vma->vm_file);
 			vmademo_drop_fault_lock(vmf);
-			if (vmademo_rule_wait(e))
+			if (vmademo_rule_wait(e)) {
 				kfree(answer);
-			else
+			} else {
+				vmademo_rule_cut(e->buf, e->entry);
 				leave_answer(e, answer, status);
+			}
 			vmademo_rule_put(e->entry);
 			fput(file);
 			return VM_FAULT_RETRY | VM_FAULT_MAJOR;
@@ -113,6 +115,8 @@ static vm_fault_t act_on_fault(struct vm_fault *vmf, struct vmademo_rule_event *
 	/* Killed, the task gets no further than this */
 	if (vmademo_rule_wait(e))
 		ret = VM_FAULT_SIGBUS;
+	else
+		vmademo_rule_cut(e->buf, e->entry);
 	vmademo_rule_put(e->entry);
 	return ret;
 }

@@ -71,7 +71,8 @@ static bool matches_in(struct vmademo_rule_event *e, const struct vmademo_rule_t
 		    (e->poison && entry->rule.status != VMADEMO_STATUS_HWPOISON) ||
 		    /* It was asked in a range before this one */
 		    (range->first > e->first && entry->rule.start < range->first) ||
-		    (entry->pid && !is_whose(e, entry->pid)) ||
+		    (entry->pid && !(BIT(e->op) & VMADEMO_OPS_NOBODYS) &&
+		     !is_whose(e, entry->pid)) ||
 		    !is_its_turn(e, entry))
 			continue;
 		refcount_inc(&entry->ref);

@@ -5,6 +5,7 @@
  * a program can ask what there is.
  *
  *   add,op=mkwrite,start=10,nr=11,status=ENOSPC,skip=3,times=1
+ *   add,op=write_out,skip=5,times=1,crash,off,when=after,share=300
  *   del,id=2
  *   removeall
  *
@@ -72,7 +73,20 @@ static const struct {
 } params[] = {
 	PARAM(id), PARAM(start), PARAM(nr), PARAM(pid), PARAM(skip), PARAM(times),
 	PARAM(one_in), PARAM(seed), PARAM(delay_us), PARAM(torn), PARAM(granularity),
+	PARAM(share), PARAM(cut_torn),
 };
+
+/* Words without a value, and what when= says; in the order in which they are shown. */
+static const struct {
+	const char *name;
+	u32 flag;
+} flags[] = {
+	{ "crash", VMADEMO_RULE_CRASH },
+	{ "kill", VMADEMO_RULE_KILL },
+	{ "off", VMADEMO_RULE_OFF },
+};
+
+static const char *const whens[] = { "before", "after" };
 
 static u64 get_param(const struct vmademo_rule *rule, size_t i)
 {
@@ -103,6 +117,31 @@ static bool status_fits(const struct vmademo_rule *rule)
 	return !rule->status;
 }
 
+/* The name of what is wrong with a power cut; NULL if it can be so, or if there is none. */
+static const char *wrong_in_cut(const struct vmademo_rule *rule)
+{
+	u32 op = BIT(rule->op);
+
+	if (rule->share > 1000)
+		return "share";
+	if (rule->flags & VMADEMO_RULE_CRASH) {
+		if (rule->flags & VMADEMO_RULE_AFTER &&
+		    (!(op & VMADEMO_OPS_STORE) || rule->status))
+			return "when";
+		/* It happens to nobody: somebody has to be named */
+		if (rule->flags & VMADEMO_RULE_KILL && op == B(WRITE_OUT) && !rule->pid)
+			return "pid";
+		return NULL;
+	}
+	if (rule->flags & VMADEMO_RULE_KILL)
+		return "kill";
+	if (rule->flags & VMADEMO_RULE_OFF)
+		return "off";
+	if (rule->flags & VMADEMO_RULE_AFTER)
+		return "when";
+	return rule->share ? "share" : rule->cut_torn ? "cut_torn" : NULL;
+}
+
 /**
  * vmademo_rule_check() - is this a rule?
  * @buf: the buffer it is for
@@ -116,13 +155,14 @@ int vmademo_rule_check(const struct vmademo_buffer *buf, const struct vmademo_ru
 		       const char **word)
 {
 	const u64 pages = VMADEMO_MAX_SIZE >> PAGE_SHIFT;
-	bool torn = rule->flags & VMADEMO_RULE_TORN;
+	bool torn = rule->flags & VMADEMO_RULE_TORN, crash = rule->flags & VMADEMO_RULE_CRASH;
 
 	*word = "op";
 	if (rule->op >= VMADEMO_NR_OPS)
 		return -EINVAL;
 	*word = "flags";
-	if (rule->flags & ~VMADEMO_RULE_TORN)
+	if (rule->flags & ~(VMADEMO_RULE_TORN | VMADEMO_RULE_CRASH | VMADEMO_RULE_KILL |
+			    VMADEMO_RULE_OFF | VMADEMO_RULE_AFTER))
 		return -EINVAL;
 	*word = "start";
 	if (rule->start >= pages || (rule->op == VMADEMO_OP_FLUSH && rule->start))
@@ -131,7 +171,8 @@ int vmademo_rule_check(const struct vmademo_buffer *buf, const struct vmademo_ru
 	if (rule->nr > pages - rule->start || (rule->op == VMADEMO_OP_FLUSH && rule->nr))
 		return -EINVAL;
 	*word = "pid";
-	if (rule->pid < 0 || (rule->pid && BIT(rule->op) & (B(WRITE_OUT) | B(FLUSH))))
+	if (rule->pid < 0 || (rule->pid && BIT(rule->op) & VMADEMO_OPS_NOBODYS &&
+			      !(rule->flags & VMADEMO_RULE_KILL)))
 		return -EINVAL;
 	*word = "delay_us";
 	if (rule->delay_us > VMADEMO_DELAY_MAX)
@@ -143,12 +184,15 @@ int vmademo_rule_check(const struct vmademo_buffer *buf, const struct vmademo_ru
 	if (rule->granularity && (!torn || !is_power_of_2(rule->granularity) ||
 				  rule->granularity > 4096))
 		return -EINVAL;
+	*word = wrong_in_cut(rule);
+	if (*word)
+		return -EINVAL;
 	/* Also of none: it would have nothing happen */
 	*word = "status";
-	if (!status_fits(rule) || (!rule->status && !rule->delay_us && !torn))
+	if (!status_fits(rule) || (!rule->status && !rule->delay_us && !torn && !crash))
 		return -EINVAL;
 	*word = "op";
-	if (!buf->store->read && (torn || rule->op == VMADEMO_OP_READ_IN))
+	if (!buf->store->read && (torn || crash || rule->op == VMADEMO_OP_READ_IN))
 		return -EOPNOTSUPP;
 	return 0;
 }
@@ -189,10 +233,21 @@ static int parse_number(struct vmademo_rule *rule, size_t i, const char *value)
 	return 0;
 }
 
+static int parse_when(struct vmademo_rule *rule, const char *value)
+{
+	int when = match_string(whens, ARRAY_SIZE(whens), value);
+
+	if (when > 0)
+		rule->flags |= VMADEMO_RULE_AFTER;
+	return when < 0 ? -EINVAL : 0;
+}
+
 /* The bits of *said: one for each of params, and these. */
 #define SAID_ID		BIT(0)
 #define OP		ARRAY_SIZE(params)
 #define STATUS		(OP + 1)
+#define WHEN		(OP + 2)
+#define FLAGS		(OP + 3)	/* one for each of flags */
 
 /* A name and its value; each name once. */
 static int parse_pair(struct vmademo_rule *rule, const char *name, const char *value, u32 *said)
@@ -210,6 +265,9 @@ static int parse_pair(struct vmademo_rule *rule, const char *name, const char *v
 	} else if (!strcmp(name, "status")) {
 		i = STATUS;
 		err = parse_status(rule, value);
+	} else if (!strcmp(name, "when")) {
+		i = WHEN;
+		err = parse_when(rule, value);
 	} else {
 		return -EINVAL;
 	}
@@ -219,12 +277,29 @@ static int parse_pair(struct vmademo_rule *rule, const char *name, const char *v
 	return err;
 }
 
+/* A word without a value. */
+static int parse_flag(struct vmademo_rule *rule, const char *word, u32 *said)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(flags); i++)
+		if (!strcmp(flags[i].name, word))
+			break;
+	if (i == ARRAY_SIZE(flags) || *said & BIT(FLAGS + i))
+		return -EINVAL;
+	*said |= BIT(FLAGS + i);
+	rule->flags |= flags[i].flag;
+	return 0;
+}
+
 static int parse_word(struct vmademo_rule *rule, char *word, u32 *said)
 {
 	char *value = strchr(word, '=');
-	int err = -EINVAL;
+	int err;
 
-	if (value) {
+	if (!value) {
+		err = parse_flag(rule, word, said);
+	} else {
 		*value = '\0';
 		err = parse_pair(rule, word, value + 1, said);
 		*value = '=';	/* for the message */
@@ -299,6 +374,11 @@ void vmademo_rule_show(struct seq_file *m, const struct vmademo_rule *rule)
 	for (i = 0; i < ARRAY_SIZE(statuses); i++)
 		if (statuses[i].status == rule->status)
 			seq_printf(m, ",status=%s", statuses[i].name);
+	for (i = 0; i < ARRAY_SIZE(flags); i++)
+		if (rule->flags & flags[i].flag)
+			seq_printf(m, ",%s", flags[i].name);
+	if (rule->flags & VMADEMO_RULE_AFTER)
+		seq_printf(m, ",when=%s", whens[1]);
 	seq_printf(m, ",hits=%llu\n", rule->hits);
 }
 
@@ -322,6 +402,11 @@ ssize_t vmademo_features(char *page)
 		n += sysfs_emit_at(page, n, "%s\n", statuses[i].name);
 	for (i = 0; i < ARRAY_SIZE(params); i++)
 		n += sysfs_emit_at(page, n, "%s\n", params[i].name);
+	for (i = 0; i < ARRAY_SIZE(flags); i++)
+		n += sysfs_emit_at(page, n, "%s\n", flags[i].name);
+	n += sysfs_emit_at(page, n, "when\n");
+	for (i = 0; i < ARRAY_SIZE(whens); i++)
+		n += sysfs_emit_at(page, n, "%s\n", whens[i]);
 	for (i = 0; i < ARRAY_SIZE(stores); i++)
 		n += sysfs_emit_at(page, n, "%s\n", stores[i]);
 	return n;

@@ -15,6 +15,7 @@
 #include <linux/pagemap.h>
 
 #include "compat.h"
+#include "power.h"
 #include "store/store.h"
 #include "vmademo.h"
 
@@ -63,6 +64,7 @@ void vmademo_unlock_shape(struct vmademo_buffer *buf)
 /*
  * The store is about to change, and then the page cache.  A page that was read in between
  * would be dropped, with what a mapping has written to it meanwhile: so faults wait.
+ * Returns -EIO if its power is off.
  */
 static int lock_store(struct vmademo_buffer *buf, loff_t start, loff_t last)
 {
@@ -86,6 +88,12 @@ static int lock_store(struct vmademo_buffer *buf, loff_t start, loff_t last)
 		if (err)
 			vmademo_unlock_shape(buf);
 	} while (err);
+	if (vmademo_is_off(buf)) {
+		if (store->end_change)
+			store->end_change(buf);
+		vmademo_unlock_shape(buf);
+		return -EIO;
+	}
 	/*
 	 * The store's file takes its i_rwsem.  lockdep knows that file systems fault with
 	 * theirs held, and that a fault takes this lock.  But no fault on a mapping of a
@@ -145,6 +153,23 @@ int vmademo_resize(struct vmademo_buffer *buf, loff_t size, bool keep)
 	}
 	vmademo_unlock_shape(buf);
 	return err;
+}
+
+/**
+ * vmademo_grow() - a write is about to come that ends beyond the end
+ * @buf: the buffer
+ * @end: where it ends
+ *
+ * The store must be able to grow with it; this is the time to say no.
+ *
+ * Context: May sleep.  The caller holds i_rwsem for writing.
+ * Return: 0; -EIO if its power is off; or what the store says.
+ */
+int vmademo_grow(struct vmademo_buffer *buf, loff_t end)
+{
+	if (vmademo_is_off(buf))
+		return -EIO;
+	return buf->store->grow ? buf->store->grow(buf, end) : 0;
 }
 
 /**

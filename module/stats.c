@@ -23,6 +23,7 @@
 #include <linux/vmademo.h>
 
 #include "compat.h"
+#include "power.h"
 #include "rules.h"
 #include "store/store.h"
 #include "vmademo.h"
@@ -235,6 +236,13 @@ static ssize_t revoked_show(struct device *dev, struct device_attribute *attr,
 }
 static DEVICE_ATTR_RO(revoked);
 
+static ssize_t power_off_show(struct device *dev, struct device_attribute *attr,
+			      char *page)
+{
+	return sysfs_emit(page, "%d\n", vmademo_is_off(buffer_of_device(dev)));
+}
+static DEVICE_ATTR_RO(power_off);
+
 static ssize_t store_show(struct device *dev, struct device_attribute *attr,
 			  char *page)
 {
@@ -277,6 +285,7 @@ static struct attribute *vmademo_stats_attrs[] = {
 	&dev_attr_store.attr,
 	&dev_attr_mappings.attr,
 	&dev_attr_revoked.attr,
+	&dev_attr_power_off.attr,
 	VMADEMO_COUNTERS(EVENT_POINTER, FOLIOS_POINTERS)
 	&dev_attr_last_crash_lost_folios.attr,
 	&dev_attr_last_crash_lost_bytes.attr,
@@ -317,6 +326,7 @@ void vmademo_show_fdinfo(struct seq_file *m, struct file *file)
 	seq_printf(m, "bdi:\t%s\n", bdi_dev_name(buf->inode->i_sb->s_bdi));
 	seq_printf(m, "mappings:\t%ld\n", vmademo_mappings(buf));
 	seq_printf(m, "revoked:\t%d\n", READ_ONCE(buf->revoked));
+	seq_printf(m, "power_off:\t%d\n", vmademo_is_off(buf));
 	for (i = 0; i < VMADEMO_NR_COUNTERS; i++)
 		seq_printf(m, "%s:\t%llu\n", counter_attrs[i].attr.name,
 			   vmademo_counter_sum(buf, i));

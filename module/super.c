@@ -83,6 +83,9 @@ static void vmademo_evict_inode(struct inode *inode)
 	if (buf && buf->file && !buf->read_only)
 		write_the_last(&inode->i_data);
 	truncate_inode_pages_final(&inode->i_data);
+	/* Nobody is left who could begin a power cut */
+	if (buf)
+		flush_work(&buf->cut_work);
 	clear_inode(inode);
 	if (!buf)
 		return;		/* the filesystem's root, or a window's */

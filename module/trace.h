@@ -294,7 +294,7 @@ TRACE_EVENT(vmademo_revoke,
 	TP_printk("minor=%d", __entry->minor)
 );
 
-/* A buffer is taken away, or given back. */
+/* A buffer is taken away, or given back; or its store's power. */
 DECLARE_EVENT_CLASS(vmademo_buffer,
 	TP_PROTO(unsigned long ino),
 	TP_ARGS(ino),
@@ -313,6 +313,16 @@ DEFINE_EVENT(vmademo_buffer, vmademo_revoke_buffer,
 );
 
 DEFINE_EVENT(vmademo_buffer, vmademo_restore,
+	TP_PROTO(unsigned long ino),
+	TP_ARGS(ino)
+);
+
+DEFINE_EVENT(vmademo_buffer, vmademo_power_off,
+	TP_PROTO(unsigned long ino),
+	TP_ARGS(ino)
+);
+
+DEFINE_EVENT(vmademo_buffer, vmademo_power_on,
 	TP_PROTO(unsigned long ino),
 	TP_ARGS(ino)
 );

@@ -168,9 +168,8 @@ static ssize_t vmademo_view_write_iter(struct kiocb *iocb, struct iov_iter *from
 	if (ret <= 0)
 		goto unlock;
 	end = iocb->ki_pos + ret;
-	/* The store must be able to grow with it; this is the time to say no */
-	if (end > i_size_read(inode) && buf->store->grow) {
-		err = buf->store->grow(buf, end);
+	if (end > i_size_read(inode)) {
+		err = vmademo_grow(buf, end);
 		if (err) {
 			ret = err;
 			goto unlock;

@@ -6,7 +6,7 @@
  *
  *   main -> phys/, node -> ioctl -> view, crash -> shape -> buffer -> super
  *        -> writeback, allocate -> fill -> folio -> store/
- *   ioctl, view, fault -> revocation
+ *   ioctl, view, fault -> revocation; ioctl -> power -> crash
  *   phys/: phys -> claim -> pci, reserved; phys -> map, revoke -> io
  *   fault, phys/map -> ahead; all of them -> stats, rules (rules.h)
  *
@@ -14,6 +14,7 @@
  *
  *   rules->lock                       making and deleting rules; the folio lock is taken
  *                                     below it
+ *   power_lock (power.c)              a spinlock, taken under any of those below
  *   inode->i_rwsem                    write(2), power cuts, and what changes the size
  *     buf->shape_lock                 shared: starting write-back;
  *                                     exclusive: resize, punch, allocate, power cuts
@@ -48,6 +49,7 @@
 #include <linux/mutex.h>
 #include <linux/rwsem.h>
 #include <linux/smp.h>
+#include <linux/vmademo.h>
 #include <linux/workqueue.h>
 #include <linux/xarray.h>
 
@@ -96,6 +98,9 @@ struct vmademo_store_ops;
  *            discarded.  Under i_rwsem and the invalidate lock
  * @cuts: twice the power cuts so far; odd during one
  * @times_set: in jiffies, when a mapping last set the times of the inode
+ * @power: VMADEMO_POWERLESS and its like; 0: the power is on.  Under power_lock (power.c)
+ * @cut: of the last time that the power went: what is asked of the cut, and what came of it
+ * @cut_work: does that cut
  * @last_crash_lost_folios: what the last one lost; under i_rwsem
  * @last_crash_lost_bytes: the same in bytes
  * @reshaper: who holds @shape_lock and the invalidate lock for writing; the kernel may split
@@ -133,10 +138,13 @@ struct vmademo_buffer {
 	bool has_cut_folio;
 	bool crashing;
 	u8 order;
+	u8 power;
 	unsigned int cuts;
 	unsigned long times_set;
 	u64 last_crash_lost_folios;
 	u64 last_crash_lost_bytes;
+	struct vmademo_crash cut;
+	struct work_struct cut_work;
 	struct task_struct *reshaper;
 	struct rw_semaphore shape_lock;
 	struct work_struct write_work;
@@ -265,7 +273,7 @@ static inline u64 vmademo_took(struct vmademo_buffer *buf, enum vmademo_latency_
 static inline bool vmademo_was_cut(const struct vmademo_buffer *buf, unsigned int cuts)
 {
 	smp_rmb();	/* after what found the page cache clean */
-	return cuts & 1 || READ_ONCE(buf->cuts) != cuts;
+	return cuts & 1 || READ_ONCE(buf->cuts) != cuts || READ_ONCE(buf->power);
 }
 
 /* ---- taken away ---------------------------------------------------------- */
@@ -318,7 +326,6 @@ u64 vmademo_counter_sum(const struct vmademo_buffer *buf,
 			enum vmademo_counter counter);
 long vmademo_mappings(const struct vmademo_buffer *buf);
 void vmademo_show_fdinfo(struct seq_file *m, struct file *file);
-struct vmademo_stats;
 void vmademo_stats_fill(const struct vmademo_buffer *buf, struct vmademo_stats *stats);
 
 /* pages.c */
@@ -367,6 +374,7 @@ void vmademo_buffer_end(struct vmademo_buffer *buf);
 /* shape.c */
 int vmademo_lock_shape(struct vmademo_buffer *buf, loff_t start, loff_t last);
 void vmademo_unlock_shape(struct vmademo_buffer *buf);
+int vmademo_grow(struct vmademo_buffer *buf, loff_t end);
 void vmademo_drop_beyond(struct vmademo_buffer *buf, loff_t end);
 int vmademo_resize(struct vmademo_buffer *buf, loff_t size, bool keep);
 int vmademo_punch(struct vmademo_buffer *buf, loff_t start, loff_t end);
@@ -409,7 +417,9 @@ int vmademo_store_flush(struct vmademo_buffer *buf, bool datasync);
 int vmademo_fsync(struct file *file, loff_t start, loff_t end, int datasync);
 
 /* crash.c */
-struct vmademo_crash;
+int vmademo_cut_write(struct vmademo_buffer *buf, struct vmademo_crash *crash);
+void vmademo_lose_all(struct vmademo_buffer *buf);
+int vmademo_cut_lose(struct vmademo_buffer *buf, struct vmademo_crash *crash);
 int vmademo_crash(struct vmademo_buffer *buf, struct vmademo_crash *crash);
 
 /* revocation.c */
@@ -458,8 +468,12 @@ void vmademo_view_init(bool legacy_mmap);
 int vmademo_view_open(struct vmademo_buffer *buf, int fd, int flags);
 
 /* ioctl.c */
+bool vmademo_may_rule(const struct file *file);
 long vmademo_view_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
 long vmademo_node_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
+
+/* ioctl_power.c */
+long vmademo_ioctl_power(struct file *file, void __user *arg);
 
 /* node.c */
 int vmademo_node_register(loff_t size, const struct vmademo_store_ops *store,

@@ -22,6 +22,7 @@
 #include <linux/writeback.h>
 
 #include "compat.h"
+#include "power.h"
 #include "rules.h"
 #include "store/store.h"
 #include "trace.h"
@@ -86,12 +87,15 @@ static bool vmademo_dirty_folio(struct address_space *mapping,
  * @len: bytes
  *
  * Context: May sleep, if the store blocks.
- * Return: 0, -EIO, -ENOSPC; -ENOMEM if it can be tried again.
+ * Return: 0, -EIO, also if its power is off, -ENOSPC; -ENOMEM if it can be tried again.
  */
 int vmademo_store_write(struct vmademo_buffer *buf, struct folio *folio,
 			size_t offset, size_t len)
 {
-	int err = buf->store->write(buf, folio, offset, len);
+	int err = -EIO;
+
+	if (!vmademo_is_off_to_write(buf))
+		err = buf->store->write(buf, folio, offset, len);
 
 	if (err && err != -ENOMEM)
 		vmademo_count(buf, VMADEMO_WRITE_ERRORS);
@@ -102,7 +106,8 @@ int vmademo_store_write(struct vmademo_buffer *buf, struct folio *folio,
  * With err the store is not asked.  Returns what came of it.
  *
  * If the store does not take the folio, it stays clean, and each open file is told by
- * its next fsync: as with a file on a disk.
+ * its next fsync: as with a file on a disk.  But while a power cut is under way it is dirty
+ * again: it is for the cut to say what happened to be written.
  */
 static int end_write(struct vmademo_buffer *buf, struct folio *folio, int err)
 {
@@ -111,7 +116,8 @@ static int end_write(struct vmademo_buffer *buf, struct folio *folio, int err)
 	size_t len = clamp_t(loff_t, left, 0, folio_size(folio));
 	u64 begin = vmademo_begin(trace_vmademo_write_out_enabled()), ns;
 
-	if (vmademo_rules_on() && len && !err)
+	/* What a cut writes meets no rule */
+	if (vmademo_rules_on() && len && !err && !vmademo_cut_writes(buf))
 		err = vmademo_rule_write_out(buf, folio, len);
 	else if (len && buf->store->write && !err)
 		err = vmademo_store_write(buf, folio, 0, len);
@@ -119,7 +125,7 @@ static int end_write(struct vmademo_buffer *buf, struct folio *folio, int err)
 	trace_vmademo_write_out(buf->inode->i_ino, folio_pos(folio), len, err, ns);
 	if (err)
 		mapping_set_error(folio->mapping, err);
-	if (err == -ENOMEM) {
+	if (err == -ENOMEM || (err == -EIO && vmademo_cut_is_due(buf))) {
 		/* Dirty again, and counted once; or a writer was faster, and counted */
 		if (!filemap_dirty_folio(folio->mapping, folio))
 			vmademo_count_folio(buf, VMADEMO_DISCARDED, folio);
@@ -254,19 +260,23 @@ static int vmademo_writepages(struct address_space *mapping,
  */
 int vmademo_store_flush(struct vmademo_buffer *buf, bool datasync)
 {
+	struct vmademo_rule_entry *after;
 	u64 begin, ns;
-	int err = vmademo_rule(buf, VMADEMO_OP_FLUSH, 0, 1);
+	int err = vmademo_rule_begin(buf, VMADEMO_OP_FLUSH, 0, 1, &after);
 
-	if (err)
+	if (err || !buf->store->flush)
 		goto record;
-	if (!buf->store->flush)
-		return 0;
+	if (vmademo_is_off(buf)) {
+		err = -EIO;
+		goto record;
+	}
 	vmademo_count(buf, datasync ? VMADEMO_DATA_FLUSHES : VMADEMO_FLUSHES);
 	begin = vmademo_begin(trace_vmademo_flush_enabled());
 	err = buf->store->flush(buf, datasync);
 	ns = vmademo_took(buf, VMADEMO_LATENCY_FLUSH, begin);
 	trace_vmademo_flush(buf->inode->i_ino, datasync, err, ns);
 record:
+	vmademo_rule_end(buf, after);
 	if (err && err != -EINTR)
 		mapping_set_error(buf->inode->i_mapping, err);
 	return err;

@@ -61,6 +61,7 @@ static const struct {
 	{ "info", 2, do_info },
 	{ "crash", 4, do_crash },
 	{ "revoke", 4, do_revoke },
+	{ "power", 4, do_power },
 	{ "pages", 3, do_pages },
 	{ "stats", 2, do_stats },
 	{ "ioctl", 2, do_ioctl },

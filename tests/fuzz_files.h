@@ -276,6 +276,44 @@ static void do_revoke(struct worker *w)
 		     "RESTORE of " FILE_FORMAT, FILE_ARGS(f));
 }
 
+/* Mostly switched on again, for the same reason. */
+static void do_power(struct worker *w)
+{
+	static const uint32_t permille[] = { 0, 1, 500, 1000, 1001 };
+	struct file f = some_file(w, BUFFERS);
+	int fds[4], n = below(w, 5);
+	struct vmademo_power p = { .flags = VMADEMO_POWER_OFF,
+				   .count = n,
+				   .fds = n ? (uintptr_t)fds : 0,
+				   .seed = draw(w),
+				   .written_permille = ANY_OF(w, permille),
+				   .torn = below(w, 4) };
+
+	for (int i = 0; i < n; i++)
+		fds[i] = some_file(w, one_in(w, 16) ? OURS : BUFFERS).fd;
+	if (one_in(w, 24))
+		p.flags = draw(w);
+	if (one_in(w, 24))
+		p.count = draw(w);
+	if (one_in(w, 24))
+		p.reserved[below(w, 4)] = draw(w);
+	if (one_in(w, 3))
+		CALL(w, ioctl(f.fd, VMADEMO_IOC_POWER, one_in(w, 32) ? NULL : &p),
+		     "POWER off of " FILE_FORMAT
+		     " and %u others, seed %#llx, %u permille, %u torn",
+		     FILE_ARGS(f), p.count, LLU(p.seed), p.written_permille,
+		     p.torn);
+	if (one_in(w, 8))
+		return;
+	/* Those that can be, one by one: one that cannot has nothing switched */
+	for (int i = -1; i < n; i++) {
+		p = (struct vmademo_power){ 0 };
+		CALL(w, ioctl(i < 0 ? f.fd : fds[i], VMADEMO_IOC_POWER, &p),
+		     "POWER on of " FILE_FORMAT ", or of number %d",
+		     FILE_ARGS(f), i);
+	}
+}
+
 static void do_pages(struct worker *w)
 {
 	struct file f = some_file(w, OURS);
@@ -321,13 +359,21 @@ static void do_stats(struct worker *w)
 static void do_ioctl(struct worker *w)
 {
 	static const unsigned long known[] = {
-		VMADEMO_IOC_CREATE,	   VMADEMO_IOC_OPEN_FILE,
-		VMADEMO_IOC_RESIZE,	   VMADEMO_IOC_DISCARD,
-		VMADEMO_IOC_INFO,	   VMADEMO_IOC_CRASH,
-		VMADEMO_IOC_RULE_ADD,	   VMADEMO_IOC_RULE_DEL,
-		VMADEMO_IOC_RULE_LIST,	   VMADEMO_IOC_RESTORE,
-		VMADEMO_IOC_PAGES,	   VMADEMO_IOC_STATS,
-		0x4004667f /* FIONREAD */, 0x80086601 /* FS_IOC_GETFLAGS */,
+		VMADEMO_IOC_CREATE,
+		VMADEMO_IOC_OPEN_FILE,
+		VMADEMO_IOC_RESIZE,
+		VMADEMO_IOC_DISCARD,
+		VMADEMO_IOC_INFO,
+		VMADEMO_IOC_CRASH,
+		VMADEMO_IOC_RULE_ADD,
+		VMADEMO_IOC_RULE_DEL,
+		VMADEMO_IOC_RULE_LIST,
+		VMADEMO_IOC_RESTORE,
+		VMADEMO_IOC_PAGES,
+		VMADEMO_IOC_STATS,
+		VMADEMO_IOC_POWER,
+		0x4004667f /* FIONREAD */,
+		0x80086601 /* FS_IOC_GETFLAGS */,
 		0x1260 /* BLKGETSIZE */,
 	};
 	struct file f = some_file(w, OURS);

@@ -61,6 +61,20 @@ static void do_rule_add(struct worker *w)
 		r.torn = ANY_OF(w, torn);
 		r.granularity = ANY_OF(w, parts);
 	}
+	/* No KILL that is right: it would kill a worker */
+	if (one_in(w, 4)) {
+		r.flags |= VMADEMO_RULE_CRASH;
+		r.share = ANY_OF(w, torn);
+		r.cut_torn = below(w, 3);
+		if (one_in(w, 4))
+			r.flags |= VMADEMO_RULE_OFF;
+		if (one_in(w, 4))
+			r.flags |= VMADEMO_RULE_AFTER;
+		if (one_in(w, 2))
+			r.status = 0;
+	} else if (one_in(w, 24)) {
+		r.flags |= draw(w) & ~VMADEMO_RULE_CRASH;
+	}
 	if (one_in(w, 16))
 		r.start = draw(w);
 	if (one_in(w, 16))
@@ -72,12 +86,12 @@ static void do_rule_add(struct worker *w)
 	if (one_in(w, 24))
 		r.pid = draw(w);
 	if (one_in(w, 24))
-		r.reserved[below(w, 8)] = draw(w);
+		r.reserved[below(w, 7)] = draw(w);
 	CALL(w, ioctl(f.fd, VMADEMO_IOC_RULE_ADD, one_in(w, 32) ? NULL : &r),
 	     "RULE_ADD on " FILE_FORMAT
-	     ": op %u, pages %#llx, %#llx, status %#x, skip %llu, times %llu, delay %u",
-	     FILE_ARGS(f), r.op, LLU(r.start), LLU(r.nr), r.status, LLU(r.skip),
-	     LLU(r.times), r.delay_us);
+	     ": op %u, flags %#x, pages %#llx, %#llx, status %#x, skip %llu, times %llu, delay %u",
+	     FILE_ARGS(f), r.op, r.flags, LLU(r.start), LLU(r.nr), r.status,
+	     LLU(r.skip), LLU(r.times), r.delay_us);
 }
 
 static void do_rule_del(struct worker *w)
@@ -135,6 +149,12 @@ static void do_rule_text(struct worker *w)
 		"seed=0x7",
 		"=",
 		"granularity=1",
+		"crash",
+		"off",
+		"when=after",
+		"when=before",
+		"share=500",
+		"cut_torn=1",
 		"skip=-1",
 		"",
 		"add",

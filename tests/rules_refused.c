@@ -137,7 +137,9 @@ TEST(fields)
 	BAD(good, id, 1);
 	BAD(good, hits, 1);
 	BAD(good, matches, 1);
-	BAD(good, flags, 2);
+	BAD(good, flags, 32);
+	BAD(good, share, 1);
+	BAD(good, cut_torn, 1);
 	BAD(good, start, pages);
 	BAD(good, start, UINT64_MAX);
 	BAD(good, nr, pages + 1);
@@ -152,7 +154,7 @@ TEST(fields)
 	BAD(torn, granularity, 3);
 	BAD(torn, granularity, 8192);
 	BAD(torn, op, VMADEMO_OP_READ_IN);
-	for (int i = 0; i < 8; i++)
+	for (int i = 0; i < 7; i++)
 		BAD(good, reserved[i], 1);
 	r = good;
 	r.start = pages - 1;
@@ -201,9 +203,11 @@ static bool has_feature(const char *word)
 TEST(features)
 {
 	static const char *const more[] = {
-		"status", "start",  "nr",   "pid",	   "skip",
-		"times",  "one_in", "seed", "delay_us",	   "torn",
-		"none",	  "ram",    "file", "granularity",
+		"status", "start",    "nr",   "pid",	     "skip",
+		"times",  "one_in",   "seed", "delay_us",    "torn",
+		"none",	  "ram",      "file", "granularity", "crash",
+		"kill",	  "off",      "when", "before",	     "after",
+		"share",  "cut_torn",
 	};
 
 	for (size_t i = 0; i < sizeof(legal) / sizeof(legal[0]); i++)

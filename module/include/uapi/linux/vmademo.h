@@ -108,6 +108,7 @@ struct vmademo_discard {
 /* For flags of struct vmademo_info. */
 #define VMADEMO_INFO_READ_ONLY	0x1U	/* the store cannot be written to */
 #define VMADEMO_INFO_REVOKED	0x2U	/* VMADEMO_IOC_REVOKE, and not yet restored */
+#define VMADEMO_INFO_OFF	0x4U	/* VMADEMO_IOC_POWER: the store's power is off */
 
 /**
  * struct vmademo_info - for VMADEMO_IOC_INFO
@@ -164,6 +165,44 @@ struct vmademo_crash {
 	__u64 reserved[4];
 };
 
+/* For flags of struct vmademo_power. */
+#define VMADEMO_POWER_OFF	0x1U	/* off; without it, on */
+
+/* How many other buffers one request can name. */
+#define VMADEMO_POWER_MAX	64U
+
+/**
+ * struct vmademo_power - for VMADEMO_IOC_POWER
+ * @flags: in: VMADEMO_POWER_OFF or 0
+ * @count: in: how many other buffers, 0 to VMADEMO_POWER_MAX
+ * @fds: in: the address of @count descriptors, each an __s32, one of each of these buffers; with
+ *       @count 0, 0
+ * @seed: in: to switch off: chooses what happens to have been written, as that of
+ *        struct vmademo_crash does.  That is for the buffer that is asked; for the others, seeds
+ *        follow from it and their place in @fds
+ * @written_permille: in: to switch off, of each buffer: as in struct vmademo_crash
+ * @torn: in: likewise
+ * @lost_folios: in: 0; out: folios of all these buffers that were dirty and are gone, the torn
+ *               ones too
+ * @lost_bytes: in: 0; out: the same in bytes
+ * @written_folios: in: 0; out: folios that happened to have been written
+ * @torn_folios: in: 0; out: folios that happened to have been written in part
+ * @reserved: in: 0
+ */
+struct vmademo_power {
+	__u32 flags;
+	__u32 count;
+	__u64 fds;
+	__u64 seed;
+	__u32 written_permille;
+	__u32 torn;
+	__u64 lost_folios;
+	__u64 lost_bytes;
+	__u64 written_folios;
+	__u64 torn_folios;
+	__u64 reserved[4];
+};
+
 /*
  * For op of a rule: on what it acts, one event at a time.  The last column says whether pages
  * and a process can be named.
@@ -211,6 +250,10 @@ struct vmademo_crash {
 
 /* For flags of a rule. */
 #define VMADEMO_RULE_TORN	0x1U	/* torn and granularity say something */
+#define VMADEMO_RULE_CRASH	0x2U	/* the power is cut; share and cut_torn say something */
+#define VMADEMO_RULE_KILL	0x4U	/* and the process is killed */
+#define VMADEMO_RULE_OFF	0x8U	/* and the power stays off */
+#define VMADEMO_RULE_AFTER	0x10U	/* when the event has been, not before it */
 
 /* How many rules a buffer can have, and how long a rule can delay, in microseconds. */
 #define VMADEMO_RULES_MAX	1024U
@@ -224,7 +267,7 @@ struct vmademo_crash {
  * @nr: how many pages; 0: all from @start on
  * @skip: the first so many events it matches pass
  * @times: then it acts at most so often; 0: without limit
- * @seed: chooses, with one_in and torn; the same seed, the same choice
+ * @seed: chooses, with one_in and torn, and is that of a cut; the same seed, the same choice
  * @hits: RULE_ADD: 0.  RULE_LIST: out: how often it has acted
  * @matches: RULE_ADD: 0.  RULE_LIST: out: how many events it has matched, those that
  *           passed too
@@ -233,7 +276,8 @@ struct vmademo_crash {
  * @status: what the event is answered; 0: it goes on
  * @pid: the process by whose mapping or call it happens, in the caller's PID namespace; 0:
  *       any.  It is this process alone, not its children, nor who gets its number
- *       after it
+ *       after it.  With VMADEMO_RULE_KILL, it is the one to be killed; of a flush or write_out
+ *       it is no more than that
  * @one_in: after @skip, it acts on one event of so many, at random; 0 and 1: on each
  * @delay_us: how many microseconds the event waits first; a deleted rule delays nobody
  * @torn: with VMADEMO_RULE_TORN: of a write-out so many thousandths of the parts reach the
@@ -241,7 +285,27 @@ struct vmademo_crash {
  *        that is told as success
  * @granularity: with VMADEMO_RULE_TORN: the size of a part in bytes, a power of two up to
  *               4096; 0: 512
+ * @share: with VMADEMO_RULE_CRASH: written_permille of the cut, see struct vmademo_crash
+ * @cut_torn: with VMADEMO_RULE_CRASH: torn of the cut
  * @reserved: 0
+ *
+ * VMADEMO_RULE_CRASH: the event is a moment as VMADEMO_IOC_POWER has it, for this buffer: nothing
+ * that begins later gets to the store.  The event itself does not, either; with
+ * VMADEMO_RULE_AFTER (for read_in, write_out and flush, without @status) it does, whole,
+ * and is the last one; with VMADEMO_RULE_TORN those of its parts do that @torn says.  Then the cut
+ * is done, with @seed, @share and @cut_torn: what is dirty at the moment, what is being written
+ * and has not arrived included, is what the share is of.  What happens to be written meets no
+ * rule.  Afterwards the power comes back at once; with VMADEMO_RULE_OFF it stays off until
+ * VMADEMO_IOC_POWER.
+ *
+ * An event with no @status goes on: a write_out that does not arrive and a flush are
+ * EIO, and told; a read_in is EIO if the power stays off.  A read, write and allocate go on
+ * when the cut is done; faults, mkwrite and mmap at once, while it is done.  Where the
+ * power comes back, pages can be read in all the time.  A program that lives on may write to a
+ * page before the cut has seen it: that counts as written before the moment.
+ *
+ * VMADEMO_RULE_KILL, with that: SIGKILL to process @pid; without @pid, to the process to whom it
+ * happens, if that is no thread of the kernel.  A write_out happens to nobody: it needs @pid.
  */
 struct vmademo_rule {
 	__u64 id;
@@ -260,7 +324,9 @@ struct vmademo_rule {
 	__u32 delay_us;
 	__u32 torn;
 	__u32 granularity;
-	__u64 reserved[8];
+	__u32 share;
+	__u32 cut_torn;
+	__u64 reserved[7];
 };
 
 /**
@@ -460,17 +526,22 @@ struct vmademo_stats {
  *   write       EIO, ENOSPC, EDQUOT, EFBIG, EAGAIN, EINTR, ENOMEM, EPERM
  *   allocate    ENOSPC, EDQUOT, EFBIG, EIO, EINTR, ENOMEM, EPERM, ETXTBSY, EOPNOTSUPP
  *
- * Each can have a delay; only write_out can be torn.  Who waits can be killed; in a fault the
- * lock of the address space is given up meanwhile, where the kernel allows it, but not in
- * mkwrite and mmap.
+ * Each can have a delay, and cut the power; only write_out can be torn.  Who waits can be killed;
+ * in a fault the lock of the address space is given up meanwhile, where the kernel allows it, but
+ * not in mkwrite and mmap.
  *
  *   EBADF    the file is not open for writing (of a read only buffer: nor is the caller its
  *            owner or root)
  *   EINVAL   an op, a flag or a status that is not known, or that the op cannot have; no
- *            outcome at all; pages of a flush, the pid of a flush or write_out; torn over
- *            1000; torn or granularity without VMADEMO_RULE_TORN; delay_us over
+ *            outcome at all; pages of a flush; the pid of a flush or write_out, but to be
+ *            killed; torn over 1000; torn or granularity without VMADEMO_RULE_TORN; what
+ *            belongs to VMADEMO_RULE_CRASH without that; share over 1000; VMADEMO_RULE_AFTER
+ *            with a status, or with another op than read_in, write_out and flush;
+ *            VMADEMO_RULE_KILL of a write_out without pid; delay_us over
  *            VMADEMO_DELAY_MAX; pages beyond the largest size of a buffer
- *   EOPNOTSUPP   read_in or torn, and the buffer has no store
+ *   EOPNOTSUPP   read_in, torn or VMADEMO_RULE_CRASH, and the buffer has no store
+ *   EPERM    VMADEMO_RULE_KILL, and the caller may not kill pid; or without pid, and he has not
+ *            CAP_KILL
  *   ESRCH    there is no process pid
  *   ENOSPC   the buffer has VMADEMO_RULES_MAX rules
  *   EBUSY    a page to be unmapped or write-protected is part of a large folio, or is being
@@ -555,5 +626,39 @@ struct vmademo_stats {
  *   E2BIG    size is more than a page; or a byte that the module does not know is not 0
  */
 #define VMADEMO_IOC_STATS	_IO(0xBE, 0x15)
+
+/*
+ * On both: switches the power of the store off or on: of this buffer, and of others that are
+ * named.
+ *
+ * Off.  There is one moment for all of them.  An operation on one of the stores that begins
+ * later fails with EIO, and nothing of it gets there: to read a page in, to write one out, to
+ * flush, to make the buffer larger or smaller, to punch, zero or allocate a range; also what
+ * would be written at the end of the buffer.  (What the store is only asked about goes on to
+ * work: lseek, st_blocks, VMADEMO_IOC_PAGES.)  What began before may still arrive.  Then what
+ * VMADEMO_IOC_CRASH does is done to each of the buffers, one after another.  When this returns,
+ * nothing arrives any more.
+ *
+ * While it is off, programs see a disk whose machine is off: they can read what is cached and
+ * write to it, but what they write is never stored: it is lost when it is written back, and that
+ * is counted and told by fsync and msync as a write error is.  An fsync, msync or synchronous
+ * write that the moment meets half way is EIO.
+ *
+ * On.  Buffer by buffer, first this one: what is cached is dropped, written meanwhile or not, and
+ * the store has power.  The bytes are those that it had when the power went.
+ *
+ * To switch off what is off, or on what is on, is no error, and changes nothing; it waits until
+ * a cut under way is done.
+ *
+ *   EBADF    a descriptor is not open, or not for writing (of a read only buffer: nor is the
+ *            caller its owner or root)
+ *   EINVAL   count over VMADEMO_POWER_MAX; a descriptor of something else; a buffer that is
+ *            named twice; written_permille over 1000; seed, written_permille or torn to switch
+ *            on
+ *   EOPNOTSUPP   a buffer has no store
+ *   EINTR    the caller was killed while it waited: off all of them, or on some of them
+ *   ENOMEM
+ */
+#define VMADEMO_IOC_POWER	_IOWR(0xBE, 0x16, struct vmademo_power)
 
 #endif /* _UAPI_LINUX_VMADEMO_H */

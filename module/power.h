@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Whether a buffer's store has power (power.c).  Each operation on the store asks before it
+ * begins: fill.c to read, writeback.c to write and to flush, shape.c to change its shape.  With
+ * the power on, that is one byte that is looked at.
+ *
+ * Locks: power_lock, if the power is not on.
+ */
+#ifndef VMADEMO_POWER_H
+#define VMADEMO_POWER_H
+
+#include <linux/compiler.h>
+
+#include "vmademo.h"
+
+/* For power of a buffer. */
+#define VMADEMO_POWERLESS	0x01U	/* nothing reaches the store, nor comes from it */
+#define VMADEMO_CUT_DUE	0x02U	/* what the cut does is to be done */
+#define VMADEMO_CUT_WRITES	0x04U	/* it writes what happened to be written before */
+#define VMADEMO_POWER_BACK	0x08U	/* the power is back when the cut is done */
+
+/**
+ * struct vmademo_power_off - of which buffers the power goes
+ * @bufs: the buffers; they have a store each, and none is named twice
+ * @count: how many
+ * @cut: what is asked for; becomes what came of it, all together
+ */
+struct vmademo_power_off {
+	struct vmademo_buffer **bufs;
+	unsigned int count;
+	struct vmademo_crash cut;
+};
+
+/* power.c */
+bool vmademo_power_refuses(const struct vmademo_buffer *buf, unsigned int unless);
+void vmademo_power_lose(struct vmademo_buffer *buf, const struct vmademo_crash *cut, bool back);
+int vmademo_power_wait(struct vmademo_buffer *buf);
+int vmademo_power_off(struct vmademo_power_off *off);
+int vmademo_power_on(struct vmademo_buffer *buf);
+void vmademo_cut_work(struct work_struct *work);
+
+/* The store is about to be asked for something.  Without power, -EIO is the answer. */
+static inline bool vmademo_is_off(const struct vmademo_buffer *buf)
+{
+	return unlikely(READ_ONCE(buf->power)) && vmademo_power_refuses(buf, 0);
+}
+
+/* The same where some of a folio is about to be written. */
+static inline bool vmademo_is_off_to_write(const struct vmademo_buffer *buf)
+{
+	return unlikely(READ_ONCE(buf->power)) && vmademo_power_refuses(buf, VMADEMO_CUT_WRITES);
+}
+
+/* And where it is about to be read: that changes nothing, and programs live on. */
+static inline bool vmademo_is_off_to_read(const struct vmademo_buffer *buf)
+{
+	return unlikely(READ_ONCE(buf->power)) && vmademo_power_refuses(buf, VMADEMO_POWER_BACK);
+}
+
+/* The power has gone, and what is dirty is not lost yet. */
+static inline bool vmademo_cut_is_due(const struct vmademo_buffer *buf)
+{
+	return READ_ONCE(buf->power) & VMADEMO_CUT_DUE;
+}
+
+/* It writes what happened to be written; nobody else does. */
+static inline bool vmademo_cut_writes(const struct vmademo_buffer *buf)
+{
+	return READ_ONCE(buf->power) & VMADEMO_CUT_WRITES;
+}
+
+#endif /* VMADEMO_POWER_H */
