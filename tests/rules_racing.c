@@ -125,7 +125,7 @@ static void add_and_touch(struct __test_metadata *_metadata, struct race *r,
 	if (keep_key)
 		ASSERT_LT(0,
 			  ADD_RULE(other, .op = VMADEMO_OP_READ, .status = EIO));
-	for (int n = keep_key ? rounds() : rounds() / 10 + 1; n; n--) {
+	for (int n = keep_key ? rounds() : rounds() / 40 + 1; n; n--) {
 		bool write = rand_r(&seed) % 2;
 		size_t page = rand_r(&seed) % PAGES;
 		int64_t id, more;
