@@ -105,6 +105,14 @@ static inline struct folio *vmademo_lock_folio(struct address_space *mapping,
 	return IS_ERR(folio) ? NULL : folio;
 }
 
+/* Returns the folio at index with a reference if it is cached, or NULL. */
+static inline struct folio *vmademo_get_cached(struct address_space *mapping, pgoff_t index)
+{
+	struct folio *folio = filemap_get_folio(mapping, index);
+
+	return IS_ERR(folio) ? NULL : folio;
+}
+
 /* Returns a new folio of 2^order pages, in no mapping yet, or NULL. */
 static inline struct folio *vmademo_alloc_folio(gfp_t gfp, unsigned int order)
 {

@@ -116,11 +116,43 @@ static bool cannot_come(struct vm_fault *vmf, struct vmademo_buffer *buf)
 	return !there;
 }
 
-/* With a store that reads large folios, or has no power. */
+/*
+ * The store was asked for it, and failed.  The kernel would let go of the lock of the address
+ * space to ask once more, and have the fault taken again: who populates a mapping would ask for
+ * ever.  To a fault that was taken again already, it tells the failure.
+ */
+static vm_fault_t ask_again(struct vm_fault *vmf, struct vmademo_buffer *buf)
+{
+	struct folio *folio = vmademo_get_cached(buf->inode->i_mapping, vmf->pgoff);
+	struct vm_fault again = *vmf;
+	vm_fault_t ret;
+
+	if (!folio)
+		return 0;
+	if (!folio_test_locked(folio) && !folio_test_uptodate(folio))
+		again.flags |= FAULT_FLAG_TRIED;
+	folio_put(folio);
+	if (again.flags == vmf->flags)
+		return 0;
+	ret = filemap_fault(&again);
+	vmf->page = again.page;
+	return ret;
+}
+
+/*
+ * With a store that reads large folios, has failed to read, or has no power.  Returns what the
+ * fault answers, or 0 or VM_FAULT_MAJOR, and it goes on.
+ */
 static noinline vm_fault_t prepare_to_read(struct vm_fault *vmf, struct vmademo_buffer *buf)
 {
 	if (cannot_come(vmf, buf))
 		return VM_FAULT_SIGBUS;
+	if (READ_ONCE(buf->read_failed)) {
+		vm_fault_t ret = ask_again(vmf, buf);
+
+		if (ret)
+			return ret;
+	}
 	return buf->order ? make_large(vmf, buf) : 0;
 }
 
@@ -132,9 +164,9 @@ static __always_inline vm_fault_t get_page_of(struct vm_fault *vmf)
 
 	if (!buf->store->read) {
 		ret = new_page(vmf, buf);
-	} else if (buf->order | READ_ONCE(buf->power)) {
+	} else if (buf->order | READ_ONCE(buf->power) | READ_ONCE(buf->read_failed)) {
 		major = prepare_to_read(vmf, buf);
-		if (major & VM_FAULT_SIGBUS)
+		if (major & ~VM_FAULT_MAJOR)
 			return major;
 	}
 	return ret ?: filemap_fault(vmf) | major;

@@ -72,6 +72,8 @@ static int read_in(struct vmademo_buffer *buf, struct folio *folio)
 	if (!err)
 		err = buf->store->run(buf, fill_folio, folio);
 	vmademo_rule_end(buf, after);
+	if (err)
+		WRITE_ONCE(buf->read_failed, true);	/* see fault.c */
 	return err;
 }
 

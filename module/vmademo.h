@@ -96,6 +96,7 @@ struct vmademo_store_ops;
  *                 it: so though it is dirty, the store may have no room for that part
  * @crashing: a power cut is being simulated: what goes while dirty is lost, not
  *            discarded.  Under i_rwsem and the invalidate lock
+ * @read_failed: the store has failed to read something
  * @cuts: twice the power cuts so far; odd during one
  * @times_set: in jiffies, when a mapping last set the times of the inode
  * @power: VMADEMO_POWERLESS and its like; 0: the power is on.  Under power_lock (power.c)
@@ -137,6 +138,7 @@ struct vmademo_buffer {
 	bool revoked;
 	bool has_cut_folio;
 	bool crashing;
+	bool read_failed;
 	u8 order;
 	u8 power;
 	unsigned int cuts;

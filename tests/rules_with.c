@@ -190,4 +190,44 @@ TEST_F(with, latency_has_the_delay)
 	ASSERT_EQ(0, write_text(switch_file, "0"));
 }
 
+/* Who has pages brought in before they are touched does not try for ever. */
+TEST_F(with, populating)
+{
+	const struct vmademo_rule rules[] = {
+		{ .op = VMADEMO_OP_READ_IN, .status = EIO },
+		{ .op = VMADEMO_OP_READ_IN, .status = EIO, .delay_us = 1000 },
+		{ .op = VMADEMO_OP_READ_IN, .status = ENOMEM },
+		{ .op = VMADEMO_OP_READ_FAULT, .status = VMADEMO_STATUS_SIGBUS },
+		{ .op = VMADEMO_OP_READ_FAULT,
+		  .status = VMADEMO_STATUS_SIGBUS,
+		  .delay_us = 1000 },
+		{ .op = VMADEMO_OP_READ_FAULT, .status = VMADEMO_STATUS_HWPOISON },
+	};
+
+	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
+		struct vmademo_rule rule = rules[i];
+		unsigned char *at = self->map + 5 * PAGE, *p;
+		int64_t id;
+
+		rule.start = 5;
+		rule.nr = 1;
+		ASSERT_EQ(0, power_cut(self->fd));
+		id = add_rule(self->fd, rule);
+		ASSERT_LT(0, id);
+		p = mmap(NULL, SIZE, PROT_READ, MAP_SHARED | MAP_POPULATE,
+			 self->fd, 0);
+		ASSERT_NE(MAP_FAILED, p);
+		EXPECT_NE(0, mlock(at, PAGE));
+		EXPECT_EQ(0, munlock(at, PAGE));
+		EXPECT_NE(0, madvise(at, PAGE, MADV_POPULATE_READ));
+		EXPECT_EQ('a', touch(p + 4 * PAGE));
+		EXPECT_LE(3, hits_of(self->fd, id)) TH_LOG("rule %zu", i);
+		ASSERT_EQ(0, del_rule(self->fd, id));
+		EXPECT_EQ(0, mlock(at, PAGE));
+		EXPECT_EQ(0, munlock(at, PAGE));
+		EXPECT_EQ('a', touch(p + 5 * PAGE));
+		munmap(p, SIZE);
+	}
+}
+
 TEST_HARNESS_MAIN
