@@ -13,6 +13,7 @@
  *
  * Locks: none.
  */
+#include <linux/cred.h>
 #include <linux/file.h>
 #include <linux/log2.h>
 #include <linux/mm.h>
@@ -113,6 +114,7 @@ vmademo_buffer_create(loff_t size, const struct vmademo_store_ops *store,
 	buf->order = order;
 	buf->times_set = jiffies - 1;
 	init_rwsem(&buf->shape_lock);
+	init_rwsem(&buf->store_gate);
 	xa_init_flags(&buf->ram, XA_FLAGS_ACCOUNT);
 	INIT_WORK(&buf->write_work, vmademo_write_work);
 	INIT_WORK(&buf->put_work, vmademo_put_work);
@@ -176,6 +178,22 @@ put_file:
 	if (file)
 		fput(file);
 	return ERR_PTR(err);
+}
+
+/**
+ * vmademo_buffer_give() - a buffer that nobody knows yet becomes the caller's
+ * @buf: the buffer
+ *
+ * Nobody can find it by a name: it is gone when it is closed, as a memfd.  Who made it may
+ * open it again, by /proc/self/fd.
+ *
+ * Context: Any.
+ */
+void vmademo_buffer_give(struct vmademo_buffer *buf)
+{
+	clear_nlink(buf->inode);
+	buf->inode->i_uid = current_fsuid();
+	buf->inode->i_gid = current_fsgid();
 }
 
 /**

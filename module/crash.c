@@ -26,27 +26,30 @@
 #include <linux/writeback.h>
 
 #include "compat.h"
+#include "crash.h"
 #include "power.h"
 #include "store/store.h"
 #include "trace.h"
 #include "vmademo.h"
 
-struct power_cut {
-	struct vmademo_buffer *buf;
-	struct vmademo_crash *crash;
-	struct rnd_state random;
-	pgoff_t *dirty;		/* in random order */
-	size_t count;
-	size_t written;		/* so many of them, the first ones */
-};
-
-static u32 below(struct power_cut *cut, u32 n)
+static u32 below(struct vmademo_cut *cut, u32 n)
 {
 	return prandom_u32_state(&cut->random) % n;
 }
 
-/* Lists the dirty folios; all of them, or as many as there is room for. */
-static size_t list_dirty(struct vmademo_buffer *buf, pgoff_t *list, size_t room)
+static unsigned int next_folios(struct vmademo_cut *cut, pgoff_t *index,
+				struct folio_batch *batch)
+{
+	struct address_space *mapping = cut->buf->inode->i_mapping;
+
+	/* What is under write-back has another tag, and both are wanted in one order */
+	if (cut->in_flight)
+		return filemap_get_folios(mapping, index, ULONG_MAX, batch);
+	return filemap_get_folios_tag(mapping, index, ULONG_MAX, PAGECACHE_TAG_DIRTY, batch);
+}
+
+/* Lists the folios that are not on the store; all of them, or as many as there is room for. */
+static size_t list(struct vmademo_cut *cut, size_t room)
 {
 	struct folio_batch batch;
 	pgoff_t index = 0;
@@ -54,13 +57,15 @@ static size_t list_dirty(struct vmademo_buffer *buf, pgoff_t *list, size_t room)
 	unsigned int i;
 
 	folio_batch_init(&batch);
-	while (filemap_get_folios_tag(buf->inode->i_mapping, &index, ULONG_MAX,
-				      PAGECACHE_TAG_DIRTY, &batch)) {
+	while (next_folios(cut, &index, &batch)) {
 		for (i = 0; i < folio_batch_count(&batch); i++) {
-			if (!folio_test_dirty(batch.folios[i]))
+			struct folio *folio = batch.folios[i];
+
+			if (!folio_test_dirty(folio) &&
+			    !(cut->in_flight && folio_test_writeback(folio)))
 				continue;
 			if (count < room)
-				list[count] = batch.folios[i]->index;
+				cut->dirty[count] = folio->index;
 			count++;
 		}
 		folio_batch_release(&batch);
@@ -69,7 +74,7 @@ static size_t list_dirty(struct vmademo_buffer *buf, pgoff_t *list, size_t room)
 	return count;
 }
 
-static void shuffle(struct power_cut *cut)
+static void shuffle(struct vmademo_cut *cut)
 {
 	size_t i;
 
@@ -80,8 +85,34 @@ static void shuffle(struct power_cut *cut)
 	}
 }
 
+/**
+ * vmademo_cut_choose() - what happened to be written before a power cut
+ * @cut: of which buffer, and what is asked for; becomes which folios
+ *
+ * Context: May sleep.  The caller holds i_rwsem, and frees @cut->dirty by kvfree().
+ * Return: 0; -ENOMEM.
+ */
+int vmademo_cut_choose(struct vmademo_cut *cut)
+{
+	size_t room = list(cut, 0);
+
+	cut->dirty = kvmalloc_array(room + 1, sizeof(*cut->dirty), GFP_KERNEL);
+	if (!cut->dirty)
+		return -ENOMEM;
+	/* Mappings may have changed it meanwhile: fewer, or more than there is room for */
+	cut->count = min(list(cut, room), room);
+	prandom_seed_state(&cut->random, cut->crash->seed);
+	shuffle(cut);
+	/* Rounded at random, so that one folio of one is written now and then */
+	cut->written = div_u64((u64)cut->count * cut->crash->written_permille +
+			       below(cut, 1000), 1000);
+	cut->past_torn = cut->written +
+			 min_t(size_t, cut->crash->torn, cut->count - cut->written);
+	return 0;
+}
+
 /* The whole folio gets to the store, if it is still dirty. */
-static int write_one(struct power_cut *cut, pgoff_t index)
+static int write_one(struct vmademo_cut *cut, pgoff_t index)
 {
 	struct folio *folio = vmademo_lock_folio(cut->buf->inode->i_mapping, index);
 	int err;
@@ -99,9 +130,14 @@ static int write_one(struct power_cut *cut, pgoff_t index)
 	return err;
 }
 
-/* Any sectors, but not none and not all; a bit for each. */
-static void choose_sectors(struct power_cut *cut, unsigned long *which,
-			   unsigned int sectors)
+/**
+ * vmademo_cut_sectors() - which sectors of a torn folio happened to be written
+ * @cut: the cut; the torn ones are asked for in their order
+ * @which: set: a bit for each; any of them, in any order, for that is how disks write, but not
+ *         none and not all
+ * @sectors: how many it has
+ */
+void vmademo_cut_sectors(struct vmademo_cut *cut, unsigned long *which, unsigned int sectors)
 {
 	unsigned int i, chosen;
 
@@ -113,10 +149,9 @@ static void choose_sectors(struct power_cut *cut, unsigned long *which,
 }
 
 /* Some of its sectors do, but not all.  It stays dirty, and will be lost. */
-static int tear_one(struct power_cut *cut, pgoff_t index)
+static int tear_one(struct vmademo_cut *cut, pgoff_t index)
 {
-	static const unsigned int max = (PAGE_SIZE << VMADEMO_MAX_ORDER) / SZ_512;
-	DECLARE_BITMAP(which, (PAGE_SIZE << VMADEMO_MAX_ORDER) / SZ_512);
+	DECLARE_BITMAP(which, VMADEMO_CUT_SECTORS);
 	struct vmademo_buffer *buf = cut->buf;
 	struct folio *folio = vmademo_lock_folio(buf->inode->i_mapping, index);
 	unsigned int sector, sectors = PAGE_SIZE / SZ_512;
@@ -126,10 +161,9 @@ static int tear_one(struct power_cut *cut, pgoff_t index)
 	/* It may be smaller than when it was listed */
 	if (folio) {
 		left = i_size_read(buf->inode) - folio_pos(folio);
-		sectors = min_t(size_t, folio_size(folio) / SZ_512, max);
+		sectors = min_t(size_t, folio_size(folio) / SZ_512, VMADEMO_CUT_SECTORS);
 	}
-	/* Any of them, in any order: that is how disks write */
-	choose_sectors(cut, which, sectors);
+	vmademo_cut_sectors(cut, which, sectors);
 	if (!folio)
 		return 0;
 	err = vmademo_wait_stable(folio);
@@ -151,20 +185,16 @@ unlock:
 }
 
 /* What the flusher may have done before. */
-static int write_some(struct power_cut *cut)
+static int write_some(struct vmademo_cut *cut)
 {
-	size_t i, past;
+	size_t i;
 	int err = 0;
 
-	/* Rounded at random, so that one folio of one is written now and then */
-	cut->written = div_u64((u64)cut->count * cut->crash->written_permille +
-			       below(cut, 1000), 1000);
 	for (i = 0; i < cut->written && !err; i++)
 		err = write_one(cut, cut->dirty[i]);
 	if (!err)
 		err = vmademo_wait_writeback(cut->buf, 0, LLONG_MAX);
-	past = cut->written + min_t(size_t, cut->crash->torn, cut->count - cut->written);
-	for (i = cut->written; i < past && !err; i++)
+	for (i = cut->written; i < cut->past_torn && !err; i++)
 		err = tear_one(cut, cut->dirty[i]);
 	/* Or what could not be torn in time would be lost */
 	if (!err && fatal_signal_pending(current))
@@ -182,20 +212,14 @@ static int write_some(struct power_cut *cut)
  */
 int vmademo_cut_write(struct vmademo_buffer *buf, struct vmademo_crash *crash)
 {
-	struct power_cut cut = { .buf = buf, .crash = crash };
+	struct vmademo_cut cut = { .buf = buf, .crash = crash };
 	int err;
 
 	if (!crash->written_permille && !crash->torn)
 		return 0;
-	cut.count = list_dirty(buf, NULL, 0);
-	cut.dirty = kvmalloc_array(cut.count + 1, sizeof(*cut.dirty), GFP_KERNEL);
-	if (!cut.dirty)
-		return -ENOMEM;
-	/* Mappings may have changed it meanwhile: fewer, or more than there is room for */
-	cut.count = min(list_dirty(buf, cut.dirty, cut.count), cut.count);
-	prandom_seed_state(&cut.random, crash->seed);
-	shuffle(&cut);
-	err = write_some(&cut);
+	err = vmademo_cut_choose(&cut);
+	if (!err)
+		err = write_some(&cut);
 	kvfree(cut.dirty);
 	return err;
 }

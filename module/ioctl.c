@@ -89,11 +89,7 @@ static long ioctl_create(struct file *node, void __user *arg)
 	err = PTR_ERR_OR_ZERO(buf);
 	if (err)
 		goto put_fd;
-	/* Nobody can find it by a name: gone when it is closed, as a memfd */
-	clear_nlink(buf->inode);
-	/* Who made it may open it again, by /proc/self/fd */
-	buf->inode->i_uid = current_fsuid();
-	buf->inode->i_gid = current_fsgid();
+	vmademo_buffer_give(buf);
 	return vmademo_view_open(buf, fd, buf->read_only ? O_RDONLY : O_RDWR);
 
 put_fd:
@@ -374,6 +370,8 @@ long vmademo_view_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return ioctl_crash(file, p);
 	case VMADEMO_IOC_POWER:
 		return vmademo_ioctl_power(file, p);
+	case VMADEMO_IOC_SNAPSHOT:
+		return vmademo_ioctl_snapshot(file, p);
 	case VMADEMO_IOC_RULE_ADD:
 		return ioctl_rule_add(file, p);
 	case VMADEMO_IOC_RULE_DEL:

@@ -254,6 +254,30 @@ TRACE_EVENT(vmademo_crash,
 		  __entry->lost)
 );
 
+TRACE_EVENT(vmademo_snapshot,
+	TP_PROTO(unsigned long ino, unsigned long to, u64 seed, u64 written, u64 torn, u64 lost),
+	TP_ARGS(ino, to, seed, written, torn, lost),
+	TP_STRUCT__entry(
+		__field(unsigned long, ino)
+		__field(unsigned long, to)
+		__field(u64, seed)
+		__field(u64, written)
+		__field(u64, torn)
+		__field(u64, lost)
+	),
+	TP_fast_assign(
+		__entry->ino = ino;
+		__entry->to = to;
+		__entry->seed = seed;
+		__entry->written = written;
+		__entry->torn = torn;
+		__entry->lost = lost;
+	),
+	TP_printk("ino=%lu to=%lu seed=%llu written=%llu torn=%llu lost=%llu",
+		  __entry->ino, __entry->to, __entry->seed, __entry->written,
+		  __entry->torn, __entry->lost)
+);
+
 /* A window, by the minor number of its node. */
 DECLARE_EVENT_CLASS(vmademo_window,
 	TP_PROTO(int minor, unsigned long start, unsigned long end),

@@ -4,7 +4,7 @@
  * functions one file calls of another.  Calls run one way, but for tables of
  * operations, which are named where they are installed:
  *
- *   main -> phys/, node -> ioctl -> view, crash -> shape -> buffer -> super
+ *   main -> phys/, node -> ioctl -> view, snapshot -> crash -> shape -> buffer -> super
  *        -> writeback, allocate -> fill -> folio -> store/
  *   ioctl, view, fault -> revocation; ioctl -> power -> crash
  *   phys/: phys -> claim -> pci, reserved; phys -> map, revoke -> io
@@ -18,6 +18,9 @@
  *   inode->i_rwsem                    write(2), power cuts, and what changes the size
  *     buf->shape_lock                 shared: starting write-back;
  *                                     exclusive: resize, punch, allocate, power cuts
+ *     buf->store_gate                 shared: while something is written to the store, also
+ *                                     under shape_lock and the folio lock; exclusive: taking
+ *                                     a snapshot, see there how it locks folios
  *     mm->mmap_lock or the VMA lock   held by the kernel around vm_operations
  *       mapping->invalidate_lock      shared: adding a folio to the page cache,
  *                                     taking room in a store;
@@ -32,7 +35,8 @@
  * (store/file.c), otherwise in the caller, below the invalidate lock (see shape.c).
  * While that file system is being frozen, who waits for it can be killed
  * (store/backing.c).  A task that waits for the worker may hold any lock but the last two.
- * The end of write-back, in another worker, takes none of a buffer's locks but rest_lock.
+ * The end of write-back, in another worker, takes none of a buffer's locks but store_gate and
+ * rest_lock.
  */
 #ifndef VMADEMO_H
 #define VMADEMO_H
@@ -108,6 +112,8 @@ struct vmademo_store_ops;
  *            large folios for it
  * @shape_lock: held for reading while write-back starts, for writing while the store's
  *              size, holes or allocation change
+ * @store_gate: held for reading while something is written to the store, for writing while a
+ *              snapshot is taken
  * @write_work: ends write-back, where the store may block
  * @strict: its bdi has a strict limit for the time being
  * @puts: references that @put_work gives back
@@ -149,6 +155,7 @@ struct vmademo_buffer {
 	struct work_struct cut_work;
 	struct task_struct *reshaper;
 	struct rw_semaphore shape_lock;
+	struct rw_semaphore store_gate;
 	struct work_struct write_work;
 	bool strict;
 	atomic_t puts;
@@ -369,6 +376,7 @@ int vmademo_parse_order(u64 bytes, unsigned int *order);
 struct vmademo_buffer *
 vmademo_buffer_create(loff_t size, const struct vmademo_store_ops *store,
 		      struct file *file, unsigned int order, bool for_node);
+void vmademo_buffer_give(struct vmademo_buffer *buf);
 void vmademo_buffer_get(struct vmademo_buffer *buf);
 void vmademo_buffer_put(struct vmademo_buffer *buf);
 void vmademo_buffer_end(struct vmademo_buffer *buf);
@@ -475,6 +483,7 @@ long vmademo_view_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
 long vmademo_node_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
 
 /* ioctl_power.c */
+long vmademo_ioctl_snapshot(struct file *file, void __user *arg);
 long vmademo_ioctl_power(struct file *file, void __user *arg);
 
 /* node.c */

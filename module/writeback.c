@@ -94,8 +94,10 @@ int vmademo_store_write(struct vmademo_buffer *buf, struct folio *folio,
 {
 	int err = -EIO;
 
+	down_read(&buf->store_gate);
 	if (!vmademo_is_off_to_write(buf))
 		err = buf->store->write(buf, folio, offset, len);
+	up_read(&buf->store_gate);
 
 	if (err && err != -ENOMEM)
 		vmademo_count(buf, VMADEMO_WRITE_ERRORS);

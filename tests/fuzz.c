@@ -62,6 +62,7 @@ static const struct {
 	{ "crash", 4, do_crash },
 	{ "revoke", 4, do_revoke },
 	{ "power", 4, do_power },
+	{ "snapshot", 3, do_snapshot },
 	{ "pages", 3, do_pages },
 	{ "stats", 2, do_stats },
 	{ "ioctl", 2, do_ioctl },

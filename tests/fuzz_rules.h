@@ -183,4 +183,25 @@ static void do_rule_text(struct worker *w)
 	close(fd);
 }
 
+/* What a cut would leave: one more buffer. */
+static void do_snapshot(struct worker *w)
+{
+	static const uint32_t permille[] = { 0, 1, 500, 1000, 1001 };
+	struct file f = some_file(w, OURS);
+	struct vmademo_crash c = { .seed = draw(w),
+				   .written_permille = ANY_OF(w, permille),
+				   .torn = below(w, 4),
+				   .flags = below(w, 2) };
+	int fd;
+
+	if (one_in(w, 24))
+		c.flags = draw(w);
+	if (one_in(w, 24))
+		c.reserved[below(w, 4)] = draw(w);
+	fd = CALL(w, ioctl(f.fd, VMADEMO_IOC_SNAPSHOT, one_in(w, 32) ? NULL : &c),
+		  "SNAPSHOT of " FILE_FORMAT ", seed %#llx, %u permille, %u torn",
+		  FILE_ARGS(f), LLU(c.seed), c.written_permille, c.torn);
+	keep_file(w, fd, BUFFER_FILE);
+}
+
 #endif /* VMADEMO_FUZZ_RULES_H */

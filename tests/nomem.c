@@ -1,137 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Memory runs out: each operation is repeated with its first, second, third ...
- * allocation failing, until it has no more.  It must succeed all the same or
- * fail with an errno that says so, and leave nothing behind.  Needs a kernel that
- * can inject failures (make check-debug) and VMADEMO_KO.
+ * Memory runs out: each operation on buffers and windows is repeated with its first, second,
+ * third ... allocation failing (nomem.h).
  */
-#include "kselftest_harness.h"
+#include "nomem.h"
 #include "rules.h"
+#include "snapshot.h"
 #include "stores.h"
 #include "windows.h"
-
-#define FAIL_NTH "/proc/thread-self/fail-nth"
-#define NO_MORE	 1000 /* no operation here allocates that often */
-
-FIXTURE(nomem)
-{
-	const char *skip;
-	int fail_nth;
-};
-
-/* A stack that cannot grow for want of memory is SIGSEGV: have it grown before. */
-static void grow_the_stack(void)
-{
-	volatile char deep[256 * 1024];
-
-	for (size_t i = 0; i < sizeof(deep); i += PAGE)
-		deep[i] = 1;
-}
-
-FIXTURE_SETUP(nomem)
-{
-	static const struct {
-		const char *file, *value;
-	} settings[] = {
-		{ "failslab/ignore-gfp-wait", "N" },
-		{ "failslab/verbose", "0" },
-		{ "fail_page_alloc/ignore-gfp-wait", "N" },
-		{ "fail_page_alloc/ignore-gfp-highmem", "N" },
-		{ "fail_page_alloc/min-order", "0" },
-		{ "fail_page_alloc/verbose", "0" },
-		{ "fail_usercopy/verbose", "0" },
-	};
-	char path[128];
-
-	self->fail_nth = open(FAIL_NTH, O_RDWR | O_CLOEXEC);
-	if (self->fail_nth < 0)
-		self->skip = "this kernel cannot make allocations fail";
-	else if (!getenv("VMADEMO_KO"))
-		self->skip = "VMADEMO_KO does not name the module to load";
-	if (self->skip)
-		return;
-	for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++) {
-		snprintf(path, sizeof(path), "/sys/kernel/debug/%s",
-			 settings[i].file);
-		ASSERT_EQ(0, write_text(path, settings[i].value))
-		TH_LOG("%s: %s", path, strerror(errno));
-	}
-	if (!module_is_loaded())
-		ASSERT_EQ(0, load_module(""));
-	grow_the_stack();
-	/* The faults to come shall be those of the mappings under test */
-	ASSERT_EQ(0, mlockall(MCL_CURRENT));
-}
-
-FIXTURE_TEARDOWN(nomem)
-{
-	close(self->fail_nth);
-	if (!self->skip && !module_is_loaded())
-		load_module("");
-}
-
-static void fail_from_now(int fd, int nth)
-{
-	char text[16];
-	int len = snprintf(text, sizeof(text), "%d", nth);
-
-	/* This system call can be the one that is made to fail */
-	while (pwrite(fd, text, len, 0) != len)
-		;
-}
-
-/* Ends it.  Returns whether there was an nth allocation to fail. */
-static int failed(int fd)
-{
-	char text[16] = "1";
-	int err = errno;
-
-	/* As can this one; then the operation was spared */
-	if (pread(fd, text, sizeof(text) - 1, 0) < 0)
-		text[0] = '1';
-	if (atoi(text))
-		fail_from_now(fd, 0);
-	errno = err;
-	return atoi(text) == 0;
-}
-
-/* EFAULT: the kernel counts copying to and from the user among what may fail. */
-static int says_no_memory(int err)
-{
-	return err == ENOMEM || err == EAGAIN || err == EFAULT;
-}
-
-/*
- * Tries the operation with its first, second ... allocation failing.  `before`
- * prepares it, `operation` is true if it succeeded, `after` undoes it.
- */
-#define EACH_FAILURE(...) EACH_FAILURE_FROM(1, __VA_ARGS__)
-
-#define EACH_FAILURE_FROM(first, before, operation, after)                \
-	do {                                                              \
-		int injected = 1, ok, err, count = 0, refused = 0;        \
-                                                                          \
-		for (int nth = (first); injected; nth++) {                \
-			ASSERT_GT((first) + NO_MORE, nth);                \
-			before;                                           \
-			fail_from_now(self->fail_nth, nth);               \
-			ok = (operation);                                 \
-			err = errno;                                      \
-			injected = failed(self->fail_nth);                \
-			count += injected;                                \
-			refused += !ok;                                   \
-			if (!ok) {                                        \
-				EXPECT_TRUE(injected)                     \
-				TH_LOG("%s", strerror(err));              \
-				EXPECT_TRUE(says_no_memory(err))          \
-				TH_LOG("%d: %s", nth, strerror(err));     \
-			}                                                 \
-			after;                                            \
-		}                                                         \
-		TH_LOG("%d allocations made to fail, %d refusals", count, \
-		       refused);                                          \
-		EXPECT_LT(0, count);                                      \
-	} while (0)
 
 TEST_F(nomem, opening)
 {
@@ -405,6 +281,30 @@ TEST_F(nomem, stores)
 	close(fd);
 }
 
+/* A snapshot that fails leaves nothing behind. */
+TEST_F(nomem, snapshot)
+{
+	RUN_IF_READY();
+
+	struct vmademo_crash c;
+	int fd = create_with(VMADEMO_STORE_RAM, 8 * PAGE, 0), taken;
+	int64_t used;
+
+	ASSERT_GE(fd, 0);
+	for (int i = 0; i < 8; i++)
+		ASSERT_EQ(1, pwrite(fd, "x", 1, i * PAGE));
+	ASSERT_EQ(0, fsync(fd));
+	for (int i = 0; i < 4; i++)
+		ASSERT_EQ(1, pwrite(fd, "y", 1, i * PAGE));
+	used = node_value("ram_used");
+	EACH_FAILURE(c = ((struct vmademo_crash){ .written_permille = 500,
+						  .torn = 1 }),
+		     (taken = take_snapshot(fd, &c)) >= 0, if (ok) close(taken);
+		     EXPECT_EQ(used, node_value("ram_used")));
+	EXPECT_EQ(4, fd_value(fd, "dirty_folios"));
+	close(fd);
+}
+
 /* A rule that is refused is not there; and none is gone but the one that was deleted. */
 TEST_F(nomem, rules)
 {
@@ -497,54 +397,6 @@ TEST_F(nomem, forking)
 	/* A child that was never to be has closed what it had opened */
 	EXPECT_EQ(before, node_value("mappings"));
 	close(fd);
-}
-
-/* How many allocations there have been since the many-th was to fail. */
-static int allocations(int fd, int many)
-{
-	char text[16] = "";
-
-	while (pread(fd, text, sizeof(text) - 1, 0) < 0)
-		;
-	fail_from_now(fd, 0);
-	return many - atoi(text);
-}
-
-/*
- * Before the module is asked, the kernel allocates much for it, and warns of some failures
- * there: that is its own affair.  A load that the module refuses at once tells how much that is.
- */
-TEST_F_TIMEOUT(nomem, loading, 1200)
-{
-	RUN_IF_READY();
-
-	const int many = 1000000;
-	int first;
-
-	ASSERT_EQ(0, unload_module());
-	fail_from_now(self->fail_nth, many);
-	EXPECT_EQ(-1, load_module("size=no"));
-	first = allocations(self->fail_nth, many);
-	TH_LOG("after %d of the kernel's own", first);
-	EACH_FAILURE_FROM(
-		first > 10 ? first - 10 : 1, ,
-		load_module("size=1M phys=16K") == 0,
-		if (ok) {
-			ASSERT_EQ(0, unload_module());
-		} EXPECT_FALSE(module_is_loaded());
-		EXPECT_EQ(-1, access(NODE, F_OK));
-		EXPECT_EQ(-1, access(WINDOW, F_OK));
-		EXPECT_EQ(-1, access("/sys/class/bdi/vmademo", F_OK)));
-}
-
-TEST_F(nomem, unloading)
-{
-	RUN_IF_READY();
-
-	/* By now there may be no 2 MiB of memory in one piece */
-	EACH_FAILURE(if (!module_is_loaded())
-			     ASSERT_EQ(0, load_module("phys=16K")),
-		     unload_module() == 0, );
 }
 
 TEST_HARNESS_MAIN

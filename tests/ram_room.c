@@ -9,6 +9,7 @@
 #include <linux/falloc.h>
 
 #include "kselftest_harness.h"
+#include "snapshot.h"
 #include "stores.h"
 
 #define LIMIT	   (8 * MIB)
@@ -257,6 +258,36 @@ TEST_F(limited, punched_in_part)
 	EXPECT_FAILS(ENOSPC, pwrite(self->fd, "x", 1, 9 * PAGE));
 	EXPECT_EQ(0, fsync(self->fd));
 	expect_filled(_metadata, self->map, from + PAGE, end);
+}
+
+/* A snapshot takes as much as is on the store; without room for it, it takes none. */
+TEST_F(limited, snapshot)
+{
+	RUN_IF_READY();
+
+	size_t end, some = LIMIT / 4;
+	int64_t used;
+	int taken;
+
+	if (variant->store == VMADEMO_STORE_NONE)
+		SKIP(return, "a power cut leaves nothing of it");
+	for (size_t at = 0; at < some; at += PAGE)
+		ASSERT_EQ(1, pwrite(self->fd, "x", 1, at));
+	ASSERT_EQ(0, fsync(self->fd));
+	used = node_value("ram_used");
+	taken = take_snapshot(self->fd, NULL);
+	ASSERT_GE(taken, 0);
+	EXPECT_EQ(used + (int64_t)some, node_value("ram_used"));
+	close(taken);
+	EXPECT_EQ(used, node_value("ram_used"));
+	end = fill_by_write(self->fd, some);
+	used = node_value("ram_used");
+	for (int i = 0; i < 3; i++) {
+		EXPECT_FAILS(ENOSPC, take_snapshot(self->fd, NULL));
+		EXPECT_EQ(used, node_value("ram_used"));
+	}
+	expect_filled(_metadata, self->map, some, end);
+	EXPECT_EQ(0, fsync(self->fd));
 }
 
 /* To read takes no room of the store, and reads zeroes. */

@@ -137,14 +137,14 @@ struct vmademo_info {
 };
 
 /**
- * struct vmademo_crash - for VMADEMO_IOC_CRASH
+ * struct vmademo_crash - for VMADEMO_IOC_CRASH and VMADEMO_IOC_SNAPSHOT
  * @seed: in: chooses what happens to have been written; with the same seed, and the
  *        same folios dirty, the same
  * @written_permille: in: how many of the dirty folios happen to have been written,
  *                    in thousandths, 0 to 1000; in a random order
  * @torn: in: so many of the others, or all if they are fewer, happen to have been
  *        written in part: some of their sectors of 512 bytes, not all
- * @flags: in: 0
+ * @flags: in: VMADEMO_IOC_SNAPSHOT: VMADEMO_FD_CLOEXEC or 0; otherwise 0
  * @reserved0: in: 0
  * @lost_folios: in: 0; out: folios that were dirty and are gone, the torn ones too
  * @lost_bytes: in: 0; out: the same in bytes
@@ -660,5 +660,34 @@ struct vmademo_stats {
  *   ENOMEM
  */
 #define VMADEMO_IOC_POWER	_IOWR(0xBE, 0x16, struct vmademo_power)
+
+/*
+ * On both: returns a descriptor of a new buffer: what a power cut at this moment would leave,
+ * while the program goes on.  It is as one that VMADEMO_IOC_CREATE makes, with store ram, and
+ * has the size of this one; its pages count against ram_limit.  struct vmademo_crash says what
+ * the cut is, and what it would have lost; of its flags there is VMADEMO_FD_CLOEXEC.  With the
+ * same seed, and the same folios dirty, the bytes are those that VMADEMO_IOC_CRASH leaves.
+ *
+ * Nothing arrives in the store meanwhile: so nobody has been told that something is durable
+ * which is missing here.  What is under write-back is not waited for; it counts as dirty.  So
+ * a rule that delays a write_out or a flush gives time for a snapshot at that event.  But a
+ * write(2), truncation or fallocate(2) under way is waited for.
+ *
+ * The buffer stays as it is, but that the pages that happened to be written are write-protected,
+ * as by write-back: the next write to one by a mapping is a mkwrite.  While the power is off,
+ * nothing happens to be written.
+ *
+ *   EBADF    the file is not open for reading
+ *   EINVAL   written_permille over 1000
+ *   EOPNOTSUPP   the buffer has no store
+ *   ENODEV   the buffer is revoked
+ *   EIO      the backing file cannot be read
+ *   ENOSPC   ram_limit
+ *   ENFILE   there are max_stores (a parameter of the module) buffers with a store
+ *   EMFILE, ENFILE   too many open files
+ *   EINTR    the caller was killed while it waited
+ *   ENOMEM
+ */
+#define VMADEMO_IOC_SNAPSHOT	_IOWR(0xBE, 0x17, struct vmademo_crash)
 
 #endif /* _UAPI_LINUX_VMADEMO_H */

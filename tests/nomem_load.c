@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Memory runs out while the module is loaded and unloaded (nomem.h).
+ */
+#include "nomem.h"
+
+/* How many allocations there have been since the many-th was to fail. */
+static int allocations(int fd, int many)
+{
+	char text[16] = "";
+
+	while (pread(fd, text, sizeof(text) - 1, 0) < 0)
+		;
+	fail_from_now(fd, 0);
+	return many - atoi(text);
+}
+
+/*
+ * Before the module is asked, the kernel allocates much for it, and warns of some failures
+ * there: that is its own affair.  A load that the module refuses at once tells how much that is.
+ */
+TEST_F_TIMEOUT(nomem, loading, 1200)
+{
+	RUN_IF_READY();
+
+	const int many = 1000000;
+	int first;
+
+	ASSERT_EQ(0, unload_module());
+	fail_from_now(self->fail_nth, many);
+	EXPECT_EQ(-1, load_module("size=no"));
+	first = allocations(self->fail_nth, many);
+	TH_LOG("after %d of the kernel's own", first);
+	EACH_FAILURE_FROM(
+		first > 10 ? first - 10 : 1, ,
+		load_module("size=1M phys=16K") == 0,
+		if (ok) {
+			ASSERT_EQ(0, unload_module());
+		} EXPECT_FALSE(module_is_loaded());
+		EXPECT_EQ(-1, access(NODE, F_OK));
+		EXPECT_EQ(-1, access(WINDOW, F_OK));
+		EXPECT_EQ(-1, access("/sys/class/bdi/vmademo", F_OK)));
+}
+
+TEST_F(nomem, unloading)
+{
+	RUN_IF_READY();
+
+	/* By now there may be no 2 MiB of memory in one piece */
+	EACH_FAILURE(if (!module_is_loaded())
+			     ASSERT_EQ(0, load_module("phys=16K")),
+		     unload_module() == 0, );
+}
+
+TEST_HARNESS_MAIN
