@@ -249,8 +249,10 @@ static int take(struct snapshot *s)
 	int err;
 
 	/* Without power, nothing can have been written */
-	if (vmademo_is_off(buf))
-		s->cut.crash->written_permille = s->cut.crash->torn = 0;
+	if (vmademo_is_off(buf)) {
+		s->cut.crash->written_permille = 0;
+		s->cut.crash->torn = 0;
+	}
 	err = vmademo_cut_choose(&s->cut) ?: down_write_killable(&buf->store_gate);
 	if (err)
 		return err;

@@ -106,13 +106,13 @@ static int says_no_memory(int err)
  * Tries the operation with its first, second ... allocation failing.  `before`
  * prepares it, `operation` is true if it succeeded, `after` undoes it.
  */
-#define EACH_FAILURE(...) EACH_FAILURE_FROM(1, __VA_ARGS__)
+#define EACH_FAILURE(...) EACH_FAILURE_FROM(1, 1, __VA_ARGS__)
 
-#define EACH_FAILURE_FROM(first, before, operation, after)                \
+#define EACH_FAILURE_FROM(first, step, before, operation, after)          \
 	do {                                                              \
 		int injected = 1, ok, err, count = 0, refused = 0;        \
                                                                           \
-		for (int nth = (first); injected; nth++) {                \
+		for (int nth = (first); injected; nth += (step)) {        \
 			ASSERT_GT((first) + NO_MORE, nth);                \
 			before;                                           \
 			fail_from_now(self->fail_nth, nth);               \

@@ -22,7 +22,7 @@ struct writer {
 	pthread_t thread;
 	int fd;
 	unsigned char *pages;
-	_Atomic uint64_t acknowledged;
+	atomic_ullong acknowledged;
 	bool by_write;
 	int err;
 };
