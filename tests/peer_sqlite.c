@@ -1,0 +1,345 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * SQLite on ext4 on a loop device on a buffer, none of which anybody here wrote.  The power of
+ * the buffer is cut, and stays off until the file system is unmounted: so what that has in its
+ * own memory is lost, too.  With synchronous=FULL each transaction that was acknowledged is there
+ * afterwards, but for the last one with journal_mode=DELETE: there it is committed when the
+ * journal is unlinked, and only EXTRA syncs the directory.  With OFF, and with FULL on a file
+ * system without barriers, more are lost.
+ *
+ * VMADEMO_STEPS: a thousand for each cut.  VMADEMO_SEED: of the first one.
+ * VMADEMO_EXT4_IMAGE: an empty ext4 file system with a journal.
+ */
+#if __SIZEOF_POINTER__ == 8 && __has_include(<sqlite3.h>)
+#include <sqlite3.h>
+#define HAVE_SQLITE 1
+#endif
+
+#include <stdatomic.h>
+#include <sys/mount.h>
+
+#include <linux/loop.h>
+
+#include "kselftest_harness.h"
+#include "power.h"
+#include "rules.h"
+#include "snapshot.h"
+
+#ifndef HAVE_SQLITE
+TEST(sqlite)
+{
+	SKIP(return, "built without SQLite");
+}
+#else
+
+#define MOUNT	"/tmp/vmademo-sqlite"
+#define FILE_DB MOUNT "/db"
+#define COMMITS 40
+
+/* ---- the file system ----------------------------------------------------- */
+
+struct tree {
+	int fd; /* the buffer */
+	int loop;
+	char device[32];
+	const char *options;
+};
+
+/* 0, or -1 and errno. */
+static int mount_tree(struct tree *t)
+{
+	int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC), n;
+	struct loop_config c = { .fd = t->fd };
+
+	if (control < 0)
+		return -1;
+	n = ioctl(control, LOOP_CTL_GET_FREE);
+	close(control);
+	snprintf(t->device, sizeof(t->device), "/dev/loop%d", n);
+	t->loop = open(t->device, O_RDWR | O_CLOEXEC);
+	if (t->loop < 0 || ioctl(t->loop, LOOP_CONFIGURE, &c))
+		return -1;
+	mkdir(MOUNT, 0700);
+	if (!mount(t->device, MOUNT, "ext4", MS_NOATIME, t->options))
+		return 0;
+	ioctl(t->loop, LOOP_CLR_FD);
+	close(t->loop);
+	return -1;
+}
+
+static int unmount_tree(struct tree *t)
+{
+	int err = umount(MOUNT);
+
+	ioctl(t->loop, LOOP_CLR_FD);
+	close(t->loop);
+	return err;
+}
+
+/* ---- the program --------------------------------------------------------- */
+
+static int say_sql(sqlite3 *db, const char *format, ...)
+{
+	char sql[256];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(sql, sizeof(sql), format, args);
+	va_end(args);
+	return sqlite3_exec(db, sql, NULL, NULL, NULL);
+}
+
+static sqlite3 *open_db(const char *journal, const char *synchronous)
+{
+	sqlite3 *db;
+
+	if (sqlite3_open(FILE_DB, &db) ||
+	    say_sql(db, "PRAGMA journal_mode=%s", journal) ||
+	    say_sql(db, "PRAGMA synchronous=%s", synchronous))
+		return NULL;
+	return db;
+}
+
+/* Row n is there if and only if transaction n is, and each has changed row 0. */
+static int commit_one(sqlite3 *db, int n)
+{
+	return say_sql(db, "BEGIN") ||
+	       say_sql(db, "INSERT INTO t VALUES (%d, %d, hex(zeroblob(%d)))",
+		       n, n, n * 37 % 900) ||
+	       say_sql(db, "UPDATE t SET v = %d WHERE k = 0", n) ||
+	       say_sql(db, "COMMIT");
+}
+
+static int make_db(const char *journal)
+{
+	sqlite3 *db = open_db(journal, "FULL");
+	int err = !db ||
+		  say_sql(db, "CREATE TABLE t(k INTEGER PRIMARY KEY, v, b)") ||
+		  say_sql(db, "INSERT INTO t VALUES (0, 0, '')");
+
+	sqlite3_close(db);
+	sync();
+	return err;
+}
+
+static int take_number(void *arg, int columns, char **values, char **names)
+{
+	*(int *)arg = columns == 1 && values[0] ? atoi(values[0]) : -1;
+	return 0;
+}
+
+static int ask(sqlite3 *db, const char *sql)
+{
+	int n = -1;
+
+	return sqlite3_exec(db, sql, take_number, &n, NULL) ? -1 : n;
+}
+
+/* How many transactions are there; -1 if it is broken. */
+static int look(const char *journal)
+{
+	sqlite3 *db = open_db(journal, "FULL");
+	int commits;
+
+	if (!db || ask(db, "SELECT count(*) FROM pragma_integrity_check() "
+			   "WHERE integrity_check <> 'ok'"))
+		return -1;
+	commits = ask(db, "SELECT v FROM t WHERE k = 0");
+	if (commits != ask(db, "SELECT count(*) FROM t WHERE k > 0 AND k = v AND "
+			       "length(b) = 2 * (k * 37 % 900)") ||
+	    commits != ask(db, "SELECT count(*) - 1 FROM t") ||
+	    commit_one(db, commits + 1))
+		commits = -1;
+	sqlite3_close(db);
+	return commits;
+}
+
+static int look_apart(const char *journal)
+{
+	int *found = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
+			  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	pid_t pid = fork();
+	int commits;
+
+	if (pid == 0) {
+		*found = -1;
+		alarm(120);
+		*found = look(journal);
+		_exit(0);
+	}
+	commits = waitpid(pid, &commits, 0) == pid && WIFEXITED(commits) ? *found
+									 : -1;
+	munmap(found, PAGE);
+	return commits;
+}
+
+/* ---- the cut ------------------------------------------------------------- */
+
+static const char *const journals[] = { "DELETE", "WAL", "TRUNCATE", "PERSIST" };
+
+FIXTURE(sqlite)
+{
+	const char *skip;
+	int images[4]; /* with a database, by its journal */
+};
+
+FIXTURE_VARIANT(sqlite)
+{
+	const char *options, *synchronous;
+	bool breaks;
+};
+
+FIXTURE_VARIANT_ADD(sqlite, full){ .synchronous = "FULL" };
+FIXTURE_VARIANT_ADD(sqlite, off){ .synchronous = "OFF", .breaks = true };
+FIXTURE_VARIANT_ADD(sqlite, nobarrier){ .synchronous = "FULL",
+					.options = "barrier=0",
+					.breaks = true };
+
+FIXTURE_SETUP(sqlite)
+{
+	const char *image = getenv("VMADEMO_EXT4_IMAGE");
+	int from = image && *image ? open(image, O_RDONLY | O_CLOEXEC) : -1;
+	struct stat st;
+	unsigned char *bytes;
+
+	system("modprobe -q loop; modprobe -q ext4");
+	if (from < 0 || access("/dev/loop-control", R_OK | W_OK)) {
+		self->skip = "no VMADEMO_EXT4_IMAGE, or no loop device";
+		return;
+	}
+	ASSERT_EQ(0, fstat(from, &st));
+	bytes = mmap(NULL, st.st_size, PROT_READ, MAP_PRIVATE, from, 0);
+	ASSERT_NE(MAP_FAILED, bytes);
+	for (int i = 0; i < 4; i++) {
+		struct tree t = { .options = variant->options };
+
+		t.fd = create_with(VMADEMO_STORE_RAM, st.st_size, 0);
+		ASSERT_GE(t.fd, 0);
+		ASSERT_EQ(st.st_size, pwrite(t.fd, bytes, st.st_size, 0));
+		ASSERT_EQ(0, mount_tree(&t)) TH_LOG("%s", strerror(errno));
+		ASSERT_EQ(0, make_db(journals[i]));
+		ASSERT_EQ(0, unmount_tree(&t));
+		ASSERT_EQ(0, fsync(t.fd));
+		self->images[i] = t.fd;
+	}
+	munmap(bytes, st.st_size);
+	close(from);
+}
+
+FIXTURE_TEARDOWN(sqlite)
+{
+	for (int i = 0; i < 4 && !self->skip; i++)
+		close(self->images[i]);
+}
+
+/* Commits until it is killed. */
+static pid_t start(struct tree *t, const char *journal, const char *synchronous,
+		   atomic_int *acknowledged, int go[2])
+{
+	pid_t pid = fork();
+	sqlite3 *db;
+	char byte;
+
+	if (pid)
+		return pid;
+	close(t->fd);
+	close(t->loop);
+	close(go[1]);
+	if (read(go[0], &byte, 1) != 1)
+		_exit(1);
+	db = open_db(journal, synchronous);
+	for (int n = 1; db && n <= COMMITS && !commit_one(db, n); n++)
+		atomic_store(acknowledged, n);
+	pause();
+	_exit(1);
+}
+
+/*
+ * One cut, that follows from the seed: at a write-out or flush of the loop device, or when so
+ * many transactions are acknowledged.  The process is killed then.  Sets how many it was told
+ * of before; returns how many are there, -1 if all is broken, -2 if the test is.
+ */
+static int cut_one(int image, const char *journal, const char *synchronous,
+		   const char *options, unsigned int seed, int *told_of)
+{
+	atomic_int *acknowledged = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
+					MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct tree t = { .options = options };
+	struct vmademo_power off = { .flags = VMADEMO_POWER_OFF, .seed = seed };
+	const int after = rand_r(&seed) % (COMMITS - 1) + 1,
+		  by_rule = rand_r(&seed) % 2;
+	struct vmademo_rule rule = {
+		.op = rand_r(&seed) % 3 ? VMADEMO_OP_WRITE_OUT : VMADEMO_OP_FLUSH,
+		.times = 1,
+		.seed = seed,
+		.flags = VMADEMO_RULE_CRASH | VMADEMO_RULE_OFF | VMADEMO_RULE_KILL,
+	};
+	int go[2], left = -2, status;
+	pid_t pid;
+
+	off.written_permille = rule.share = rand_r(&seed) % 4 * 333;
+	off.torn = rule.cut_torn = rand_r(&seed) % 3;
+	rule.skip = rand_r(&seed) % (rule.op == VMADEMO_OP_FLUSH ? 40 : 300);
+	t.fd = take_snapshot(image, NULL);
+	if (t.fd < 0 || pipe(go) || mount_tree(&t))
+		return -2;
+	pid = start(&t, journal, synchronous, acknowledged, go);
+	rule.pid = pid;
+	/* Without barriers, and without sync, these events do not come */
+	if (!by_rule || options || !strcmp(synchronous, "OFF") ||
+	    add_rule(t.fd, rule) > 0) {
+		close(go[0]);
+		write(go[1], "x", 1);
+		close(go[1]);
+		while (!is_off(t.fd) && atomic_load(acknowledged) < after &&
+		       !waitpid(pid, &status, WNOHANG))
+			usleep(500);
+		*told_of = atomic_load(acknowledged);
+		power(t.fd, off);
+		kill(pid, SIGKILL);
+		waitpid(pid, &status, 0);
+		unmount_tree(&t);
+		if (!power_on(t.fd) && !del_rule(t.fd, 0)) {
+			left = -1;
+			if (!mount_tree(&t)) {
+				left = look_apart(journal);
+				unmount_tree(&t);
+			}
+		}
+	}
+	close(t.fd);
+	munmap(acknowledged, PAGE);
+	return left;
+}
+
+TEST_F_TIMEOUT(sqlite, cut, 3000)
+{
+	RUN_IF_READY();
+
+	const char *steps = getenv("VMADEMO_STEPS"),
+		   *given = getenv("VMADEMO_SEED");
+	const int rounds = steps && *steps ? atoi(steps) / 1000 + 6 : 30;
+	unsigned int first = given && *given ? strtoul(given, NULL, 0) : 1;
+	int broken = 0;
+
+	for (int round = 0; round < rounds && !(variant->breaks && broken);
+	     round++) {
+		unsigned int seed = first + round;
+		int acknowledged = 0;
+		int left = cut_one(self->images[seed % 4], journals[seed % 4],
+				   variant->synchronous, variant->options, seed,
+				   &acknowledged);
+
+		ASSERT_NE(-2, left) TH_LOG("%s", strerror(errno));
+		/* One more may be there, that was not told of any more */
+		if (left >= acknowledged - (seed % 4 == 0) && left <= COMMITS)
+			continue;
+		if (!broken++)
+			TH_LOG("seed %u, journal %s: %d acknowledged, %d left",
+			       seed, journals[seed % 4], acknowledged, left);
+	}
+	EXPECT_EQ(variant->breaks, broken > 0);
+}
+#endif /* HAVE_SQLITE */
+
+TEST_HARNESS_MAIN
