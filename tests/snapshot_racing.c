@@ -183,4 +183,44 @@ TEST_F_TIMEOUT(racing, of_one_moment, 600)
 	end_store(variant->kind, fd, lower);
 }
 
+static void *fill_again_and_again(void *arg)
+{
+	for (uint64_t n = 1; !atomic_load(&stop); n++)
+		fill(arg, n);
+	return NULL;
+}
+
+/* A page that is written to without a pause: what is new in a copy comes before what is old. */
+TEST_F_TIMEOUT(racing, while_it_is_filled, 600)
+{
+	const char *steps = getenv("VMADEMO_STEPS");
+	int rounds = steps && *steps ? atoi(steps) / 20 + 50 : 500, lower, fd;
+	struct vmademo_crash c;
+	uint64_t page[WORDS], *map;
+	pthread_t thread;
+
+	fd = create_store(variant->kind, PAGE, &lower);
+	ASSERT_GE(fd, 0);
+	map = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	ASSERT_NE(MAP_FAILED, map);
+	atomic_store(&stop, false);
+	ASSERT_EQ(0, pthread_create(&thread, NULL, fill_again_and_again, map));
+	for (int round = 0; round < rounds; round++) {
+		int snapshot;
+
+		c = (struct vmademo_crash){ .written_permille = 1000 };
+		snapshot = take_snapshot(fd, &c);
+		ASSERT_GE(snapshot, 0);
+		ASSERT_EQ(PAGE, pread(snapshot, page, PAGE, 0));
+		for (size_t k = 1; k < WORDS; k++)
+			ASSERT_LE(page[k], page[k - 1]);
+		close(snapshot);
+		msync(map, PAGE, round % 3 ? MS_ASYNC : MS_SYNC);
+	}
+	atomic_store(&stop, true);
+	ASSERT_EQ(0, pthread_join(thread, NULL));
+	munmap(map, PAGE);
+	end_store(variant->kind, fd, lower);
+}
+
 TEST_HARNESS_MAIN
