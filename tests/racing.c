@@ -473,7 +473,7 @@ TEST_F_TIMEOUT(everybody, at_once, 3000)
 	RUN_IF_READY();
 
 	const char *steps = getenv("VMADEMO_STEPS");
-	const int cuts = (steps && *steps ? atoi(steps) : 100000) / 100;
+	const int cuts = (steps && *steps ? atoi(steps) : 20000) / 100;
 	struct worker workers[WRITERS + 2];
 	pthread_t threads[WRITERS + 2];
 	unsigned int seed = 1;

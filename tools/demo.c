@@ -7,14 +7,33 @@
  */
 #include <stdarg.h>
 
-#include "../tests/vmademo_test.h"
+#include "demo.h"
 
 #define PAGES 64
 
-static void die(const char *what)
+void die(const char *what)
 {
 	fprintf(stderr, "demo: %s: %s\n", what, strerror(errno));
 	exit(1);
+}
+
+void title(const char *text)
+{
+	static int number;
+
+	printf("\n%d. %s\n", ++number, text);
+}
+
+void line(const char *what, const char *format, ...)
+{
+	va_list args;
+
+	printf("   %-50s ", what);
+	va_start(args, format);
+	vprintf(format, args);
+	va_end(args);
+	putchar('\n');
+	fflush(stdout);
 }
 
 static unsigned char *map(const char *node, size_t len, int flags, off_t offset)
@@ -29,26 +48,6 @@ static unsigned char *map(const char *node, size_t len, int flags, off_t offset)
 		die("mmap");
 	close(fd);
 	return p;
-}
-
-static void title(const char *text)
-{
-	static int number;
-
-	printf("\n%d. %s\n", ++number, text);
-}
-
-__attribute__((format(printf, 2, 3))) static void line(const char *what,
-						       const char *format, ...)
-{
-	va_list args;
-
-	printf("   %-50s ", what);
-	va_start(args, format);
-	vprintf(format, args);
-	va_end(args);
-	putchar('\n');
-	fflush(stdout);
 }
 
 static uint64_t entry(const char *path, uint64_t index)
@@ -259,5 +258,6 @@ int main(void)
 	dirtying();
 	edges();
 	window();
+	demo_rules();
 	return 0;
 }
