@@ -135,18 +135,21 @@ static int ask(sqlite3 *db, const char *sql)
 	return sqlite3_exec(db, sql, take_number, &n, NULL) ? -1 : n;
 }
 
+#define BROKEN \
+	"SELECT count(*) FROM pragma_integrity_check() WHERE integrity_check <> 'ok'"
+#define WHOLE \
+	"SELECT count(*) FROM t WHERE k > 0 AND k = v AND length(b) = 2 * (k * 37 % 900)"
+
 /* How many transactions are there; -1 if it is broken. */
 static int look(const char *journal)
 {
 	sqlite3 *db = open_db(journal, "FULL");
 	int commits;
 
-	if (!db || ask(db, "SELECT count(*) FROM pragma_integrity_check() "
-			   "WHERE integrity_check <> 'ok'"))
+	if (!db || ask(db, BROKEN))
 		return -1;
 	commits = ask(db, "SELECT v FROM t WHERE k = 0");
-	if (commits != ask(db, "SELECT count(*) FROM t WHERE k > 0 AND k = v AND "
-			       "length(b) = 2 * (k * 37 % 900)") ||
+	if (commits != ask(db, WHOLE) ||
 	    commits != ask(db, "SELECT count(*) - 1 FROM t") ||
 	    commit_one(db, commits + 1))
 		commits = -1;
@@ -277,8 +280,10 @@ static int cut_one(int image, const char *journal, const char *synchronous,
 	int go[2], left = -2, status;
 	pid_t pid;
 
-	off.written_permille = rule.share = rand_r(&seed) % 4 * 333;
-	off.torn = rule.cut_torn = rand_r(&seed) % 3;
+	rule.share = rand_r(&seed) % 4 * 333;
+	rule.cut_torn = rand_r(&seed) % 3;
+	off.written_permille = rule.share;
+	off.torn = rule.cut_torn;
 	rule.skip = rand_r(&seed) % (rule.op == VMADEMO_OP_FLUSH ? 40 : 300);
 	t.fd = take_snapshot(image, NULL);
 	if (t.fd < 0 || pipe(go) || mount_tree(&t))
