@@ -6,7 +6,9 @@
  * VMADEMO_IOC_CREATE and VMADEMO_IOC_OPEN_FILE return; and the nodes of physical
  * windows, /dev/vmademo-physN.  "Both" below means the first two.  A regular file shows a
  * buffer in the way in which a file of a file system shows its data: fstat,
- * ftruncate, fallocate and whatever else asks for a regular file work on it.
+ * ftruncate, fallocate and whatever else asks for a regular file work on it.  The regular
+ * files of a mounted tree (mount -t vmademo) are of the second kind, too; their directories,
+ * links and special files know none of these requests.
  *
  * Rules for all requests.  Sizes, offsets and lengths are in bytes.  All fields
  * have the same place and width in programs of 32 and of 64 bits.  Reserved
@@ -36,7 +38,8 @@
  * parameter ram_limit: the pages of store none, and those that store ram holds.  Beyond it
  * write(2), read(2) of a hole of store none and fallocate(2) are ENOSPC, and touching a
  * mapping raises SIGBUS.  What store ram holds is charged to the memory cgroup of the
- * task that makes the page dirty.
+ * task that makes the page dirty.  A mounted tree has a limit of its own beside it, its mount
+ * option size=.
  */
 
 /* For flags: the new descriptor is closed by execve(2). */
