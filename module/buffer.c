@@ -124,9 +124,7 @@ int vmademo_buffer_in_tree(struct inode *inode, struct vmademo_tree *tree)
 	inode->i_private = buf;
 	set_mapping(buf);
 	buf->tree = tree;
-	spin_lock(&tree->lock);
-	list_add_tail(&buf->in_tree, &tree->buffers);
-	spin_unlock(&tree->lock);
+	vmademo_power_add(buf);
 	insert_inode_hash(inode);
 	vmademo_debugfs_add(buf, false);
 	return 0;

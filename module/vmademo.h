@@ -50,7 +50,6 @@
 #include <linux/mutex.h>
 #include <linux/rwsem.h>
 #include <linux/smp.h>
-#include <linux/spinlock.h>
 #include <linux/vmademo.h>
 #include <linux/workqueue.h>
 #include <linux/xarray.h>
@@ -90,8 +89,10 @@ struct vmademo_store_ops;
  * @limit: pages that its files may take; can be changed by a remount
  * @used: pages that they take, of store none or held by store ram
  * @inodes: how many there are: files, directories, links and the root
- * @lock: a spinlock, around @buffers
- * @buffers: its files, oldest first
+ * @buffers: its files, oldest first; this and what follows under power_lock (power.c)
+ * @power: as that of its buffers: VMADEMO_POWERLESS and its like; 0: the power is on
+ * @due: of how many of them the cut is not done yet
+ * @cut: what came of the last cut, all together
  */
 struct vmademo_tree {
 	const struct vmademo_store_ops *store;
@@ -99,8 +100,10 @@ struct vmademo_tree {
 	unsigned long limit;
 	atomic_long_t used;
 	atomic_long_t inodes;
-	spinlock_t lock;	/* see above */
 	struct list_head buffers;
+	u8 power;
+	unsigned int due;
+	struct vmademo_crash cut;
 };
 
 /**
@@ -525,12 +528,16 @@ int vmademo_view_open(struct vmademo_buffer *buf, int fd, int flags);
 /* ioctl.c */
 bool vmademo_may_rule(const struct file *file);
 long vmademo_view_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
+long vmademo_dir_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
 long vmademo_node_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
 
 /* ioctl_power.c */
+bool vmademo_may_cut_tree(const struct file *file);
+long vmademo_ioctl_crash(struct file *file, void __user *arg);
 long vmademo_ioctl_power(struct file *file, void __user *arg);
 
 /* tree/mount.c */
+struct vmademo_tree *vmademo_tree_of_dir(const struct file *file);
 int vmademo_tree_init(void);
 void vmademo_tree_exit(void);
 

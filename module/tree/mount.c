@@ -7,8 +7,7 @@
  * A tree is to the kernel one disk: a superblock and a backing device (bdi) of its own.  The
  * superblock holds the module, by its type's owner.
  *
- * Locks: the kernel holds s_umount while a tree is made, changed or ended.  tree->lock while a
- * buffer is looked for.
+ * Locks: the kernel holds s_umount while a tree is made, changed or ended.
  */
 #include <linux/backing-dev.h>
 #include <linux/fs.h>
@@ -24,6 +23,7 @@
 #include <linux/uidgid.h>
 
 #include "compat.h"
+#include "power.h"
 #include "store/store.h"
 #include "tree/tree.h"
 
@@ -188,25 +188,6 @@ static int drop_always(struct inode *inode)
 	return 1;
 }
 
-/* The next buffer of the tree, held; the one before is let go.  NULL after the last. */
-static struct vmademo_buffer *next_buffer(struct vmademo_tree *tree, struct vmademo_buffer *buf)
-{
-	struct vmademo_buffer *next = buf;
-
-	spin_lock(&tree->lock);
-	if (!next)
-		next = list_entry(&tree->buffers, struct vmademo_buffer, in_tree);
-	list_for_each_entry_continue(next, &tree->buffers, in_tree)
-		if (igrab(next->inode))
-			break;
-	if (list_entry_is_head(next, &tree->buffers, in_tree))
-		next = NULL;
-	spin_unlock(&tree->lock);
-	if (buf)
-		iput(buf->inode);
-	return next;
-}
-
 /* The end of sync(2) and syncfs(2): what is dirty has been written to the store. */
 static int tree_sync_fs(struct super_block *sb, int wait)
 {
@@ -216,10 +197,9 @@ static int tree_sync_fs(struct super_block *sb, int wait)
 
 	if (!wait || !tree->store->read)
 		return 0;
-	while ((buf = next_buffer(tree, buf))) {
+	while ((buf = vmademo_power_next(tree, buf))) {
 		one = vmademo_store_flush(buf, false);
 		err = err ?: one;
-		cond_resched();
 	}
 	return err;
 }
@@ -234,6 +214,21 @@ static const struct super_operations tree_sops = {
 	.show_options	= show_options,
 };
 
+/**
+ * vmademo_tree_of_dir() - is this a directory of a mounted tree?
+ * @file: any file
+ *
+ * Context: Any.
+ * Return: the tree, or NULL.
+ */
+struct vmademo_tree *vmademo_tree_of_dir(const struct file *file)
+{
+	const struct inode *inode = file_inode(file);
+
+	return S_ISDIR(inode->i_mode) && inode->i_sb->s_op == &tree_sops ?
+		       vmademo_tree_of(inode->i_sb) : NULL;
+}
+
 static int fill_super(struct super_block *sb, struct fs_context *fc)
 {
 	const struct options *o = fc->fs_private;
@@ -246,7 +241,6 @@ static int fill_super(struct super_block *sb, struct fs_context *fc)
 	tree->store = o->store;
 	tree->order = o->order;
 	tree->limit = o->pages;
-	spin_lock_init(&tree->lock);
 	INIT_LIST_HEAD(&tree->buffers);
 	sb->s_fs_info = tree;
 	sb->s_magic = VMADEMO_MAGIC;

@@ -6,8 +6,8 @@
  *
  * Regular files are buffers (buffer.c), with the operations of the regular-file view (view.c).
  *
- * Locks: tree->lock, around the list of buffers alone.  The kernel holds i_rwsem of the
- * directories where names change, and that of an inode that loses or gets a name.
+ * Locks: none of its own.  The kernel holds i_rwsem of the directories where names change, and
+ * that of an inode that loses or gets a name.
  */
 #include <linux/dcache.h>
 #include <linux/err.h>
@@ -18,6 +18,7 @@
 #include <linux/string.h>
 
 #include "compat.h"
+#include "power.h"
 #include "tree/tree.h"
 #include "view.h"
 
@@ -71,11 +72,8 @@ void vmademo_evict_name(struct inode *inode)
 	struct vmademo_tree *tree = vmademo_tree_of(inode->i_sb);
 	struct vmademo_buffer *buf = inode->i_private;
 
-	if (buf) {
-		spin_lock(&tree->lock);
-		list_del(&buf->in_tree);
-		spin_unlock(&tree->lock);
-	}
+	if (buf)
+		vmademo_power_remove(buf);
 	vmademo_evict_inode(inode);
 	vmademo_attributes_free(vmademo_attributes_of(inode));
 	atomic_long_dec(&tree->inodes);
@@ -251,6 +249,8 @@ static const struct file_operations dir_fops = {
 	.read		= generic_read_dir,
 	.iterate_shared	= dcache_readdir,
 	.fsync		= fsync_dir,
+	.unlocked_ioctl	= vmademo_dir_ioctl,
+	.compat_ioctl	= compat_ptr_ioctl,
 	.setlease	= generic_setlease,
 };
 
