@@ -7,9 +7,9 @@
  *
  * Who holds a buffer: the node its own, from load to unload; and each regular file
  * that shows it, by its dentry, which open files, mappings and O_PATH descriptors
- * hold; in a mounted tree (tree/), each name does.  Open nodes and their mappings need no reference of their own, because
- * they hold the module; none comes to be before the load has succeeded
- * (vmademo_ready).
+ * hold; in a mounted tree (tree/), each name does, too.  Open nodes and their mappings
+ * need no reference of their own, because they hold the module; none comes to be before
+ * the load has succeeded (vmademo_ready).
  *
  * Locks: none.
  */

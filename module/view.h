@@ -11,7 +11,8 @@
 
 #include "compat.h"
 
-int vmademo_view_setattr(VMADEMO_IDMAP *idmap, struct dentry *dentry, struct iattr *attr);
+int vmademo_view_setattr(VMADEMO_IDMAP *idmap, struct dentry *dentry,
+			 struct iattr *attr);
 int vmademo_view_getattr(VMADEMO_IDMAP *idmap, const struct path *path,
 			 struct kstat *stat, u32 request_mask, unsigned int flags);
 

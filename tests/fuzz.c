@@ -9,8 +9,8 @@
  *
  * The calls are made in rounds; before each the module is loaded afresh, with other
  * parameters.  Files: fuzz.h has the frame, fuzz_choose.h arguments, fuzz_files.h,
- * fuzz_io.h, fuzz_maps.h, fuzz_rules.h and fuzz_tree.h the calls, fuzz_model.h the known bytes, fuzz_kcov.h
- * guidance, fuzz_round.h what is checked after a round.
+ * fuzz_io.h, fuzz_maps.h, fuzz_rules.h and fuzz_tree.h the calls, fuzz_model.h the known
+ * bytes, fuzz_kcov.h guidance, fuzz_round.h what is checked after a round.
  *
  *   VMADEMO_SEED          decimal.  What a worker calls follows from it and the worker's
  *                         number; how workers meet does not.  With one worker, all does

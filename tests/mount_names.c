@@ -13,6 +13,7 @@
 
 #include "kselftest_harness.h"
 #include "mount.h"
+#include "rules.h"
 
 FIXTURE(names)
 {
@@ -25,11 +26,11 @@ FIXTURE_VARIANT(names)
 };
 
 FIXTURE_VARIANT_ADD(names, none){
-	.options = "store=none",
+	.options = "store=none,folio_size=4K",
 };
 
 FIXTURE_VARIANT_ADD(names, ram){
-	.options = "store=ram",
+	.options = "store=ram,folio_size=4K",
 };
 
 FIXTURE_SETUP(names)
@@ -563,6 +564,46 @@ TEST_F(names, programs)
 	ASSERT_EQ(0, mount("none", TREE, NULL, MS_REMOUNT | MS_BIND | MS_NOEXEC,
 			   NULL));
 	EXPECT_FAILS(EACCES, execl(AT "program", "program", NULL));
+}
+
+/* Taken away and given back, or with a rule: that file alone, under whatever name. */
+TEST_F(names, one_file_alone)
+{
+	int fd = new_file(AT "a"), other = new_file(AT "b");
+	int patched = keep_code_patched();
+	unsigned char *map;
+
+	ASSERT_LE(0, fd);
+	ASSERT_LE(0, other);
+	ASSERT_EQ(0, ftruncate(fd, 4 * PAGE));
+	map = mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	ASSERT_NE(MAP_FAILED, map);
+	put(map, 'x');
+	ASSERT_EQ(0, ioctl(fd, VMADEMO_IOC_REVOKE));
+	EXPECT_EQ(SIGBUS, touch_signal(map, 0));
+	EXPECT_FAILS(ENODEV, truncate(AT "a", 0));
+	EXPECT_EQ(1, write(other, "y", 1));
+	/* Names are not its bytes */
+	ASSERT_EQ(0, rename(AT "a", AT "c"));
+	ASSERT_EQ(0, link(AT "c", AT "d"));
+	ASSERT_EQ(0, ioctl(fd, VMADEMO_IOC_RESTORE));
+	EXPECT_EQ('x', touch(map));
+
+	ASSERT_LT(0, ADD_RULE(fd, .op = VMADEMO_OP_MKWRITE, .start = 2, .nr = 1,
+			      .status = ENOSPC));
+	EXPECT_EQ(SIGBUS, touch_signal(map + 2 * PAGE, 1));
+	EXPECT_EQ(0, touch_signal(map + PAGE, 1));
+	close(fd);
+	munmap(map, 4 * PAGE);
+	/* It stays with the file, which is there as long as it has a name */
+	fd = open(AT "d", O_RDWR | O_CLOEXEC);
+	EXPECT_FAILS(ENOSPC, pwrite(fd, "z", 1, 2 * PAGE));
+	EXPECT_EQ(1, pwrite(other, "z", 1, 2 * PAGE));
+	EXPECT_EQ(0, del_rule(fd, 0));
+	EXPECT_EQ(1, pwrite(fd, "z", 1, 2 * PAGE));
+	close(fd);
+	close(other);
+	close(patched);
 }
 
 /* What is on a mount cannot be behind another buffer. */

@@ -314,6 +314,7 @@ TEST_F(tree, who_may)
 		pid = fork();
 		if (!pid) {
 			int dir, bad = 0;
+			int64_t id;
 
 			if (setresuid(1234, 1234, 1234))
 				_exit(100);
@@ -333,10 +334,9 @@ TEST_F(tree, who_may)
 			ANSWER(ADD_RULE(mine, .op = VMADEMO_OP_FLUSH,
 					.flags = VMADEMO_RULE_CRASH));
 			/* Other rules are his own affair */
-			if (ADD_RULE(mine, .op = VMADEMO_OP_FLUSH,
-				     .status = EIO) < 0)
-				bad += 50;
-			_exit(bad);
+			id = ADD_RULE(mine, .op = VMADEMO_OP_FLUSH,
+				      .status = EIO);
+			_exit(id < 0 ? 50 : bad);
 		}
 		ASSERT_EQ(pid, waitpid(pid, &status, 0));
 		EXPECT_EQ(0, status) TH_LOG("owner %d", owner);

@@ -49,8 +49,11 @@ FIXTURE_SETUP(storm)
 	bool slow = access("/sys/kernel/debug/kmemleak", F_OK) == 0;
 
 	rounds = slow ? 100 : 400;
-	stop = cutting = false;
-	broken = strange = seen = 0;
+	stop = false;
+	cutting = false;
+	broken = 0;
+	strange = 0;
+	seen = 0;
 	ASSERT_EQ(0, mount_tree(variant->options));
 	ASSERT_EQ(0, mkdir(AT "d", 0700));
 }

@@ -64,7 +64,7 @@ static struct named_value *find(struct vmademo_attributes *attributes, const cha
 }
 
 static int get_value(const struct xattr_handler *handler, struct dentry *dentry,
-			 struct inode *inode, const char *name, void *value, size_t size)
+		     struct inode *inode, const char *name, void *value, size_t size)
 {
 	struct vmademo_attributes *attributes = vmademo_attributes_of(inode);
 	struct named_value *a;
@@ -107,8 +107,8 @@ static int replace(struct vmademo_attributes *attributes, struct named_value *ol
 }
 
 static int set_value(const struct xattr_handler *handler, VMADEMO_IDMAP *idmap,
-			 struct dentry *dentry, struct inode *inode, const char *name,
-			 const void *value, size_t size, int flags)
+		     struct dentry *dentry, struct inode *inode, const char *name,
+		     const void *value, size_t size, int flags)
 {
 	struct vmademo_attributes *attributes = vmademo_attributes_of(inode);
 	struct named_value *old, *new = NULL;

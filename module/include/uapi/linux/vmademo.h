@@ -294,12 +294,12 @@ struct vmademo_power {
  *
  * VMADEMO_RULE_CRASH: the event is a moment as VMADEMO_IOC_POWER has it, for this buffer (or for
  * the mounted tree that it is a file of): nothing that begins later gets to the store.  The
- * event itself does not, either; with VMADEMO_RULE_AFTER (for read_in, write_out and flush, without @status) it does, whole,
- * and is the last one; with VMADEMO_RULE_TORN those of its parts do that @torn says.  Then the cut
- * is done, with @seed, @share and @cut_torn: what is dirty at the moment, what is being written
- * and has not arrived included, is what the share is of.  What happens to be written meets no
- * rule.  Afterwards the power comes back at once; with VMADEMO_RULE_OFF it stays off until
- * VMADEMO_IOC_POWER.
+ * event itself does not, either; with VMADEMO_RULE_AFTER (for read_in, write_out and flush,
+ * without @status) it does, whole, and is the last one; with VMADEMO_RULE_TORN those of its
+ * parts do that @torn says.  Then the cut is done, with @seed, @share and @cut_torn: what is
+ * dirty at the moment, what is being written and has not arrived included, is what the share is
+ * of.  What happens to be written meets no rule.  Afterwards the power comes back at once; with
+ * VMADEMO_RULE_OFF it stays off until VMADEMO_IOC_POWER.
  *
  * An event with no @status goes on: a write_out that does not arrive and a flush are
  * EIO, and told; a read_in is EIO if the power stays off.  A read, write and allocate go on
