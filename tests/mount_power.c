@@ -249,6 +249,33 @@ TEST_F(tree, by_a_rule)
 	close(patched);
 }
 
+/* sync(2) and syncfs(2) end with the store of each file, and each is told if that fails. */
+TEST_F(tree, sync_reaches_every_file)
+{
+	int64_t before[FILES];
+
+	for (int i = 0; i < FILES; i++) {
+		before[i] = account_of(self->fd[i]).flushes;
+		put(self->map[i], 'n');
+	}
+	ASSERT_EQ(0, syncfs(self->dir));
+	for (int i = 0; i < FILES; i++) {
+		EXPECT_LT(before[i], account_of(self->fd[i]).flushes);
+		EXPECT_EQ(0, account_of(self->fd[i]).dirty_folios);
+		before[i] = account_of(self->fd[i]).flushes;
+	}
+	sync();
+	for (int i = 0; i < FILES; i++)
+		EXPECT_LT(before[i], account_of(self->fd[i]).flushes);
+	ASSERT_EQ(0, power_off(self->dir));
+	EXPECT_FAILS(EIO, syncfs(self->dir));
+	ASSERT_EQ(0, power_on(self->dir));
+	for (int i = 0; i < FILES; i++) {
+		EXPECT_EQ(EIO, told(self->fd[i]));
+		EXPECT_EQ('n', touch(self->map[i]));
+	}
+}
+
 /* Beside others; and what cannot be. */
 TEST_F(tree, with_others)
 {
