@@ -293,7 +293,7 @@ static int __maybe_unused vmademo_create_excl_hook(VMADEMO_IDMAP *idmap,	\
 #define VMADEMO_CREATE								\
 	__builtin_choose_expr(							\
 		__builtin_types_compatible_p(					\
-			typeof(((struct inode_operations *)NULL)->create),	\
+			typeof(((const struct inode_operations *)NULL)->create),	\
 			typeof(&vmademo_create_hook)),				\
 		vmademo_create_hook, vmademo_create_excl_hook)
 
