@@ -212,7 +212,7 @@ int vmademo_allocate_pages(struct vmademo_buffer *buf, loff_t start, loff_t end)
 	unsigned long i;
 	unsigned int n;
 
-	if (a.pages > vmademo_room_limit)
+	if (a.pages > vmademo_room_limit || (buf->tree && a.pages > buf->tree->limit))
 		return -ENOSPC;
 	a.made = kvcalloc(BITS_TO_LONGS(a.pages), sizeof(long),
 			  GFP_KERNEL_ACCOUNT | __GFP_NOWARN);

@@ -7,9 +7,9 @@
  *
  * Who holds a buffer: the node its own, from load to unload; and each regular file
  * that shows it, by its dentry, which open files, mappings and O_PATH descriptors
- * hold.  Open nodes and their mappings need no reference of their own, because
- * they hold the module; none comes to be before the load has succeeded
- * (vmademo_ready).
+ * hold; in a mounted tree (tree/), each name does, too.  Open nodes and their mappings
+ * need no reference of their own, because they hold the module; none comes to be before
+ * the load has succeeded (vmademo_ready).
  *
  * Locks: none.
  */
@@ -81,6 +81,57 @@ static void set_mapping(struct vmademo_buffer *buf)
 		vmademo_keep_reclaim_off(mapping);
 }
 
+static struct vmademo_buffer *alloc_buffer(const struct vmademo_store_ops *store,
+					   unsigned int order)
+{
+	struct vmademo_buffer *buf = kmem_cache_zalloc(vmademo_buffer_cache, GFP_KERNEL);
+
+	if (!buf)
+		return NULL;
+	buf->store = store;
+	buf->order = order;
+	buf->times_set = jiffies - 1;
+	init_rwsem(&buf->shape_lock);
+	init_rwsem(&buf->store_gate);
+	xa_init_flags(&buf->ram, XA_FLAGS_ACCOUNT);
+	INIT_WORK(&buf->write_work, vmademo_write_work);
+	INIT_WORK(&buf->put_work, vmademo_put_work);
+	INIT_WORK(&buf->cut_work, vmademo_cut_work);
+	return buf;
+}
+
+static void set_inode(struct vmademo_buffer *buf, struct inode *inode)
+{
+	buf->inode = inode;
+	inode->i_op = &vmademo_view_iops;
+	inode->i_fop = vmademo_view_fops;	/* opened by a path, or by /proc/PID/fd */
+	vmademo_inode_created(inode);
+}
+
+/**
+ * vmademo_buffer_in_tree() - make the buffer of a file of a mounted tree
+ * @inode: the file, new and empty, not hashed; it owns the buffer from now on
+ * @tree: the tree
+ *
+ * Context: May sleep.
+ * Return: 0; -ENOMEM.
+ */
+int vmademo_buffer_in_tree(struct inode *inode, struct vmademo_tree *tree)
+{
+	struct vmademo_buffer *buf = alloc_buffer(tree->store, tree->order);
+
+	if (!buf)
+		return -ENOMEM;
+	set_inode(buf, inode);
+	inode->i_private = buf;
+	set_mapping(buf);
+	buf->tree = tree;
+	vmademo_power_add(buf);
+	insert_inode_hash(inode);
+	vmademo_debugfs_add(buf, false);
+	return 0;
+}
+
 /**
  * vmademo_buffer_create() - make a buffer
  * @size: bytes, 0 to VMADEMO_MAX_SIZE
@@ -107,18 +158,9 @@ vmademo_buffer_create(loff_t size, const struct vmademo_store_ops *store,
 	loff_t has;
 	int err = -ENOMEM;
 
-	buf = kmem_cache_zalloc(vmademo_buffer_cache, GFP_KERNEL);
+	buf = alloc_buffer(store, order);
 	if (!buf)
 		goto put_file;
-	buf->store = store;
-	buf->order = order;
-	buf->times_set = jiffies - 1;
-	init_rwsem(&buf->shape_lock);
-	init_rwsem(&buf->store_gate);
-	xa_init_flags(&buf->ram, XA_FLAGS_ACCOUNT);
-	INIT_WORK(&buf->write_work, vmademo_write_work);
-	INIT_WORK(&buf->put_work, vmademo_put_work);
-	INIT_WORK(&buf->cut_work, vmademo_cut_work);
 	buf->mnt = vmademo_mount_get(store, for_node);
 	if (IS_ERR(buf->mnt)) {
 		err = PTR_ERR(buf->mnt);
@@ -127,10 +169,7 @@ vmademo_buffer_create(loff_t size, const struct vmademo_store_ops *store,
 	inode = vmademo_inode_create(buf->mnt);
 	if (!inode)
 		goto put_mount;
-	buf->inode = inode;
-	inode->i_op = &vmademo_view_iops;
-	inode->i_fop = vmademo_view_fops;	/* for opening it by /proc/PID/fd */
-	vmademo_inode_created(inode);
+	set_inode(buf, inode);
 	i_size_write(inode, size);
 	if (file) {
 		err = vmademo_store_file_attach(buf, file);

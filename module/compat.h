@@ -10,7 +10,9 @@
  *
  *   since  what changed                                   hidden by
  *   -----  ---------------------------------------------  ---------------------
- *   6.3    .setattr takes a mnt_idmap                     VMADEMO_IDMAP
+ *   6.3    .setattr takes a mnt_idmap                     VMADEMO_IDMAP,
+ *                                                         VMADEMO_NO_IDMAP
+ *   6.3    generic_setlease() is in filelock.h            included here
  *   6.3    so does notify_change()                       vmademo_notify_change()
  *   6.4    .map_pages is called under RCU                vmademo_wait_map_pages()
  *   6.4    a fault may hold the VMA lock only            vmademo_drop_fault_lock()
@@ -33,7 +35,12 @@
  *   6.17   ... whose number is no pfn_t any more          vmademo_insert_huge_pfn()
  *   6.16   VM_PAT, which remap_pfn_range() set, went     vmademo_forget_memtype()
  *   6.17   ... and a kiocb instead of the file            VMADEMO_WRITE_HOOKS
+ *   6.7    the table of xattr_handlers is const          VMADEMO_XATTR_TABLE()
+ *   6.15   .mkdir returns a dentry                       VMADEMO_MKDIR_HOOK
  *   6.19   filemap_alloc_folio() takes a mempolicy        vmademo_alloc_folio()
+ *   6.19   names that live in the dentry cache alone     vmademo_add_name(),
+ *          are marked, and not held                       vmademo_kill_names()
+ *   7.x    .create is not told of O_EXCL                 VMADEMO_CREATE_HOOK
  *   7.0    a mapping may say that reclaim must not       vmademo_keep_reclaim_off()
  *          wait for its write-back
  *   7.2    .mmap_prepare has its final form               VMADEMO_HAS_MMAP_PREPARE
@@ -44,6 +51,7 @@
 #ifndef VMADEMO_COMPAT_H
 #define VMADEMO_COMPAT_H
 
+#include <linux/dcache.h>
 #include <linux/err.h>
 #include <linux/fs.h>
 #include <linux/mm.h>
@@ -62,6 +70,9 @@
 #endif
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 17, 0)
 #include <linux/pfn_t.h>
+#endif
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
+#include <linux/filelock.h>
 #endif
 
 /*
@@ -144,8 +155,10 @@ static inline void vmademo_set_max_order(struct address_space *mapping,
 
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
 #define VMADEMO_IDMAP	struct mnt_idmap
+#define VMADEMO_NO_IDMAP	(&nop_mnt_idmap)
 #else
 #define VMADEMO_IDMAP	struct user_namespace
+#define VMADEMO_NO_IDMAP	(&init_user_ns)
 #endif
 
 /* Changes attributes of an open file's inode.  The caller holds its i_rwsem. */
@@ -219,6 +232,84 @@ static inline void vmademo_inode_modified(struct inode *inode)
 	inode->i_mtime = inode->i_ctime = current_time(inode);
 #endif
 }
+
+/* What is told of an inode, other than its data, was changed now. */
+static inline void vmademo_inode_changed(struct inode *inode)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 6, 0)
+	inode_set_ctime_current(inode);
+#else
+	inode->i_ctime = current_time(inode);
+#endif
+}
+
+/*
+ * A name that is in the dentry cache and nowhere else.  It must not be dropped from there until
+ * it is removed: the entry is held, or marked.
+ */
+static inline void vmademo_add_name(struct dentry *dentry, struct inode *inode)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 19, 0)
+	d_make_persistent(dentry, inode);
+#else
+	d_instantiate(dentry, inode);
+	dget(dentry);
+#endif
+}
+
+/* .kill_sb of a superblock with such names. */
+static inline void vmademo_kill_names(struct super_block *sb)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 19, 0)
+	kill_anon_super(sb);
+#else
+	kill_litter_super(sb);
+#endif
+}
+
+/* .mkdir and .create: plain functions, called by hooks that have the types of this kernel. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 15, 0)
+#define VMADEMO_MKDIR_HOOK(hook)						\
+static struct dentry *vmademo_mkdir_hook(VMADEMO_IDMAP *idmap, struct inode *dir,	\
+					 struct dentry *dentry, umode_t mode)	\
+{										\
+	return ERR_PTR(hook(idmap, dir, dentry, mode));				\
+}
+#else
+#define VMADEMO_MKDIR_HOOK(hook)						\
+static int vmademo_mkdir_hook(VMADEMO_IDMAP *idmap, struct inode *dir,		\
+			      struct dentry *dentry, umode_t mode)		\
+{										\
+	return hook(idmap, dir, dentry, mode);					\
+}
+#endif
+
+/* Which of the two this kernel has is asked of its type. */
+#define VMADEMO_CREATE_HOOK(hook)						\
+static int __maybe_unused vmademo_create_hook(VMADEMO_IDMAP *idmap, struct inode *dir,	\
+					      struct dentry *dentry, umode_t mode)	\
+{										\
+	return hook(idmap, dir, dentry, mode);					\
+}										\
+static int __maybe_unused vmademo_create_excl_hook(VMADEMO_IDMAP *idmap,	\
+						   struct inode *dir,		\
+						   struct dentry *dentry,	\
+						   umode_t mode, bool excl)	\
+{										\
+	return hook(idmap, dir, dentry, mode);					\
+}
+#define VMADEMO_CREATE								\
+	__builtin_choose_expr(							\
+		__builtin_types_compatible_p(					\
+			typeof(((const struct inode_operations *)NULL)->create),	\
+			typeof(&vmademo_create_hook)),				\
+		vmademo_create_hook, vmademo_create_excl_hook)
+
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 7, 0)
+#define VMADEMO_XATTR_TABLE(name)	const struct xattr_handler *const name[]
+#else
+#define VMADEMO_XATTR_TABLE(name)	const struct xattr_handler *name[]
+#endif
 
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)
 #define vmademo_filemap_splice_read	filemap_splice_read

@@ -85,7 +85,7 @@ static int take_room(struct folio *folio)
 	/* Its memory is broken: it may not be touched, nor is it zeroes */
 	if (vmademo_folio_is_broken(folio))
 		return -EIO;
-	err = vmademo_room_take(folio_nr_pages(folio));
+	err = vmademo_room_take(vmademo_buffer_of(folio->mapping), folio_nr_pages(folio));
 	if (err)
 		vmademo_remove_folio(folio->mapping, folio);
 	return err;

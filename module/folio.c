@@ -54,14 +54,15 @@ static gfp_t gfp_for(gfp_t gfp, unsigned int order)
 static struct folio *make_one(struct address_space *mapping, pgoff_t index, gfp_t gfp,
 			      unsigned int order)
 {
-	const bool none = !vmademo_buffer_of(mapping)->store->read;
+	struct vmademo_buffer *buf = vmademo_buffer_of(mapping);
+	const bool none = !buf->store->read;
 	struct folio *folio;
 	int err = 0;
 
 	gfp = gfp_for(gfp, order);
 	index = round_down(index, 1UL << order);
 	if (none)
-		err = vmademo_room_take(1UL << order);
+		err = vmademo_room_take(buf, 1UL << order);
 	if (err)
 		return ERR_PTR(err);
 	folio = vmademo_alloc_folio(none ? gfp | __GFP_ZERO : gfp, order);
@@ -76,8 +77,7 @@ static struct folio *make_one(struct address_space *mapping, pgoff_t index, gfp_
 	if (index + (1UL << order) <= DIV_ROUND_UP(i_size_read(mapping->host), PAGE_SIZE))
 		err = filemap_add_folio(mapping, folio, index, gfp);
 	/* It would be mapped as a whole; who makes a rule now waits for its lock (rules.c) */
-	if (!err && order && vmademo_is_ruled(vmademo_buffer_of(mapping),
-					      VMADEMO_OPS_PAGES, folio_pos(folio),
+	if (!err && order && vmademo_is_ruled(buf, VMADEMO_OPS_PAGES, folio_pos(folio),
 					      folio_size(folio))) {
 		vmademo_remove_folio(mapping, folio);
 		folio_unlock(folio);
@@ -90,8 +90,10 @@ static struct folio *make_one(struct address_space *mapping, pgoff_t index, gfp_
 		return folio;
 	folio_put(folio);
 give_back:
-	if (none)
+	if (none) {
+		vmademo_tree_give_back(buf, 1UL << order);
 		vmademo_room_give_back(1UL << order);
+	}
 	return ERR_PTR(err);
 }
 

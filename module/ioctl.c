@@ -199,29 +199,6 @@ static long ioctl_info(struct file *file, void __user *arg)
 	return copy_to_user(arg, &info, sizeof(info)) ? -EFAULT : 0;
 }
 
-static long ioctl_crash(struct file *file, void __user *arg)
-{
-	struct vmademo_crash c;
-	int err;
-
-	if (copy_from_user(&c, arg, sizeof(c)))
-		return -EFAULT;
-	if (c.flags || c.reserved0 || !RESERVED_OK(c.reserved) ||
-	    c.written_permille > 1000 || c.lost_folios || c.lost_bytes ||
-	    c.written_folios || c.torn_folios)
-		return -EINVAL;
-	if (!(file->f_mode & FMODE_WRITE))
-		return -EBADF;
-
-	/* Afterwards it would be too late to find that there is no place for the answer */
-	if (copy_to_user(arg, &c, sizeof(c)))
-		return -EFAULT;
-	err = vmademo_crash(buffer_of(file), &c);
-	if (err)
-		return err;
-	return copy_to_user(arg, &c, sizeof(c)) ? -EFAULT : 0;
-}
-
 /**
  * vmademo_may_rule() - may the caller make rules, and switch the power?
  * @file: any file whose f_mapping is a buffer's
@@ -253,6 +230,8 @@ static long ioctl_rule_add(struct file *file, void __user *arg)
 	err = vmademo_rule_check(buffer_of(file), &r, &word);
 	if (err)
 		return err;
+	if (r.flags & VMADEMO_RULE_CRASH && buffer_of(file)->tree && !vmademo_may_cut_tree(file))
+		return -EPERM;
 	/* Afterwards it would be too late to find that there is no place for the answer */
 	if (copy_to_user(arg, &r, sizeof(r)))
 		return -EFAULT;
@@ -367,7 +346,7 @@ long vmademo_view_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	case VMADEMO_IOC_INFO:
 		return ioctl_info(file, p);
 	case VMADEMO_IOC_CRASH:
-		return ioctl_crash(file, p);
+		return vmademo_ioctl_crash(file, p);
 	case VMADEMO_IOC_POWER:
 		return vmademo_ioctl_power(file, p);
 	case VMADEMO_IOC_SNAPSHOT:
@@ -386,6 +365,29 @@ long vmademo_view_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return ioctl_pages(file, p);
 	case VMADEMO_IOC_STATS:
 		return ioctl_stats(file, p);
+	default:
+		return -ENOTTY;
+	}
+}
+
+/**
+ * vmademo_dir_ioctl() - .unlocked_ioctl of directories of a mounted tree
+ * @file: the directory
+ * @cmd: the request: what is about the tree
+ * @arg: its argument, an address of the caller
+ *
+ * Context: May sleep.
+ * Return: 0 or a negative errno.
+ */
+long vmademo_dir_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	void __user *p = (void __user *)arg;
+
+	switch (cmd) {
+	case VMADEMO_IOC_CRASH:
+		return vmademo_ioctl_crash(file, p);
+	case VMADEMO_IOC_POWER:
+		return vmademo_ioctl_power(file, p);
 	default:
 		return -ENOTTY;
 	}

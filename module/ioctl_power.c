@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * VMADEMO_IOC_POWER: checks what programs pass, finds the buffers that they name, and calls
- * power.c.  Nothing is done before everything is checked.
+ * VMADEMO_IOC_CRASH and VMADEMO_IOC_POWER: checks what programs pass, finds the buffers and
+ * trees that they name, and calls crash.c and power.c.  Nothing is done before everything is
+ * checked.
  *
  * Locks: none.
  */
+#include <linux/capability.h>
+#include <linux/cred.h>
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/slab.h>
@@ -16,25 +19,87 @@
 #include "store/store.h"
 #include "vmademo.h"
 
-/* The buffer of an open file; or an ERR_PTR, if its power cannot be switched. */
-static struct vmademo_buffer *powered(const struct file *file)
+/**
+ * vmademo_may_cut_tree() - may the caller cut or switch the power of a mounted tree?
+ * @file: of the tree
+ *
+ * That has others lose what they wrote to files of their own: it takes who may do anything in
+ * the tree, the owner of its root or CAP_SYS_ADMIN.
+ */
+bool vmademo_may_cut_tree(const struct file *file)
 {
-	struct vmademo_buffer *buf;
+	const struct inode *root = d_inode(file_inode(file)->i_sb->s_root);
 
-	/* Inodes of windows are also on a superblock of ours */
-	if (!vmademo_is_buffer(file->f_mapping->host) || !file->f_mapping->host->i_private)
-		return ERR_PTR(-EINVAL);
-	if (!vmademo_may_rule(file))
-		return ERR_PTR(-EBADF);
-	buf = vmademo_buffer_of(file->f_mapping);
-	return buf->store->read ? buf : ERR_PTR(-EOPNOTSUPP);
+	return uid_eq(current_fsuid(), root->i_uid) || capable(CAP_SYS_ADMIN);
 }
 
-/* Files and buffers that a request names; held until put_named(). */
+/**
+ * vmademo_ioctl_crash() - VMADEMO_IOC_CRASH
+ * @file: any file whose f_mapping is a buffer's, or a directory of a mounted tree
+ * @arg: its argument, an address of the caller
+ *
+ * Context: May sleep.
+ * Return: 0 or a negative errno.
+ */
+long vmademo_ioctl_crash(struct file *file, void __user *arg)
+{
+	struct vmademo_powered of;
+	struct vmademo_crash c;
+	int err;
+
+	if (copy_from_user(&c, arg, sizeof(c)))
+		return -EFAULT;
+	if (c.flags || c.reserved0 || memchr_inv(c.reserved, 0, sizeof(c.reserved)) ||
+	    c.written_permille > 1000 || c.lost_folios || c.lost_bytes ||
+	    c.written_folios || c.torn_folios)
+		return -EINVAL;
+	of.tree = vmademo_tree_of_dir(file);
+	if (!of.tree && !(file->f_mode & FMODE_WRITE))
+		return -EBADF;
+	if (!of.tree) {
+		of.buf = vmademo_buffer_of(file->f_mapping);
+		of.tree = of.buf->tree;
+	}
+	if (of.tree && !vmademo_may_cut_tree(file))
+		return -EPERM;
+
+	/* Afterwards it would be too late to find that there is no place for the answer */
+	if (copy_to_user(arg, &c, sizeof(c)))
+		return -EFAULT;
+	err = of.tree ? vmademo_crash_tree(of.tree, &c) : vmademo_crash(of.buf, &c);
+	if (err)
+		return err;
+	return copy_to_user(arg, &c, sizeof(c)) ? -EFAULT : 0;
+}
+
+/* The buffer of an open file, or the tree; or an errno, if its power cannot be switched. */
+static int powered(const struct file *file, struct vmademo_powered *of)
+{
+	const struct vmademo_store_ops *store;
+
+	*of = (struct vmademo_powered) { .tree = vmademo_tree_of_dir(file) };
+	if (!of->tree) {
+		/* Inodes of windows are also on a superblock of ours */
+		if (!vmademo_is_buffer(file->f_mapping->host) ||
+		    !file->f_mapping->host->i_private)
+			return -EINVAL;
+		if (!vmademo_may_rule(file))
+			return -EBADF;
+		of->buf = vmademo_buffer_of(file->f_mapping);
+	}
+	store = of->tree ? of->tree->store : of->buf->store;
+	if (of->buf && of->buf->tree)
+		*of = (struct vmademo_powered) { .tree = of->buf->tree };
+	if (of->tree && !vmademo_may_cut_tree(file))
+		return -EPERM;
+	return store->read ? 0 : -EOPNOTSUPP;
+}
+
+/* Files that a request names, and what they are of; held until put_named(). */
 struct named {
 	struct file *files[VMADEMO_POWER_MAX];
-	struct vmademo_buffer *bufs[VMADEMO_POWER_MAX + 1];
-	unsigned int count;		/* of buffers, of which the first has no file here */
+	struct vmademo_powered of[VMADEMO_POWER_MAX + 1];
+	unsigned int count;		/* of @of, of which the first has no file here */
 };
 
 static void put_named(struct named *n)
@@ -48,15 +113,16 @@ static void put_named(struct named *n)
 
 static int add_named(struct named *n, struct file *file)
 {
-	struct vmademo_buffer *buf = powered(file);
+	struct vmademo_powered of;
 	unsigned int i;
+	int err = powered(file, &of);
 
-	if (IS_ERR(buf))
-		return PTR_ERR(buf);
+	if (err)
+		return err;
 	for (i = 0; i < n->count; i++)
-		if (n->bufs[i] == buf)
+		if (n->of[i].buf == of.buf && n->of[i].tree == of.tree)
 			return -EINVAL;
-	n->bufs[n->count++] = buf;
+	n->of[n->count++] = of;
 	return 0;
 }
 
@@ -88,14 +154,14 @@ static int power_on_all(struct named *n)
 	int err = 0;
 
 	for (i = 0; i < n->count && !err; i++)
-		err = vmademo_power_on(n->bufs[i]);
+		err = vmademo_power_on(&n->of[i]);
 	return err;
 }
 
 static int power_off_all(struct named *n, struct vmademo_power *p)
 {
 	struct vmademo_power_off off = {
-		.bufs = n->bufs,
+		.of = n->of,
 		.count = n->count,
 		.cut = {
 			.seed = p->seed,
@@ -114,7 +180,7 @@ static int power_off_all(struct named *n, struct vmademo_power *p)
 
 /**
  * vmademo_ioctl_power() - VMADEMO_IOC_POWER
- * @file: any file whose f_mapping is a buffer's
+ * @file: any file whose f_mapping is a buffer's, or a directory of a mounted tree
  * @arg: its argument, an address of the caller
  *
  * Context: May sleep.

@@ -229,6 +229,12 @@ static int __init vmademo_init(void)
 	err = vmademo_phys_register(legacy_mmap);
 	if (err)
 		goto unregister_node;
+	/* Last, because nothing keeps it from being mounted at once */
+	err = vmademo_tree_init();
+	if (err) {
+		pr_err("failed to register the file system: %pe\n", ERR_PTR(err));
+		goto unregister_node;
+	}
 	WRITE_ONCE(vmademo_ready, true);
 	pr_info("/dev/vmademo: %lld bytes, store %s\n", (long long)bytes, store);
 	return 0;
@@ -255,6 +261,7 @@ exit_super:
 
 static void __exit vmademo_exit(void)
 {
+	vmademo_tree_exit();
 	vmademo_phys_unregister();
 	vmademo_node_unregister();
 	vmademo_super_exit();

@@ -8,11 +8,15 @@
  * program cannot go on to another one that has power yet.  What began before may still arrive,
  * as what a disk has taken already; the cut itself (crash.c) waits for that.
  *
+ * A mounted tree (tree/) has one power for all of its files, and so has a file that is made
+ * while it is off.  Names are not cut: they are there, or not, whatever the power is.
+ *
  * The cut is done by a work item of each buffer, one after another or at once: from that moment
  * on nothing but what began before changes what it finds in the store, so there is no hurry; and
  * a caller that is killed need not wait.  The end of a buffer does (super.c).
  *
- * Locks: power_lock inside all others.  The work item takes i_rwsem and what crash.c takes.
+ * Locks: power_lock inside all others but i_lock; it is held for as long as it takes to mark
+ * all files of a tree.  The work item takes i_rwsem and what crash.c takes.
  */
 #include <linux/fs.h>
 #include <linux/lockdep.h>
@@ -58,6 +62,23 @@ static void set_power(struct vmademo_buffer *buf, unsigned int set, unsigned int
 
 /* ---- off ----------------------------------------------------------------- */
 
+static void add_up(struct vmademo_crash *all, const struct vmademo_crash *one)
+{
+	all->lost_folios += one->lost_folios;
+	all->lost_bytes += one->lost_bytes;
+	all->written_folios += one->written_folios;
+	all->torn_folios += one->torn_folios;
+}
+
+/* With power_lock held: the cut of one of its buffers is done. */
+static void is_cut_in(struct vmademo_tree *tree, const struct vmademo_buffer *buf)
+{
+	add_up(&tree->cut, &buf->cut);
+	WRITE_ONCE(tree->due, tree->due - 1);
+	if (!tree->due && tree->power & VMADEMO_POWER_BACK)
+		tree->power = 0;
+}
+
 /**
  * vmademo_cut_work() - does what a power cut does: the work item of a buffer
  * @work: the buffer's cut_work
@@ -85,9 +106,13 @@ void vmademo_cut_work(struct work_struct *work)
 	/* i_rwsem has kept others from making anything dirty meanwhile */
 	spin_lock(&power_lock);
 	WRITE_ONCE(buf->power, buf->power & VMADEMO_POWER_BACK ? 0 : VMADEMO_POWERLESS);
+	if (buf->tree)
+		is_cut_in(buf->tree, buf);
 	spin_unlock(&power_lock);
 	inode_unlock(buf->inode);
 	wake_up_var(&buf->power);
+	if (buf->tree)
+		wake_up_var(&buf->tree->due);
 }
 
 /* With power_lock held.  Whether it had any. */
@@ -106,8 +131,45 @@ static bool lose_power(struct vmademo_buffer *buf, const struct vmademo_crash *c
 	return true;
 }
 
+/* Of several that lose it at one moment, the seed of number i. */
+static u64 seed_of(u64 seed, u64 i)
+{
+	return i ? vmademo_rule_random(seed, i) : seed;
+}
+
+/* The same for all files of a tree. */
+static bool lose_tree(struct vmademo_tree *tree, const struct vmademo_crash *cut,
+		      unsigned int back)
+{
+	struct vmademo_crash one = *cut;
+	struct vmademo_buffer *buf;
+	bool had = !tree->power;
+	u64 i = 0;
+
+	if (had) {
+		tree->cut = (struct vmademo_crash) { 0 };
+		tree->power = VMADEMO_POWERLESS | back;
+	} else {
+		tree->power &= back | ~VMADEMO_POWER_BACK;
+	}
+	list_for_each_entry(buf, &tree->buffers, in_tree) {
+		one.seed = seed_of(cut->seed, i++);
+		if (lose_power(buf, &one, back))
+			WRITE_ONCE(tree->due, tree->due + 1);
+	}
+	if (!tree->due && tree->power & VMADEMO_POWER_BACK)
+		tree->power = 0;
+	return had;
+}
+
+static bool lose(const struct vmademo_powered *of, const struct vmademo_crash *cut,
+		 unsigned int back)
+{
+	return of->tree ? lose_tree(of->tree, cut, back) : lose_power(of->buf, cut, back);
+}
+
 /**
- * vmademo_power_lose() - at this moment, a buffer loses its power
+ * vmademo_power_lose() - at this moment, a buffer loses its power, or the tree it is in
  * @buf: the buffer, which has a store
  * @cut: what is asked of the cut
  * @back: the power comes back when that is done
@@ -118,35 +180,41 @@ static bool lose_power(struct vmademo_buffer *buf, const struct vmademo_crash *c
  */
 void vmademo_power_lose(struct vmademo_buffer *buf, const struct vmademo_crash *cut, bool back)
 {
+	const struct vmademo_powered of = { .buf = buf, .tree = buf->tree };
+
 	spin_lock(&power_lock);
-	lose_power(buf, cut, back ? VMADEMO_POWER_BACK : 0);
+	lose(&of, cut, back ? VMADEMO_POWER_BACK : 0);
 	spin_unlock(&power_lock);
+}
+
+static int wait_for_tree(struct vmademo_tree *tree)
+{
+	return wait_var_event_killable(&tree->due, !READ_ONCE(tree->due)) ? -EINTR : 0;
 }
 
 /**
  * vmademo_power_wait() - wait until no cut is under way
- * @buf: the buffer
+ * @buf: the buffer; if it is in a tree, of none of its files
  *
  * Context: May sleep.
  * Return: 0; -EINTR if the task is being killed.
  */
 int vmademo_power_wait(struct vmademo_buffer *buf)
 {
+	if (buf->tree)
+		return wait_for_tree(buf->tree);
 	return wait_var_event_killable(&buf->power,
 				       !vmademo_cut_is_due(buf)) ?
 		       -EINTR : 0;
 }
 
-static void add_up(struct vmademo_crash *all, const struct vmademo_crash *one)
+static int wait_for(const struct vmademo_powered *of)
 {
-	all->lost_folios += one->lost_folios;
-	all->lost_bytes += one->lost_bytes;
-	all->written_folios += one->written_folios;
-	all->torn_folios += one->torn_folios;
+	return of->tree ? wait_for_tree(of->tree) : vmademo_power_wait(of->buf);
 }
 
 /**
- * vmademo_power_off() - at one moment, buffers lose their power
+ * vmademo_power_off() - at one moment, buffers and trees lose their power
  * @off: which, and what is asked of the cut
  *
  * Those that have none already are as they are.  When this returns, nothing arrives in any of
@@ -164,31 +232,60 @@ int vmademo_power_off(struct vmademo_power_off *off)
 
 	spin_lock(&power_lock);
 	for (i = 0; i < off->count; i++) {
-		cut.seed = i ? vmademo_rule_random(off->cut.seed, i) : off->cut.seed;
-		__assign_bit(i, mine, lose_power(off->bufs[i], &cut, 0));
+		cut.seed = seed_of(off->cut.seed, i);
+		__assign_bit(i, mine, lose(&off->of[i], &cut, 0));
 	}
 	spin_unlock(&power_lock);
 	for (i = 0; i < off->count && !err; i++) {
-		err = vmademo_power_wait(off->bufs[i]);
+		const struct vmademo_powered *of = &off->of[i];
+
+		err = wait_for(of);
 		if (!err && test_bit(i, mine))
-			add_up(&off->cut, &off->bufs[i]->cut);
+			add_up(&off->cut, of->tree ? &of->tree->cut : &of->buf->cut);
+	}
+	return err;
+}
+
+/**
+ * vmademo_crash_tree() - simulate a power cut of a tree, after which the power is back at once
+ * @tree: the tree
+ * @crash: what is asked for, checked; and what came of it
+ *
+ * While the power is off already, nothing happens to be written.  If a cut is under way it is
+ * that one, and nothing came of this.
+ *
+ * Context: May sleep.  Takes i_rwsem of each file.
+ * Return: 0; -EOPNOTSUPP if there is no store; -EINTR if the task is being killed: it may have
+ *         been done all the same.
+ */
+int vmademo_crash_tree(struct vmademo_tree *tree, struct vmademo_crash *crash)
+{
+	struct vmademo_buffer *buf = NULL;
+	bool had, stays;
+	int err;
+
+	if (!tree->store->read)
+		return -EOPNOTSUPP;
+	spin_lock(&power_lock);
+	stays = tree->power && !(tree->power & VMADEMO_POWER_BACK);
+	had = !stays && lose_tree(tree, crash, VMADEMO_POWER_BACK);
+	spin_unlock(&power_lock);
+	err = wait_for_tree(tree);
+	if (!err && had)
+		add_up(crash, &tree->cut);
+	while (stays && (buf = vmademo_power_next(tree, buf))) {
+		struct vmademo_crash one = { .seed = crash->seed };
+
+		err = err ?: vmademo_crash(buf, &one);
+		if (!err)
+			add_up(crash, &one);
 	}
 	return err;
 }
 
 /* ---- on ------------------------------------------------------------------ */
 
-/**
- * vmademo_power_on() - a buffer gets its power back
- * @buf: the buffer, which has a store
- *
- * What programs have written while it was off, or was not taken by the store, is gone: a
- * machine that starts has nothing in its memory.
- *
- * Context: May sleep.  Takes i_rwsem.
- * Return: 0, and so if it is on; -EINTR if the task is being killed.
- */
-int vmademo_power_on(struct vmademo_buffer *buf)
+static int switch_on(struct vmademo_buffer *buf)
 {
 	int err;
 
@@ -209,10 +306,111 @@ int vmademo_power_on(struct vmademo_buffer *buf)
 	if (err)
 		goto unlock;
 	vmademo_lose_all(buf);
-	set_power(buf, 0, VMADEMO_POWERLESS);
+	spin_lock(&power_lock);
+	/* Unless its tree has lost it once more: then that stays so */
+	if (!buf->tree || !buf->tree->power)
+		WRITE_ONCE(buf->power, 0);
+	spin_unlock(&power_lock);
 	vmademo_unlock_shape(buf);
 	trace_vmademo_power_on(buf->inode->i_ino);
 unlock:
 	inode_unlock(buf->inode);
 	return err;
+}
+
+static int switch_tree_on(struct vmademo_tree *tree)
+{
+	struct vmademo_buffer *buf = NULL;
+	bool due;
+	int err;
+
+	/* First, so that a file that is made from here on has power */
+	do {
+		err = wait_for_tree(tree);
+		if (err)
+			return err;
+		spin_lock(&power_lock);
+		due = tree->due;
+		if (!due)
+			tree->power = 0;
+		spin_unlock(&power_lock);
+	} while (due);
+	while ((buf = vmademo_power_next(tree, buf)))
+		err = err ?: switch_on(buf);
+	return err;
+}
+
+/**
+ * vmademo_power_on() - a buffer or a tree gets its power back
+ * @of: which; it has a store
+ *
+ * What programs have written while it was off, or was not taken by the store, is gone: a
+ * machine that starts has nothing in its memory.
+ *
+ * Context: May sleep.  Takes i_rwsem.
+ * Return: 0, and so if it is on; -EINTR if the task is being killed.
+ */
+int vmademo_power_on(const struct vmademo_powered *of)
+{
+	return of->tree ? switch_tree_on(of->tree) : switch_on(of->buf);
+}
+
+/* ---- the files of a tree ------------------------------------------------- */
+
+/**
+ * vmademo_power_add() - a new file shares the power of its tree
+ * @buf: its buffer
+ *
+ * Context: Any but an interrupt.
+ */
+void vmademo_power_add(struct vmademo_buffer *buf)
+{
+	struct vmademo_tree *tree = buf->tree;
+
+	spin_lock(&power_lock);
+	/* While a cut is under way after which it is back, this is after it */
+	if (tree->power && !(tree->power & VMADEMO_POWER_BACK))
+		buf->power = VMADEMO_POWERLESS;
+	list_add_tail(&buf->in_tree, &tree->buffers);
+	spin_unlock(&power_lock);
+}
+
+/**
+ * vmademo_power_remove() - a file goes: no cut begins any more that it is part of
+ * @buf: its buffer
+ *
+ * Context: Any but an interrupt.
+ */
+void vmademo_power_remove(struct vmademo_buffer *buf)
+{
+	spin_lock(&power_lock);
+	list_del(&buf->in_tree);
+	spin_unlock(&power_lock);
+}
+
+/**
+ * vmademo_power_next() - the next file of a tree, oldest first
+ * @tree: the tree
+ * @buf: the buffer of the one before, which is let go; NULL to begin
+ *
+ * Context: May sleep.
+ * Return: its buffer, held; NULL after the last.
+ */
+struct vmademo_buffer *vmademo_power_next(struct vmademo_tree *tree, struct vmademo_buffer *buf)
+{
+	struct vmademo_buffer *next = buf;
+
+	spin_lock(&power_lock);
+	if (!next)
+		next = list_entry(&tree->buffers, struct vmademo_buffer, in_tree);
+	list_for_each_entry_continue(next, &tree->buffers, in_tree)
+		if (igrab(next->inode))
+			break;
+	if (list_entry_is_head(next, &tree->buffers, in_tree))
+		next = NULL;
+	spin_unlock(&power_lock);
+	if (buf)
+		iput(buf->inode);
+	cond_resched();
+	return next;
 }

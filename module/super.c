@@ -64,7 +64,13 @@ static void write_the_last(struct address_space *mapping)
 	}
 }
 
-static void vmademo_evict_inode(struct inode *inode)
+/**
+ * vmademo_evict_inode() - .evict_inode: nobody holds it any more
+ * @inode: a buffer's, or any other of our superblocks
+ *
+ * Context: May sleep.
+ */
+void vmademo_evict_inode(struct inode *inode)
 {
 	struct vmademo_buffer *buf = inode->i_private;
 

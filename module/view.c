@@ -21,6 +21,7 @@
 #include "compat.h"
 #include "rules.h"
 #include "store/store.h"
+#include "view.h"
 #include "vmademo.h"
 
 /*
@@ -265,8 +266,8 @@ static loff_t vmademo_view_llseek(struct file *file, loff_t offset, int whence)
 }
 
 /* truncate, ftruncate, O_TRUNC, fchmod, fchown, futimens.  Called with i_rwsem held. */
-static int vmademo_view_setattr(VMADEMO_IDMAP *idmap, struct dentry *dentry,
-				struct iattr *attr)
+int vmademo_view_setattr(VMADEMO_IDMAP *idmap, struct dentry *dentry,
+			 struct iattr *attr)
 {
 	struct inode *inode = d_inode(dentry);
 	struct vmademo_buffer *buf = inode->i_private;
@@ -294,9 +295,8 @@ static int vmademo_view_setattr(VMADEMO_IDMAP *idmap, struct dentry *dentry,
 }
 
 /* st_blocks: what the store holds or, if that is more, what is cached. */
-static int vmademo_view_getattr(VMADEMO_IDMAP *idmap, const struct path *path,
-				struct kstat *stat, u32 request_mask,
-				unsigned int flags)
+int vmademo_view_getattr(VMADEMO_IDMAP *idmap, const struct path *path,
+			 struct kstat *stat, u32 request_mask, unsigned int flags)
 {
 	struct vmademo_buffer *buf = d_inode(path->dentry)->i_private;
 	int err = simple_getattr(idmap, path, stat, request_mask, flags);
@@ -311,7 +311,7 @@ const struct inode_operations vmademo_view_iops = {
 	.getattr	= vmademo_view_getattr,
 };
 
-/* Opened again by /proc/PID/fd. */
+/* Opened by a name in a tree, or again by /proc/PID/fd. */
 static int vmademo_view_open_again(struct inode *inode, struct file *file)
 {
 	struct vmademo_buffer *buf = inode->i_private;
@@ -336,6 +336,7 @@ static int vmademo_view_open_again(struct inode *inode, struct file *file)
 	.splice_write	= iter_file_splice_write,			\
 	.fsync		= vmademo_fsync,				\
 	.fallocate	= vmademo_view_fallocate,			\
+	.setlease	= generic_setlease,				\
 	.unlocked_ioctl	= vmademo_view_ioctl,				\
 	.compat_ioctl	= compat_ptr_ioctl,				\
 	.show_fdinfo	= vmademo_show_fdinfo,				\

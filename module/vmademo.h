@@ -7,6 +7,7 @@
  *   main -> phys/, node -> ioctl -> view, snapshot -> crash -> shape -> buffer -> super
  *        -> writeback, allocate -> fill -> folio -> store/
  *   ioctl, view, fault -> revocation; ioctl -> power -> crash
+ *   tree/: mount -> names -> attributes; names -> buffer
  *   phys/: phys -> claim -> pci, reserved; phys -> map, revoke -> io
  *   fault, phys/map -> ahead; all of them -> stats, rules (rules.h)
  *
@@ -86,10 +87,36 @@ struct vmademo_rules;
 struct vmademo_store_ops;
 
 /**
+ * struct vmademo_tree - a mounted tree of buffers (tree/)
+ * @store: what stands behind each of its files
+ * @order: the logarithm of how many pages a folio of theirs has at most
+ * @limit: pages that its files may take; can be changed by a remount
+ * @used: pages that they take, of store none or held by store ram
+ * @inodes: how many there are: files, directories, links and the root
+ * @buffers: its files, oldest first; this and what follows under power_lock (power.c)
+ * @power: as that of its buffers: VMADEMO_POWERLESS and its like; 0: the power is on
+ * @due: of how many of them the cut is not done yet
+ * @cut: what came of the last cut, all together
+ */
+struct vmademo_tree {
+	const struct vmademo_store_ops *store;
+	unsigned int order;
+	unsigned long limit;
+	atomic_long_t used;
+	atomic_long_t inodes;
+	struct list_head buffers;
+	u8 power;
+	unsigned int due;
+	struct vmademo_crash cut;
+};
+
+/**
  * struct vmademo_buffer - the memory behind the node, or behind regular files
  * @inode: owns the buffer: its i_mapping holds the folios, its i_size the
  *         size in bytes, its i_private points here
- * @mnt: the mount that files of the view are opened on
+ * @mnt: the mount that files of the view are opened on; NULL in a tree
+ * @tree: the mounted tree that it is a file of, or NULL
+ * @in_tree: of that tree's buffers
  * @store: what stands behind the page cache
  * @read_only: the store cannot be written to, so the buffer cannot either
  * @fixed_size: nor can its size be changed: a block device, or read only
@@ -138,6 +165,8 @@ struct vmademo_store_ops;
 struct vmademo_buffer {
 	struct inode *inode;
 	struct vfsmount *mnt;
+	struct vmademo_tree *tree;
+	struct list_head in_tree;
 	const struct vmademo_store_ops *store;
 	bool read_only;
 	bool fixed_size;
@@ -312,12 +341,39 @@ static inline bool vmademo_fault_revoked(const struct vmademo_buffer *buf)
 extern atomic_long_t vmademo_room_used;
 extern unsigned long vmademo_room_limit;
 
-static inline int vmademo_room_take(unsigned long pages)
+/* A tree has been mounted since the module was loaded (tree/mount.c). */
+DECLARE_STATIC_KEY_FALSE(vmademo_trees);
+
+/* What a tree has room for itself.  Costs nothing before the first mount. */
+static inline int vmademo_tree_take(struct vmademo_buffer *buf, unsigned long pages)
 {
+	struct vmademo_tree *tree;
+
+	if (!static_branch_unlikely(&vmademo_trees) || !buf->tree)
+		return 0;
+	tree = buf->tree;
+	if (atomic_long_add_return(pages, &tree->used) <= READ_ONCE(tree->limit))
+		return 0;
+	atomic_long_sub(pages, &tree->used);
+	return -ENOSPC;
+}
+
+static inline void vmademo_tree_give_back(struct vmademo_buffer *buf, unsigned long pages)
+{
+	if (static_branch_unlikely(&vmademo_trees) && buf->tree)
+		atomic_long_sub(pages, &buf->tree->used);
+}
+
+/* Of both; what is taken is given back by both of the functions that do so. */
+static inline int vmademo_room_take(struct vmademo_buffer *buf, unsigned long pages)
+{
+	if (vmademo_tree_take(buf, pages))
+		return -ENOSPC;
 	if (likely(atomic_long_add_return(pages, &vmademo_room_used) <=
 		   vmademo_room_limit))
 		return 0;
 	atomic_long_sub(pages, &vmademo_room_used);
+	vmademo_tree_give_back(buf, pages);
 	return -ENOSPC;
 }
 
@@ -365,6 +421,7 @@ extern unsigned int vmademo_max_stores;
 int vmademo_super_init(void);
 void vmademo_super_exit(void);
 struct inode *vmademo_inode_create(struct vfsmount *mnt);
+void vmademo_evict_inode(struct inode *inode);
 struct vfsmount *vmademo_mount_get(const struct vmademo_store_ops *store,
 				   bool for_node);
 void vmademo_mount_put(struct vfsmount *mnt, bool for_node);
@@ -377,6 +434,7 @@ struct vmademo_buffer *
 vmademo_buffer_create(loff_t size, const struct vmademo_store_ops *store,
 		      struct file *file, unsigned int order, bool for_node);
 void vmademo_buffer_give(struct vmademo_buffer *buf);
+int vmademo_buffer_in_tree(struct inode *inode, struct vmademo_tree *tree);
 void vmademo_buffer_get(struct vmademo_buffer *buf);
 void vmademo_buffer_put(struct vmademo_buffer *buf);
 void vmademo_buffer_end(struct vmademo_buffer *buf);
@@ -480,11 +538,19 @@ int vmademo_view_open(struct vmademo_buffer *buf, int fd, int flags);
 /* ioctl.c */
 bool vmademo_may_rule(const struct file *file);
 long vmademo_view_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
+long vmademo_dir_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
 long vmademo_node_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
 
 /* ioctl_power.c */
 long vmademo_ioctl_snapshot(struct file *file, void __user *arg);
+bool vmademo_may_cut_tree(const struct file *file);
+long vmademo_ioctl_crash(struct file *file, void __user *arg);
 long vmademo_ioctl_power(struct file *file, void __user *arg);
+
+/* tree/mount.c */
+struct vmademo_tree *vmademo_tree_of_dir(const struct file *file);
+int vmademo_tree_init(void);
+void vmademo_tree_exit(void);
 
 /* node.c */
 int vmademo_node_register(loff_t size, const struct vmademo_store_ops *store,

@@ -376,6 +376,18 @@ static void vmademo_invalidate_folio(struct folio *folio, size_t offset,
 	}
 }
 
+/*
+ * The same for store none: it leaves the page cache, and a tree gets its room back here.  When
+ * it has left, it does not say any more whose it was.
+ */
+static void vmademo_invalidate_only_copy(struct folio *folio, size_t offset, size_t length)
+{
+	if (!offset && length == folio_size(folio) && folio_test_uptodate(folio))
+		vmademo_tree_give_back(vmademo_buffer_of(folio->mapping),
+				       folio_nr_pages(folio));
+	vmademo_invalidate_folio(folio, offset, length);
+}
+
 /* A folio of store none has left the page cache: it gives back its room (fill.c). */
 static void vmademo_free_folio(struct folio *folio)
 {
@@ -392,6 +404,7 @@ static int vmademo_keep_broken(struct address_space *mapping, struct folio *foli
 {
 	if (folio_test_uptodate(folio)) {
 		folio_clear_uptodate(folio);
+		vmademo_tree_give_back(vmademo_buffer_of(mapping), folio_nr_pages(folio));
 		vmademo_room_give_back(folio_nr_pages(folio));
 	}
 	return 0;
@@ -407,7 +420,7 @@ const struct address_space_operations vmademo_none_aops = {
 	.write_begin	= vmademo_write_begin_hook,
 	.write_end	= vmademo_write_end_hook,
 	.writepages	= vmademo_writepages,
-	.invalidate_folio = vmademo_invalidate_folio,
+	.invalidate_folio = vmademo_invalidate_only_copy,
 	.release_folio	= vmademo_keep_folio,
 	.free_folio	= vmademo_free_folio,
 	.migrate_folio	= filemap_migrate_folio,

@@ -9,8 +9,8 @@
  *
  * The calls are made in rounds; before each the module is loaded afresh, with other
  * parameters.  Files: fuzz.h has the frame, fuzz_choose.h arguments, fuzz_files.h,
- * fuzz_io.h, fuzz_maps.h and fuzz_rules.h the calls, fuzz_model.h the known bytes, fuzz_kcov.h
- * guidance, fuzz_round.h what is checked after a round.
+ * fuzz_io.h, fuzz_maps.h, fuzz_rules.h and fuzz_tree.h the calls, fuzz_model.h the known
+ * bytes, fuzz_kcov.h guidance, fuzz_round.h what is checked after a round.
  *
  *   VMADEMO_SEED          decimal.  What a worker calls follows from it and the worker's
  *                         number; how workers meet does not.  With one worker, all does
@@ -38,6 +38,7 @@
 #include "fuzz_model.h"
 #include "fuzz_round.h"
 #include "fuzz_rules.h"
+#include "fuzz_tree.h"
 
 /* The workers themselves watch that no call hangs. */
 #undef TEST_TIMEOUT_DEFAULT
@@ -105,6 +106,10 @@ static const struct {
 	{ "direct", 4, do_direct },
 	{ "memory", 1, do_memory },
 	{ "fork", 2, do_fork },
+	{ "tree_open", 8, do_tree_open },
+	{ "tree_rename", 4, do_tree_rename },
+	{ "tree_names", 8, do_tree_names },
+	{ "tree_ask", 6, do_tree_ask },
 	{ "model", 20, do_model },
 };
 

@@ -86,7 +86,7 @@ struct file {
 
 /* Files that a worker has for itself, and open files that all have */
 #define OWN	10
-#define COMMON	13
+#define COMMON	14
 #define SCRATCH (256UL * 1024)
 
 struct ranges {
@@ -212,12 +212,13 @@ static unsigned int some_of(struct worker *w, unsigned int bits)
 static bool known_errno(int err)
 {
 	static const int known[] = {
-		EPERM,	ENOENT,	 ESRCH,	  EINTR,     EIO,	ENXIO,
-		EBADF,	EAGAIN,	 ENOMEM,  EACCES,    EFAULT,	EBUSY,
-		EEXIST, EXDEV,	 ENODEV,  EINVAL,    ENFILE,	EMFILE,
-		ENOTTY, ETXTBSY, EFBIG,	  ENOSPC,    ESPIPE,	EROFS,
-		EPIPE,	ENOSYS,	 ENODATA, EOVERFLOW, EDQUOT,	EOPNOTSUPP,
-		ELOOP,	ENOTDIR, EISDIR,  ETIMEDOUT, EHWPOISON, E2BIG,
+		EPERM,	ENOENT,	 ESRCH,	    EINTR,	  EIO,	     ENXIO,
+		EBADF,	EAGAIN,	 ENOMEM,    EACCES,	  EFAULT,    EBUSY,
+		EEXIST, EXDEV,	 ENODEV,    EINVAL,	  ENFILE,    EMFILE,
+		ENOTTY, ETXTBSY, EFBIG,	    ENOSPC,	  ESPIPE,    EROFS,
+		EPIPE,	ENOSYS,	 ENODATA,   EOVERFLOW,	  EDQUOT,    EOPNOTSUPP,
+		ELOOP,	ENOTDIR, EISDIR,    ETIMEDOUT,	  EHWPOISON, E2BIG,
+		EXDEV,	ERANGE,	 ENOTEMPTY, ENAMETOOLONG,
 	};
 
 	for (size_t i = 0; i < COUNT(known); i++)

@@ -16,6 +16,7 @@
 #include "fuzz_kcov.h"
 #include "fuzz_maps.h"
 #include "fuzz_model.h"
+#include "fuzz_tree.h"
 #include "rules.h"
 #include "windows.h"
 
@@ -143,6 +144,8 @@ static void open_common(void)
 			close(lower);
 		common_file(n++, fd, BUFFER_FILE);
 	}
+	common_file(n++, open(TREE "/a", O_RDWR | O_CREAT | O_CLOEXEC, 0600),
+		    BUFFER_FILE);
 	patched = keep_code_patched();
 	if (patched >= 0) {
 		ioctl(patched, VMADEMO_IOC_REVOKE);
@@ -157,6 +160,7 @@ static bool begin_round(uint64_t seed, unsigned int round)
 	if (!load_for_round(seed, round))
 		return false;
 	kcov_new_module();
+	mount_fuzz_tree(round);
 	open_common();
 	if (common[0].kind == CLOSED || common[4].kind == CLOSED ||
 	    common[5].kind == CLOSED)
@@ -390,13 +394,15 @@ static void end_round(unsigned int round)
 {
 	char whose[64];
 
-	if (shared->failed)
+	if (shared->failed) {
+		umount2(TREE, MNT_DETACH);
 		return;
+	}
 	for (int i = 0; i < COMMON && !shared->failed; i++) {
 		if (common[i].kind != BUFFER_FILE)
 			continue;
 		snprintf(whose, sizeof(whose), "the buffer with store %s",
-			 below_names[i - 4]);
+			 i < 4 + NR_BELOW ? below_names[i - 4] : "of a tree");
 		counters_add_up(common[i].fd, whose);
 		must_become_none(mappings_of, common[i].fd,
 				 "mappings of a buffer");
@@ -409,6 +415,7 @@ static void end_round(unsigned int round)
 		if (common[i].kind != CLOSED)
 			close(common[i].fd);
 	close(patched);
+	umount_fuzz_tree();
 	must_become_none(mappings_of_node, 0, "mappings of the node");
 	must_become_none(mappings_of_window, 0, "mappings of the window");
 	must_become_none(module_holders, 0, "holders of the module");

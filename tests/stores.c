@@ -34,7 +34,7 @@ TEST_F(store, is_what_was_asked_for)
 	struct vmademo_info info;
 
 	ASSERT_EQ(0, ioctl(self->fd, VMADEMO_IOC_INFO, &info));
-	EXPECT_EQ(variant->kind == STORE_RAM ? VMADEMO_STORE_RAM
+	EXPECT_EQ(variant->kind <= STORE_RAM ? VMADEMO_STORE_RAM
 					     : VMADEMO_STORE_FILE,
 		  info.store);
 	EXPECT_EQ(0, info.flags);

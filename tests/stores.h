@@ -12,7 +12,14 @@
 
 #include "vmademo_test.h"
 
-enum store_kind { STORE_RAM, STORE_TMPFS, STORE_EXT4, STORE_BLOCK };
+/* The first is store ram as well, of a file of a mounted tree. */
+enum store_kind {
+	STORE_TREE = -1,
+	STORE_RAM,
+	STORE_TMPFS,
+	STORE_EXT4,
+	STORE_BLOCK
+};
 
 #define BLOCK_DEVICE "/dev/ram0"
 
@@ -48,6 +55,8 @@ static inline int create_store(enum store_kind kind, uint64_t size, int *lower)
 	int fd;
 
 	*lower = -1;
+	if (kind == STORE_TREE)
+		return create_in_tree("ram", size);
 	if (kind == STORE_RAM)
 		return create_with(VMADEMO_STORE_RAM, size, 0);
 	if (!path) {
@@ -137,6 +146,9 @@ static inline int told(int fd)
 	};                                   \
 	FIXTURE_VARIANT_ADD(fixture, ram){   \
 		.kind = STORE_RAM,           \
+	};                                   \
+	FIXTURE_VARIANT_ADD(fixture, tree){  \
+		.kind = STORE_TREE,          \
 	};                                   \
 	FIXTURE_VARIANT_ADD(fixture, tmpfs){ \
 		.kind = STORE_TMPFS,         \

@@ -311,6 +311,39 @@ static inline int create_buffer(uint64_t size)
 	return create_with(VMADEMO_STORE_NONE, size, 0);
 }
 
+/*
+ * A new file, without a name, of a mounted tree of its own; -1 and errno.  Nobody else sees
+ * the tree, and it ends with the file.  (By number: the headers of mount(2) do not go with
+ * those of the kernel.)
+ */
+static inline int create_in_tree(const char *store, uint64_t size)
+{
+	char path[64] = "/tmp/vmademo-view-XXXXXX", options[64];
+	unsigned int len;
+	int fd = -1, err;
+
+	len = snprintf(options, sizeof(options), "store=%s", store);
+	if (folio_size_wanted)
+		snprintf(options + len, sizeof(options) - len, ",folio_size=%u",
+			 folio_size_wanted);
+	if (!mkdtemp(path))
+		return -1;
+	if (!syscall(SYS_mount, "none", path, "vmademo", 0, options)) {
+		fd = open(path, O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
+		if (fd >= 0 && ftruncate(fd, size)) {
+			close(fd);
+			fd = -1;
+		}
+		err = errno;
+		syscall(SYS_umount2, path, 2 /* MNT_DETACH */);
+		errno = err;
+	}
+	err = errno;
+	rmdir(path);
+	errno = err;
+	return fd;
+}
+
 /* The regular-file view of the buffer behind an open node; -1 and errno. */
 static inline int open_file_view(int node)
 {
@@ -320,13 +353,15 @@ static inline int open_file_view(int node)
 }
 
 /*
- * For tests that run on both kinds: the node, or a new buffer of the node's size
- * as a regular file.
+ * For tests that run on all kinds: the node, or a new buffer of the node's size as a regular
+ * file, or as a file of a mounted tree.
  */
-enum view { NODE_VIEW, FILE_VIEW };
+enum view { NODE_VIEW, FILE_VIEW, TREE_VIEW };
 
 static inline int open_view(enum view view)
 {
+	if (view == TREE_VIEW)
+		return create_in_tree("none", node_value("size"));
 	return view == NODE_VIEW ? open(NODE, O_RDWR | O_CLOEXEC)
 				 : create_buffer(node_value("size"));
 }
@@ -340,7 +375,7 @@ static inline int reopen(int fd, int flags)
 	return open(path, flags | O_CLOEXEC);
 }
 
-/* Runs every test of a fixture on both: FIXTURE_VIEWS(name) after FIXTURE(). */
+/* Runs every test of a fixture on each: FIXTURE_VIEWS(name) after FIXTURE(). */
 #define FIXTURE_VIEWS(fixture)              \
 	FIXTURE_VARIANT(fixture)            \
 	{                                   \
@@ -349,9 +384,12 @@ static inline int reopen(int fd, int flags)
 	FIXTURE_VARIANT_ADD(fixture, node){ \
 		.view = NODE_VIEW,          \
 	};                                  \
-	FIXTURE_VARIANT_ADD(fixture, file)  \
-	{                                   \
+	FIXTURE_VARIANT_ADD(fixture, file){ \
 		.view = FILE_VIEW,          \
+	};                                  \
+	FIXTURE_VARIANT_ADD(fixture, tree)  \
+	{                                   \
+		.view = TREE_VIEW,          \
 	}
 
 /* ---- the kernel's account ------------------------------------------------ */

@@ -29,6 +29,7 @@ static void free_page_of(struct vmademo_buffer *buf, struct page *page)
 {
 	__free_page(page);
 	atomic_long_dec(&buf->ram_pages);
+	vmademo_tree_give_back(buf, 1);
 	vmademo_room_give_back(1);
 }
 
@@ -40,12 +41,13 @@ static int ram_reserve(struct vmademo_buffer *buf, pgoff_t index, gfp_t gfp)
 
 	if (xa_load(&buf->ram, index))
 		return 0;
-	err = vmademo_room_take(1);
+	err = vmademo_room_take(buf, 1);
 	if (err)
 		return err;
 	page = alloc_page(gfp | __GFP_HIGHMEM | __GFP_ACCOUNT | __GFP_ZERO |
 			  __GFP_NOWARN);
 	if (!page) {
+		vmademo_tree_give_back(buf, 1);
 		vmademo_room_give_back(1);
 		return -ENOMEM;
 	}

@@ -6,7 +6,9 @@
  * VMADEMO_IOC_CREATE and VMADEMO_IOC_OPEN_FILE return; and the nodes of physical
  * windows, /dev/vmademo-physN.  "Both" below means the first two.  A regular file shows a
  * buffer in the way in which a file of a file system shows its data: fstat,
- * ftruncate, fallocate and whatever else asks for a regular file work on it.
+ * ftruncate, fallocate and whatever else asks for a regular file work on it.  The regular
+ * files of a mounted tree (mount -t vmademo) are of the second kind, too; its directories know
+ * VMADEMO_IOC_CRASH and VMADEMO_IOC_POWER, other files of it none of these requests.
  *
  * Rules for all requests.  Sizes, offsets and lengths are in bytes.  All fields
  * have the same place and width in programs of 32 and of 64 bits.  Reserved
@@ -36,7 +38,8 @@
  * parameter ram_limit: the pages of store none, and those that store ram holds.  Beyond it
  * write(2), read(2) of a hole of store none and fallocate(2) are ENOSPC, and touching a
  * mapping raises SIGBUS.  What store ram holds is charged to the memory cgroup of the
- * task that makes the page dirty.
+ * task that makes the page dirty.  A mounted tree has a limit of its own beside it, its mount
+ * option size=.
  */
 
 /* For flags: the new descriptor is closed by execve(2). */
@@ -289,14 +292,14 @@ struct vmademo_power {
  * @cut_torn: with VMADEMO_RULE_CRASH: torn of the cut
  * @reserved: 0
  *
- * VMADEMO_RULE_CRASH: the event is a moment as VMADEMO_IOC_POWER has it, for this buffer: nothing
- * that begins later gets to the store.  The event itself does not, either; with
- * VMADEMO_RULE_AFTER (for read_in, write_out and flush, without @status) it does, whole,
- * and is the last one; with VMADEMO_RULE_TORN those of its parts do that @torn says.  Then the cut
- * is done, with @seed, @share and @cut_torn: what is dirty at the moment, what is being written
- * and has not arrived included, is what the share is of.  What happens to be written meets no
- * rule.  Afterwards the power comes back at once; with VMADEMO_RULE_OFF it stays off until
- * VMADEMO_IOC_POWER.
+ * VMADEMO_RULE_CRASH: the event is a moment as VMADEMO_IOC_POWER has it, for this buffer (or for
+ * the mounted tree that it is a file of): nothing that begins later gets to the store.  The
+ * event itself does not, either; with VMADEMO_RULE_AFTER (for read_in, write_out and flush,
+ * without @status) it does, whole, and is the last one; with VMADEMO_RULE_TORN those of its
+ * parts do that @torn says.  Then the cut is done, with @seed, @share and @cut_torn: what is
+ * dirty at the moment, what is being written and has not arrived included, is what the share is
+ * of.  What happens to be written meets no rule.  Afterwards the power comes back at once; with
+ * VMADEMO_RULE_OFF it stays off until VMADEMO_IOC_POWER.
  *
  * An event with no @status goes on: a write_out that does not arrive and a flush are
  * EIO, and told; a read_in is EIO if the power stays off.  A read, write and allocate go on
@@ -500,10 +503,17 @@ struct vmademo_stats {
  * for what happens to have been written, see above.  Private copies stay, and so does
  * the size.  An fsync, msync or synchronous write that it meets half way is EIO.
  *
- *   EBADF    the file is not open for writing
+ * On a regular file or a directory of a mounted tree: the same for all files of the tree, at one
+ * moment, as VMADEMO_IOC_POWER has it.  What is told is that of all files together; it is 0
+ * if a cut is under way already.  The seed is that of the oldest file that is there; those of the
+ * others follow from it and their place, oldest first.  Names stay.
+ *
+ *   EBADF    the file is not open for writing, and no directory
+ *   EPERM    it is a tree's, and the caller neither owns its root nor has CAP_SYS_ADMIN
  *   EINVAL   written_permille over 1000
  *   EOPNOTSUPP   the buffer has no store
- *   ENOMEM
+ *   EINTR    the caller was killed; of a tree, it may have been done all the same
+ *   ENOMEM   not of a tree: without memory for it nothing happens to have been written
  */
 #define VMADEMO_IOC_CRASH	_IOWR(0xBE, 0x06, struct vmademo_crash)
 
@@ -542,6 +552,8 @@ struct vmademo_stats {
  *   EOPNOTSUPP   read_in, torn or VMADEMO_RULE_CRASH, and the buffer has no store
  *   EPERM    VMADEMO_RULE_KILL, and the caller may not kill pid; or without pid, and he has not
  *            CAP_KILL
+ *   EPERM    VMADEMO_RULE_CRASH on a file of a mounted tree, and the caller neither owns its
+ *            root nor has CAP_SYS_ADMIN
  *   ESRCH    there is no process pid
  *   ENOSPC   the buffer has VMADEMO_RULES_MAX rules
  *   EBUSY    a page to be unmapped or write-protected is part of a large folio, or is being
@@ -650,10 +662,15 @@ struct vmademo_stats {
  * To switch off what is off, or on what is on, is no error, and changes nothing; it waits until
  * a cut under way is done.
  *
- *   EBADF    a descriptor is not open, or not for writing (of a read only buffer: nor is the
- *            caller its owner or root)
- *   EINVAL   count over VMADEMO_POWER_MAX; a descriptor of something else; a buffer that is
- *            named twice; written_permille over 1000; seed, written_permille or torn to switch
+ * A regular file or a directory of a mounted tree stands for the tree: it has one power for all
+ * of its files, and for those that are made later.  Seeds of its files follow from that of
+ * the tree as with VMADEMO_IOC_CRASH.  Names can be made, changed and removed without power.
+ *
+ *   EBADF    a descriptor is not open, or not for writing and no directory (of a read only
+ *            buffer: nor is the caller its owner or root)
+ *   EPERM    one is a tree's, and the caller neither owns its root nor has CAP_SYS_ADMIN
+ *   EINVAL   count over VMADEMO_POWER_MAX; a descriptor of something else; a buffer or tree that
+ *            is named twice; written_permille over 1000; seed, written_permille or torn to switch
  *            on
  *   EOPNOTSUPP   a buffer has no store
  *   EINTR    the caller was killed while it waited: off all of them, or on some of them

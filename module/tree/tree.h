@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the files of a mounted tree share.  mount.c has the superblock, names.c inodes and
+ * directories, attributes.c what setxattr(2) keeps.
+ *
+ * Locks: none.
+ */
+#ifndef VMADEMO_TREE_H
+#define VMADEMO_TREE_H
+
+#include <linux/fs.h>
+#include <linux/list.h>
+#include <linux/mutex.h>
+#include <linux/xattr.h>
+
+#include "compat.h"
+#include "vmademo.h"
+
+/**
+ * struct vmademo_attributes - the user.* attributes of an inode
+ * @lock: around all of it
+ * @list: in the order in which they were made
+ * @count: how many
+ * @bytes: of all their values
+ */
+struct vmademo_attributes {
+	struct mutex lock;	/* see above */
+	struct list_head list;
+	unsigned int count;
+	size_t bytes;
+};
+
+/**
+ * struct vmademo_tree_inode - an inode of a mounted tree
+ * @attributes: see above
+ * @inode: its i_private is a buffer if it is a regular file, else NULL
+ */
+struct vmademo_tree_inode {
+	struct vmademo_attributes attributes;
+	struct inode inode;
+};
+
+static inline struct vmademo_tree *vmademo_tree_of(const struct super_block *sb)
+{
+	return sb->s_fs_info;
+}
+
+static inline struct vmademo_attributes *vmademo_attributes_of(struct inode *inode)
+{
+	return &container_of(inode, struct vmademo_tree_inode, inode)->attributes;
+}
+
+/* attributes.c */
+extern VMADEMO_XATTR_TABLE(vmademo_xattrs);
+ssize_t vmademo_listxattr(struct dentry *dentry, char *names, size_t size);
+void vmademo_attributes_init(struct vmademo_attributes *attributes);
+void vmademo_attributes_free(struct vmademo_attributes *attributes);
+
+/* names.c */
+int vmademo_names_init(void);
+void vmademo_names_exit(void);
+struct inode *vmademo_alloc_inode(struct super_block *sb);
+void vmademo_free_inode(struct inode *inode);
+void vmademo_evict_name(struct inode *inode);
+struct inode *vmademo_make_root(struct super_block *sb, umode_t mode, kuid_t uid, kgid_t gid);
+
+#endif /* VMADEMO_TREE_H */

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Mounted trees of buffers, as the tests make them.
+ */
+#ifndef VMADEMO_MOUNT_TEST_H
+#define VMADEMO_MOUNT_TEST_H
+
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+
+#include "stores.h"
+
+#define TREE "/tmp/vmademo-tree"
+#define AT   TREE "/" /* and a name */
+
+/* Mounts a tree with these options; 0, or -1 and errno. */
+static inline int mount_tree(const char *options)
+{
+	mkdir(TREE, 0700);
+	return mount("none", TREE, "vmademo", 0, options);
+}
+
+static inline int umount_tree(void)
+{
+	return umount(TREE);
+}
+
+static inline int new_file(const char *path)
+{
+	return open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+}
+
+/* A new file with this text in it; 0, or -1 and errno. */
+static inline int write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	size_t len = strlen(text);
+	ssize_t n;
+
+	if (fd < 0)
+		return -1;
+	n = write(fd, text, len);
+	close(fd);
+	return n == (ssize_t)len ? 0 : -1;
+}
+
+/* What is in a file, in a static place; "-" and errno if it cannot be read. */
+static inline const char *text_of(const char *path)
+{
+	static char text[256];
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n;
+
+	if (fd < 0)
+		return "-";
+	n = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	if (n < 0)
+		return "-";
+	text[n] = '\0';
+	return text;
+}
+
+/* Bytes of the tree's room that are taken, and its inodes. */
+static inline int64_t room_taken(void)
+{
+	struct statfs s;
+
+	return statfs(TREE, &s) ? -1
+				: (int64_t)(s.f_blocks - s.f_bfree) * s.f_bsize;
+}
+
+static inline int64_t inodes_taken(void)
+{
+	struct statfs s;
+
+	return statfs(TREE, &s) ? -1 : (int64_t)(s.f_files - s.f_ffree);
+}
+
+#endif /* VMADEMO_MOUNT_TEST_H */
