@@ -3,6 +3,7 @@
  * The verb exec: runs a program on a buffer of its own, and reports what it did to it.
  */
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 
 #include "vmademo.h"
@@ -120,16 +121,32 @@ static void wait_for_end(struct exec *exec)
 				    WTERMSIG(launch->status) == SIGTERM;
 }
 
+/*
+ * A rule that cuts the power only marks it as off, and the cut follows.  To switch on what
+ * comes back by itself, or off what stays off, changes nothing, and waits for that.
+ */
+static void wait_for_cut(struct exec *exec)
+{
+	struct vmademo_power power = { 0 };
+	bool was_cut = false;
+
+	for (size_t i = 0; i < exec->buffer.nr_rules; i++) {
+		const struct vmademo_rule *rule = &exec->buffer.rules[i];
+
+		if (!exec->hits[i] || !(rule->flags & VMADEMO_RULE_CRASH))
+			continue;
+		was_cut = true;
+		if (rule->flags & VMADEMO_RULE_OFF)
+			power.flags = VMADEMO_POWER_OFF;
+	}
+	if (was_cut && ioctl(exec->fd, VMADEMO_IOC_POWER, &power))
+		die_errno("VMADEMO_IOC_POWER");
+}
+
 static void look(struct exec *exec, const struct vmademo_stats *before)
 {
 	size_t i, n = exec->buffer.nr_rules;
 
-	get_stats(exec->fd, &exec->stats);
-	/* What --init has done is not the program's doing */
-	for (i = 0; i < nr_counters; i++)
-		*(uint64_t *)((char *)&exec->stats + counters[i].offset) -=
-			counter_of(before, i);
-	get_info(exec->fd, &exec->info);
 	for (i = 0; i < NR_CALLS; i++)
 		exec->called[i] = rule_matches(exec->fd, exec->call_rules[i],
 					       NULL);
@@ -138,6 +155,13 @@ static void look(struct exec *exec, const struct vmademo_stats *before)
 	for (i = 0; i < n; i++)
 		exec->matches[i] = rule_matches(
 			exec->fd, exec->buffer.rules[i].id, &exec->hits[i]);
+	wait_for_cut(exec);
+	get_stats(exec->fd, &exec->stats);
+	/* What --init has done is not the program's doing */
+	for (i = 0; i < nr_counters; i++)
+		*(uint64_t *)((char *)&exec->stats + counters[i].offset) -=
+			counter_of(before, i);
+	get_info(exec->fd, &exec->info);
 	exec->nr_times = latency_read(exec->info.ino, exec->times);
 	trace_read(exec->info.ino, exec->launch.pid, &exec->traced);
 }
