@@ -111,9 +111,10 @@ static void print_shrunk(const struct explore *explore)
 	char *words = cut_words(&run->cut);
 	FILE *f = explore->file;
 
-	fprintf(f,
-		"The fewest lost pages with which it breaks, of %llu tries: %s, ",
-		LL(explore->tries), words);
+	fprintf(f, "Fewest lost pages that were found to break it");
+	if (explore->tries)
+		fprintf(f, ", with %llu more cuts", LL(explore->tries));
+	fprintf(f, ": %s, ", words);
 	print_lost(f, run);
 	if (run->nr_differ) {
 		fputs("; pages that differ from the untouched result: ", f);

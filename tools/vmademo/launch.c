@@ -54,7 +54,10 @@ char *replace_at(const char *text, const char *path)
 
 static void move_fd(int from, int to)
 {
-	if (from >= 0 && dup2(from, to) < 0)
+	if (from < 0)
+		return;
+	/* Where it is already, it would be closed with the others */
+	if (from == to ? fcntl(to, F_SETFD, 0) : dup2(from, to) < 0)
 		_exit(STATUS_OWN);
 }
 
