@@ -47,9 +47,50 @@ static size_t look_of(uint8_t state)
 	return i;
 }
 
-/* Asks for all pages, a stretch at a time. */
-static void take_picture(struct picture *picture)
+/* ---- JSON ---------------------------------------------------------------- */
+
+/* Pages one after another that are the same. */
+struct stretch {
+	uint64_t first, pages;
+	uint8_t state;
+};
+
+static void json_stretch(const struct stretch *stretch)
 {
+	/* In the order of their bits */
+	static const char *const names[] = {
+		"cached", "uptodate", "dirty",	"writeback",
+		"mapped", "large",    "stored", "ruled",
+	};
+
+	if (!stretch->pages)
+		return;
+	json_open(NULL, '{');
+	json_number("page", stretch->first);
+	json_number("pages", stretch->pages);
+	json_open("is", '[');
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (stretch->state >> i & 1)
+			json_string(NULL, names[i]);
+	json_close(']');
+	json_close('}');
+}
+
+static void json_page(struct stretch *stretch, uint64_t page, uint8_t state)
+{
+	if (!stretch->pages || stretch->state != state) {
+		json_stretch(stretch);
+		*stretch = (struct stretch){ .first = page, .state = state };
+	}
+	stretch->pages++;
+}
+
+/* ---- the picture --------------------------------------------------------- */
+
+/* Asks for all pages, a stretch at a time; with @json, tells them too. */
+static void take_picture(struct picture *picture, bool json)
+{
+	struct stretch stretch = { 0 };
 	static uint8_t states[1 << 16];
 	uint64_t done = 0, i;
 
@@ -76,6 +117,9 @@ static void take_picture(struct picture *picture)
 				&picture->look[(done + i) / picture->per_cell];
 			size_t look = look_of(states[i]);
 
+			if (json)
+				json_page(&stretch, picture->first + done + i,
+					  states[i]);
 			picture->count[look]++;
 			picture->ruled += !!(states[i] & VMADEMO_PAGE_RULED);
 			if (look < *cell)
@@ -83,6 +127,8 @@ static void take_picture(struct picture *picture)
 		}
 		done += pages.count;
 	}
+	if (json)
+		json_stretch(&stretch);
 }
 
 /* ---- a terminal ---------------------------------------------------------- */
@@ -214,6 +260,7 @@ static int verb_map(int argc, char **argv)
 		{ "offset", required_argument, NULL, 'o' },
 		{ "length", required_argument, NULL, 'l' },
 		{ "width", required_argument, NULL, OPT_WIDTH },
+		{ "json", no_argument, NULL, OPT_JSON },
 		COMMON_OPTIONS,
 		{ 0 }
 	};
@@ -221,6 +268,7 @@ static int verb_map(int argc, char **argv)
 	struct picture picture = { 0 };
 	const char *target, *svg = NULL, *no_color = getenv("NO_COLOR");
 	size_t width = 0, digits;
+	bool json = false;
 	int opt;
 
 	while ((opt = next_option(argc, argv, options)) != -1) {
@@ -230,11 +278,15 @@ static int verb_map(int argc, char **argv)
 			length = parse_size("--length", optarg);
 		else if (opt == OPT_WIDTH)
 			width = parse_number("--width", optarg, 24, 10000);
+		else if (opt == OPT_JSON)
+			json = true;
 		else
 			svg = optarg;
 	}
 	if (!length)
 		bad_usage("--length: at least one byte");
+	if (json && svg)
+		bad_usage("--json or --svg, not both");
 	target = one_argument(argc, argv, NULL);
 	no_more_arguments(argc, argv);
 	picture.fd = open_target(target ? target : NODE, 0);
@@ -249,7 +301,17 @@ static int verb_map(int argc, char **argv)
 	picture.per_cell = 1;
 	while ((picture.pages + picture.per_cell - 1) / picture.per_cell > cells)
 		picture.per_cell *= 2;
-	take_picture(&picture);
+	if (json) {
+		json_open(NULL, '{');
+		json_number("page_size", page_size());
+		json_open("stretches", '[');
+		take_picture(&picture, true);
+		json_close(']');
+		json_close('}');
+		free(picture.look);
+		return 0;
+	}
+	take_picture(&picture, false);
 	if (svg)
 		write_svg(&picture, svg);
 	else
@@ -264,7 +326,8 @@ const struct verb map_verbs[] = {
 	  "      --svg FILE        write a picture to FILE instead\n"
 	  "  -o, --offset BYTES    from here on (from the beginning)\n"
 	  "  -l, --length BYTES    so much (to the end)\n"
-	  "      --width COLUMNS   fit that many (the terminal's, or 80)\n",
+	  "      --width COLUMNS   fit that many (the terminal's, or 80)\n"
+	  "      --json            print JSON: pages one after another that are the same\n",
 	  false, verb_map },
 	{ 0 },
 };
