@@ -291,6 +291,12 @@ rules() {
 	is left 2 "$(awk 'NR > 1 { print $1 }' left)" && is none 0 "$(jq '.rules | length' none)"
 }
 
+# One kernel gets them all: it is the one to which nobody says how many steps to take.  Debug
+# kernels take seconds to start a program; they are for what the module does.
+cuts=200 left_out='OPEN RECORD COPY SUPER' duration=3
+[ -z "$VMADEMO_STEPS" ] || cuts=60
+[ "$VMADEMO_STEPS" != 3000 ] || cuts=10 left_out=RECORD duration=30
+
 # ---- running programs -------------------------------------------------------
 
 create() {
@@ -350,10 +356,10 @@ exec_unused() {
 	ends 127 exec -- /nowhere/at-all @ && ends 126 exec -- / @
 }
 exec_duration() {
-	ends 0 exec --size 1M --duration 0.5 -- sh -c 'echo x >@; while :; do sleep 0.1; done' &&
+	ends 0 exec --size 1M --duration $duration -- sh -c 'echo x >@; while :; do sleep 0.1; done' &&
 		grep -q 'as --duration says' err || return
 	# It may end in its own way
-	ends 9 exec --size 1M --duration 0.5 -- sh -c 'trap "exit 9" TERM; echo x >@; while :; do sleep 0.1; done' || return
+	ends 9 exec --size 1M --duration $duration -- sh -c 'trap "exit 9" TERM; echo x >@; while :; do sleep 0.1; done' || return
 	vmademo exec --size 1M -- sh -c 'echo x >@; echo >begun; while :; do sleep 0.1; done' 2>err &
 	comes begun
 	kill -TERM $!
@@ -368,11 +374,6 @@ explore() { # OPTIONS... [MSYNC]: of the key-value store
 	case $1 in -*) ;; *) msync=$1; shift ;; esac
 	vmademo explore --size 72K --ack ack --check "$test check @ ack" --report json -o out "$@" -- "$test" work @ $msync 2>err
 }
-# One kernel gets them all: it is the one to which nobody says how many steps to take.  Debug
-# kernels take seconds to start a program; they are for what the module does.
-cuts=200 left_out='OPEN RECORD COPY SUPER'
-[ -z "$VMADEMO_STEPS" ] || cuts=60
-[ "$VMADEMO_STEPS" != 3000 ] || cuts=10 left_out=RECORD
 
 explore_right() {
 	explore --cuts $cuts
