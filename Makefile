@@ -56,6 +56,22 @@ kernels:
 	@scripts/deps check
 	@scripts/kernel/get list
 
+tools:
+	@scripts/deps tools
+	@$(MAKE) -s -C tools/vmademo
+
+PREFIX ?= /usr/local
+MAN = $(DESTDIR)$(PREFIX)/share/man/man1
+COMPLETION = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+
+tools-install: tools
+	install -D -t $(DESTDIR)$(PREFIX)/bin build/tools/vmademo
+	install -D -m 644 -t $(MAN) man/vmademo.1
+	install -D -m 644 -t $(COMPLETION) tools/completion/vmademo
+
+tools-uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/vmademo $(MAN)/vmademo.1 $(COMPLETION)/vmademo
+
 shell:
 	@scripts/deps demo
 	@exec scripts/shell
@@ -98,6 +114,9 @@ help:
 	@echo 'make bench           what mappings cost, in instructions, beside tmpfs and others'
 	@echo 'make coverage        which lines of the module the tests run'
 	@echo 'make kernels         the kernels that can be had'
+	@echo 'make tools           build the command vmademo, as build/tools/vmademo'
+	@echo 'make tools-install   and put it, its manual page and completion under PREFIX=/usr/local'
+	@echo 'make tools-uninstall take them away'
 	@echo 'make shell           a shell in a virtual machine with the module loaded'
 	@echo 'make lint            compiler warnings, sparse, checkpatch and others'
 	@echo 'make                 build the module for the running kernel (KVER=...)'
@@ -106,4 +125,4 @@ help:
 	@echo 'make dkms-uninstall  take it away from dkms'
 	@echo 'make clean           remove what was built'
 
-.PHONY: all install demo check check-debug fuzz bench coverage kernels shell lint dkms-install dkms-uninstall clean help
+.PHONY: all install demo check check-debug fuzz bench coverage kernels tools tools-install tools-uninstall shell lint dkms-install dkms-uninstall clean help

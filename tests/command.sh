@@ -1,0 +1,451 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+# The command vmademo: each verb used rightly and wrongly, without the module, without the
+# right, through a pipe; its JSON read by jq; and whether explore finds the msync that
+# the key-value store of kvwork leaves out.
+# Lists of options, commands for another shell, and functions that `check` calls:
+# shellcheck disable=SC2086,SC2046,SC2016,SC2015,SC2317
+test=${0%/*}/kvwork
+echo 'TAP version 13'
+if ! command -v vmademo >/dev/null || ! command -v jq >/dev/null || [ ! -x "$test" ]; then
+	echo '1..0 # SKIP vmademo, jq or kvwork is not installed'
+	exit 4
+fi
+
+# It is built with the address sanitizer for this; what it has at its end, it may have
+export ASAN_OPTIONS=detect_leaks=0
+dir=$(mktemp -d)
+cd "$dir" || exit 1
+number=0 failed=0 why=''
+check() { # NAME FUNCTION
+	number=$((number + 1))
+	why=''
+	if "$2" >log 2>&1; then
+		echo "ok $number $1"
+	else
+		echo "# $why"
+		sed 's/^/# /' log
+		echo "not ok $number $1"
+		failed=1
+	fi
+}
+
+# Each of these ends the function that calls it, by `|| return`
+is() { # WHAT EXPECTED ACTUAL
+	why="$1: expected \"$2\", got \"$3\""
+	[ "$2" = "$3" ]
+}
+# The command must end with this status; what it says is in out and err
+ends() { # STATUS ARGUMENTS...
+	want=$1
+	shift
+	vmademo "$@" >out 2>err
+	got=$?
+	why="vmademo $*: expected status $want, got $got: $(cat err)"
+	[ "$got" = "$want" ]
+}
+says() { # TEXT: an error, in one line that begins as it should
+	why="expected \"$1\" in \"$(cat err)\""
+	grep -q "^vmademo" err && grep -qF -- "$1" err
+}
+# Waits until there is something in it, half a minute
+comes() { # FILE
+	for i in $(seq 300); do
+		[ -s "$1" ] || sleep 0.1
+	done
+}
+json() { # FILTER EXPECTED: of out
+	is "$1" "$2" "$(jq -c "$1" out)"
+}
+# A buffer that is there while a command runs: its words have $T for the target
+with() { # OPTIONS... -- SHELL-COMMAND
+	options=''
+	while [ "$1" != -- ]; do
+		options="$options $1"
+		shift
+	done
+	vmademo create $options -- sh -c "T=@; $2"
+}
+
+verbs='info stat mappings features map resize discard sync crash power:off power:on revoke restore rule:add rule:list rule:del create exec explore'
+
+# ---- called wrongly ---------------------------------------------------------
+
+help() {
+	ends 0 --help && [ -s out ] && [ ! -s err ] || return
+	for verb in $verbs; do
+		grep -q "^  $(echo "$verb" | tr : ' ') " out || { why="no $verb"; return 1; }
+	done
+	ends 0 --version && cp out version || return
+	for verb in $verbs; do
+		ends 0 $(echo "$verb" | tr : ' ') --help && grep -q '^Usage: vmademo' out || return
+		ends 0 $(echo "$verb" | tr : ' ') --version && cmp out version || return
+	done
+}
+wrong() {
+	ends 2 && grep -q '^Usage' err || return
+	ends 2 nothing && says 'there is no verb "nothing"' || return
+	ends 2 rule && says 'needs a second word' || return
+	ends 2 power up && says 'needs a second word' || return
+	for verb in $verbs; do
+		expected=2
+		case $verb in create | exec | explore) expected=125 ;; esac
+		ends $expected $(echo "$verb" | tr : ' ') --absurd && says 'there is no option --absurd' || return
+		[ ! -s out ] || return
+	done
+	for verb in resize discard sync crash 'power off' 'power on' revoke restore 'rule add' 'rule del'; do
+		ends 2 $verb && says 'TARGET is missing' || return
+	done
+	ends 2 info /dev/vmademo more && says '"more" is too much' || return
+	ends 2 resize /dev/vmademo && says 'SIZE is missing' || return
+	for size in 1X -1 K '' 1KK 16E 99999999999999999999 0x 1.5M; do
+		ends 2 resize /dev/vmademo -- "$size" && says 'is no size' || return
+	done
+	ends 2 crash /dev/vmademo --share 1001 && says 'from 0 to 1000' || return
+	ends 2 crash /dev/vmademo --share && says 'needs a value' || return
+	ends 2 stat --count 3 && says '--watch' || return
+	for seconds in 0 -1 nan x 1e9; do
+		ends 2 stat --watch $seconds && says 'no time' || return
+	done
+	ends 2 rule del /dev/vmademo && says 'ID or --all' || return
+	ends 2 rule del /dev/vmademo 0 && says 'no number above 0' || return
+	ends 125 exec && says 'PROGRAM is missing' || return
+	ends 125 explore --check 'true' -- true && says 'no @' || return
+	ends 125 explore --keep x -- true && says '--replay' || return
+	for cut in 1 1:flush:0:after:0:0 1:flush:1:never:0:0 1:mkwrite:1:after:0:0 1:end:2:after:0:0 1:x:1:after:0:0 \
+		1:flush:1:after:1001:0 1:flush:1:after:0:0:0; do
+		ends 125 explore --replay "$cut" -- true && says '--replay' || return
+	done
+	for store in disk file: ''; do
+		ends 125 create --store "$store" && says '--store' || return
+	done
+	ends 2 map --json --svg x && says 'not both' || return
+	for size in 1 4097 4M; do
+		ends 125 create --folio-size $size && says '--folio-size' || return
+	done
+	ends 125 exec --report xml -- true && says 'neither text nor json' || return
+}
+words() {
+	for words in op=nothing op=read,op=read op=read,status=EWHAT op=read,start=x op=read,absurd start=3 \
+		op=read,when=later '' 'op=read,' op=read,torn=2147483648; do
+		ends 2 rule add /dev/vmademo "$words" && says 'rule' || return
+	done
+	# What does not go together, the module says
+	ends 1 rule add /dev/vmademo op=read,status=SIGBUS && says 'see RULES in vmademo(1)' || return
+	ends 1 rule add /dev/vmademo op=read_in,status=EIO && says 'needs a buffer with a store' || return
+	ends 1 rule add /dev/vmademo op=read,status=EIO,pid=999999999 && says 'no process' || return
+	ends 1 rule del /dev/vmademo 77 && says 'there is no rule 77' || return
+	ends 0 rule list --json && json '.rules | length' 0
+}
+targets() {
+	ends 1 info 999999999:3 && says 'no such process' || return
+	ends 1 info $$:999 && says 'no such descriptor' || return
+	ends 1 info /dev/null && says 'no buffer of vmademo' || return
+	ends 1 info /dev/vmademo-phys0 && says 'physical window' || return
+	ends 1 info /nowhere && says 'No such file' || return
+	ends 1 crash /dev/vmademo && says 'has no store' || return
+	ends 1 power on /dev/vmademo && says 'has no store' || return
+	ends 1 resize /dev/vmademo 8E && says 'cannot have that size' || return
+	ends 1 map --offset 1T /dev/vmademo && says 'there is no page' || return
+	ends 1 discard --length 0 /dev/vmademo && says 'no such range'
+}
+no_module() {
+	rmmod vmademo || return
+	for verb in $verbs; do
+		arguments=/dev/vmademo expected=1
+		case $verb in
+		features | mappings) arguments='' ;;
+		resize) arguments="$arguments 1M" ;;
+		rule:add) arguments="$arguments op=read,status=EIO" ;;
+		rule:del) arguments="$arguments 1" ;;
+		create | exec | explore) arguments='-- true' expected=125 ;;
+		esac
+		ends $expected $(echo "$verb" | tr : ' ') $arguments &&
+			says 'no /dev/vmademo: load the module with modprobe vmademo' || break
+	done
+	result=$?
+	insmod "$VMADEMO_KO" $VMADEMO_PARAMS && return $result
+}
+no_right() {
+	[ -e /etc/passwd ] || { mkdir -p /etc && echo 'nobody:x:65534:65534::/:/bin/sh' >/etc/passwd; }
+	chmod 755 "$dir" && chmod 666 out err
+	for arguments in info 'resize /dev/vmademo 1M' 'rule list' "revoke /dev/vmademo"; do
+		su nobody -s /bin/sh -c "vmademo $arguments" >out 2>err
+		is "vmademo $arguments" 1 $? && says 'not the right' || return
+	done
+	su nobody -s /bin/sh -c 'vmademo exec -- true @' >out 2>err
+	is exec 125 $? && says 'not the right' || return
+	# With the right to the node, what it makes is its own
+	chmod 666 /dev/vmademo
+	su nobody -s /bin/sh -c 'vmademo exec --size 1M -- head -c 5 @' >out 2>err
+	result=$?
+	chmod 600 /dev/vmademo
+	is 'exec as nobody' 0 $result && grep -q '1 read' err
+}
+full() {
+	for arguments in --help --version info stat 'stat --json' features map; do
+		vmademo $arguments >/dev/full 2>err
+		is "vmademo $arguments" 1 $? && says 'No space left' || return
+	done
+	vmademo exec --size 1M -o /dev/full -- head -c 1 @ >/dev/null 2>err
+	is 'exec -o' 125 $? && says 'No space left'
+}
+
+# ---- looking ----------------------------------------------------------------
+
+info() {
+	ends 0 info && grep -q "^size  *$(cat /sys/class/misc/vmademo/size) bytes" out || return
+	ends 0 info --json && json '[.store, .size, .revoked]' "[\"none\",$(cat /sys/class/misc/vmademo/size),false]" || return
+	with --size 5000 --store ram -- 'vmademo info --json $T' >out && json '[.store, .size, .mappings]' '["ram",5000,0]'
+}
+stat() {
+	dd if=/dev/zero of=/dev/vmademo bs=4096 count=3 2>/dev/null
+	ends 0 stat --json || return
+	for counter in dirtied_bytes written_bytes read_faults rule_hits last_crash_lost_folios; do
+		json ".counters.$counter" "$(cat /sys/class/misc/vmademo/$counter)" || return
+	done
+	# All that the module has
+	is counters "$(jq '.counters | length' out)" \
+		"$(grep -cE '^(.*_(faults|folios|bytes|errors|flushes)|fault_around.*|first_writes|flushes|crashes|sigbus|revocations|rule_hits):' \
+			/proc/self/fdinfo/3 3</dev/vmademo | awk '{ print $1 - 3 }')" || return
+	ends 0 stat && grep -q '^dirtied_bytes  *[0-9]' out || return
+	ends 0 stat --watch 0.1 --count 3 --json && is documents 3 "$(jq -s length out)" || return
+	is added 2 "$(jq -s '[.[] | select(.added)] | length' out)" || return
+	ends 0 stat --watch 0.1 --count 2 && grep -q 'PER SECOND' out
+}
+mappings() {
+	with --size 72K -- "mkfifo hold; $test open \$T <hold >opened & exec 5>hold
+		for i in \$(seq 300); do [ -s opened ] || sleep 0.1; done
+		vmademo mappings \$T --json >out; vmademo mappings >all; vmademo info \$T --json >info
+		exec 5>&-; wait" || return
+	json '[.mappings[] | [.command, .bytes, .access, .offset]]' '[["kvwork",73728,"rw-s",0]]' || return
+	json '.mappings[0].buffer' "$(jq .ino info)" && grep -q kvwork all || return
+	is mappings 1 "$(jq .mappings info)"
+}
+features() {
+	ends 0 features --json || return
+	is words "$(xargs </sys/class/misc/vmademo/features)" "$(jq -r '.features[].word' out | xargs)" || return
+	# This command knows all that the module has
+	json '[.features[] | select(.kind == "unknown")]' '[]' || return
+	json '[.features[] | select(.kind == "op")] | length' 11
+}
+map() {
+	with --size 1M --folio-size 4K --store ram -- 'dd if=/dev/zero of=$T bs=4096 seek=2 count=3 conv=notrunc
+		vmademo map $T >out 2>err && vmademo map $T --svg map.svg && vmademo map --width 40 $T >narrow; vmademo map --json $T >json
+		vmademo rule add $T op=read,start=7,nr=2,status=EIO && vmademo sync $T && vmademo map $T --offset 8K --length 16K >part' || return
+	why="picture: $(cat out narrow part)"
+	grep -qE '^ *0 \.\.WWW\.+$' out && grep -q 'W  dirty: 3 pages' out && grep -q 'nothing: 253 pages' out || return
+	! grep -q "$(printf '\033')" out || return
+	awk 'length($0) > 40 && !/pages/ { exit 1 }' narrow && grep -qE '^ *2 cccc$|^ *2 ccc\.$' part || return
+	grep -q '^<svg' map.svg && is squares 262 "$(grep -c '<rect' map.svg | awk '{ print $1 - 1 }')" || return
+	is json '[[0,2,[]],[2,3,["cached","uptodate","dirty","stored"]],[5,251,[]]]' \
+		"$(jq -c '[.stretches[] | [.page, .pages, .is]]' json)" || return
+	# Larger than a terminal, and than what can be asked for
+	with --size 1G -- 'vmademo map $T >out && vmademo map --offset 1000M $T >part' && grep -q 'A letter is 256 pages' out || return
+	with --size 8000000000000000000 -- 'vmademo map $T' 2>err
+	is 'too large' 1 $? && says 'show a part'
+}
+
+# ---- changing ---------------------------------------------------------------
+
+change() {
+	with --size 1M --store ram --folio-size 4K -- '
+		vmademo resize $T 2M && vmademo info $T --json >size
+		dd if=/dev/zero of=$T bs=4096 count=4 conv=notrunc; vmademo info $T --json >dirty
+		vmademo sync $T && vmademo info $T --json >clean
+		dd if=/dev/zero of=$T bs=4096 count=4 conv=notrunc; vmademo crash --json $T >crash
+		dd if=/dev/zero of=$T bs=4096 count=4 conv=notrunc; vmademo power off --share 500 --seed 3 --json $T >off
+		vmademo info $T --json >is_off; vmademo power on $T; vmademo info $T --json >is_on
+		vmademo discard $T --offset 4K --length 4K; vmademo map $T >map
+		vmademo discard $T; vmademo sync --data $T; vmademo map $T >empty
+		vmademo revoke $T; vmademo info $T --json >revoked; vmademo resize $T 1M 2>err
+		vmademo restore $T; vmademo info $T --json >restored; vmademo stat $T --json >out' || return
+	is size 2097152 "$(jq .size size)" && is dirty 16384 "$(jq .dirty_bytes dirty)" || return
+	is clean 0 "$(jq .dirty_bytes clean)" && is crash '[4,16384,0,0]' "$(jq -c '[.[]]' crash)" || return
+	is off '[2,8192,2,0]' "$(jq -c '[.[]]' off)" || return
+	is 'off and on' 'true false' "$(jq .power_off is_off) $(jq .power_off is_on)" || return
+	why="$(cat map empty)"
+	grep -qE '^ *0 s\.ss\.+$' map && ! grep -q 's  ' empty || return
+	is revoked 'true false' "$(jq .revoked revoked) $(jq .revoked restored)" && says 'vmademo restore' || return
+	json '[.counters.crashes, .counters.flushes, .counters.data_flushes, .counters.revocations]' '[2,1,1,1]' || return
+	# Of two at a time
+	with --store ram -- 'vmademo create --store ram -- sh -c "vmademo power off $T @@ --json >out &&
+		vmademo info --json $T >one; vmademo info --json @@ >two; vmademo power on $T @@; vmademo power off $T $T 2>err"'
+	is 'twice the same' 1 $? && says 'named twice' || return
+	is 'both off' 'true true' "$(jq .power_off one) $(jq .power_off two)" || return
+	# A window can be revoked, and nothing else
+	ends 0 revoke /dev/vmademo-phys0 && is window 1 "$(cat /sys/class/misc/vmademo-phys0/revoked)"
+}
+rules() {
+	with --size 1M --store ram --folio-size 4K -- '
+		vmademo rule add $T op=write_out,start=1,nr=2,skip=3,times=1,seed=7,share=300,cut_torn=2,crash,off,when=after >one
+		vmademo rule add $T op=write_out torn=0 granularity=512,status=EIO >two
+		vmademo rule add $T op=read,status=EIO,times=1,one_in=1,delay_us=5 >three
+		cat $T >/dev/null 2>&1; vmademo rule list $T --json >out
+		cat /sys/kernel/debug/vmademo/$(vmademo info --json $T | jq .ino)/rules >module
+		vmademo rule del $T 1 3 && vmademo rule list $T >left; vmademo rule del --all $T && vmademo rule list --json $T >none' || return
+	is ids '1 2 3' "$(cat one two three | xargs)" || return
+	# Told as the module tells it
+	is words "$(sed 's/^id=[0-9]*,//; s/,hits=[0-9]*$//' module | xargs)" "$(jq -r '.rules[].rule' out | xargs)" || return
+	json '.rules[2] | [.hits, .matches > 0]' '[1,true]' || return
+	is left 2 "$(awk 'NR > 1 { print $1 }' left)" && is none 0 "$(jq '.rules | length' none)"
+}
+
+# One kernel gets them all: it is the one to which nobody says how many steps to take.  Debug
+# kernels take seconds to start a program; they are for what the module does.
+cuts=200 left_out='OPEN RECORD COPY SUPER' duration=3
+[ -z "$VMADEMO_STEPS" ] || cuts=60
+[ "$VMADEMO_STEPS" != 3000 ] || cuts=10 left_out=RECORD duration=30
+
+# ---- running programs -------------------------------------------------------
+
+create() {
+	echo 'first bytes' >first
+	vmademo create --size 64K --init first -- sh -c 'head -n 1 @; head -n 1 $VMADEMO_BUFFER; echo @@; exit 7' >out 2>err
+	is status 7 $? && is bytes 'first bytes first bytes @' "$(xargs <out)" || return
+	truncate -s 12345 file
+	vmademo create --store file:file -- sh -c 'vmademo info @ --json; echo written >@' >out 2>err || return
+	is file written "$(head -n 1 file)" && json '[.store, .size]' '["file",12345]' || return
+	echo 'echo $VMADEMO_BUFFER >inside; exit 3' | SHELL=/bin/sh vmademo create 2>err
+	is shell 3 $? && grep -q '^/proc/' inside && grep -q "$(cat inside)" err || return
+	with --size 1M --store ram --rule op=read,status=EIO --rule op=write,status=ENOSPC -- 'vmademo rule list --json $T' >out &&
+		json '[.rules[].rule]' '["op=read,status=EIO","op=write,status=ENOSPC"]' || return
+	ends 127 create -- /nowhere/at-all && ends 126 create -- / && ends 137 create -- sh -c 'kill -9 $$'
+}
+exec_report() {
+	vmademo exec --size 72K --store ram --folio-size 4K --report json -o out -- "$test" work @ 3>/dev/null || return
+	json '[.exit_status, .ended_by_duration, .sigbus_page, .counters.sigbus]' '[0,false,null,0]' || return
+	json '.calls.mmap > 1 and .counters.first_writes > 9 and .counters.data_flushes > 9' true || return
+	json '.left_dirty_bytes == .counters.dirtied_bytes - .counters.written_bytes' true || return
+	# Each is timed, if there is debugfs
+	json '.times.flush.count == .counters.data_flushes + .counters.flushes' true || return
+	json '.times.flush | .half_below_ns <= .all_below_ns' true || return
+	is 'latency_on' 0 "$(cat /sys/kernel/debug/vmademo/latency_on)" || return
+	is 'instances of tracing' '' "$(ls /sys/kernel/debug/tracing/instances)" || return
+	# What --init does is not counted
+	head -c 8192 /dev/zero >first
+	vmademo exec --size 1M --store ram --init first --report json -o out -- head -c 5 @ >/dev/null || return
+	json '[.calls.read > 0, .counters.dirtied_bytes, .counters.flushes, .left_dirty_bytes]' '[true,0,0,0]' || return
+	ends 3 exec --size 1M -- sh -c 'echo x >@; exit 3' && grep -q 'exit status 3' err && grep -q 'made dirty  *4096 bytes' err
+}
+exec_sigbus() {
+	for status in ENOSPC SIGBUS HWPOISON; do
+		vmademo exec --size 72K --store ram --folio-size 4K --rule "op=mkwrite,start=3,nr=2,status=$status" \
+			--report json -o out -- "$test" work @ 3>/dev/null
+		is status 135 $? && json '[.signal, .sigbus_page, .rules[0].hits, .rules[0].pages]' '["SIGBUS",3,1,[3]]' || return
+	done
+	# Somebody else's SIGBUS, and one that is sent: of no page
+	vmademo exec --size 1M --report json -o out -- sh -c 'echo x >@; kill -BUS $$'
+	is sent 135 $? && json '[.signal, .sigbus_page]' '["SIGBUS",null]' || return
+	# That of a child, and another end
+	vmademo exec --size 72K --store ram --folio-size 4K --rule op=mkwrite,start=3,status=ENOSPC --report json -o out -- \
+		sh -c "$test work @; kill -TERM \$\$" 3>/dev/null
+	is child 143 $? && json '[.signal, .sigbus_page, .counters.sigbus]' '["SIGTERM",null,1]' || return
+	# The power is cut under it, and it is killed, by a rule that needs its number
+	for off in '' ,off; do
+		vmademo exec --size 72K --store ram --rule op=write_out,skip=4,times=1,crash,kill$off \
+			--report json -o out -- "$test" work @ 3>/dev/null
+		is killed 137 $? && json '[.signal, .counters.crashes, .rules[0].hits]' '["SIGKILL",1,1]' || return
+	done
+}
+exec_unused() {
+	ends 125 exec -- true && says 'DID NOT USE THE BUFFER' || return
+	ends 125 exec -- test -e @ && says 'DID NOT USE THE BUFFER' || return
+	# Opened, and not used
+	ends 125 exec -- sh -c ': <@' && says 'DID NOT USE THE BUFFER' || return
+	ends 127 exec -- /nowhere/at-all @ && ends 126 exec -- / @
+}
+exec_duration() {
+	ends 0 exec --size 1M --duration $duration -- sh -c 'echo x >@; while :; do sleep 0.1; done' &&
+		grep -q 'as --duration says' err || return
+	# It may end in its own way
+	ends 9 exec --size 1M --duration $duration -- sh -c 'trap "exit 9" TERM; echo x >@; while :; do sleep 0.1; done' || return
+	vmademo exec --size 1M -- sh -c 'echo x >@; echo >begun; while :; do sleep 0.1; done' 2>err &
+	comes begun
+	kill -TERM $!
+	wait $!
+	is 'a signal is passed on' 143 $? && grep -q 'killed by SIGTERM' err
+}
+
+# ---- power cuts -------------------------------------------------------------
+
+explore() { # OPTIONS... [MSYNC]: of the key-value store
+	msync=''
+	case $1 in -*) ;; *) msync=$1; shift ;; esac
+	vmademo explore --size 72K --ack ack --check "$test check @ ack" --report json -o out "$@" -- "$test" work @ $msync 2>err
+}
+
+explore_right() {
+	explore --cuts $cuts
+	is status 0 $? || { cat err out; return 1; }
+	json '[.cuts, .passed, .broken, .same_events_again, .hung, .not_reached]' "[$cuts,$cuts,[],true,0,0]" &&
+		grep -q "$cuts of $cuts cuts, 0 broken" err
+}
+explore_left_out() {
+	for msync in $left_out; do
+		explore $msync --first
+		is "without msync $msync" 1 $? || { cat err out; return 1; }
+		json '[(.broken | length), .cuts <= 200, .repeats]' '[1,true,true]' || return
+		# Few pages are enough, and they are named
+		json '.fewest_lost | .lost <= 2 and .lost == (.lost_pages | length)' true || return
+		echo "# $msync: $(jq -c '[.cuts, .there_are, .tries, .fewest_lost.cut, .fewest_lost.lost_pages, .fewest_lost.says]' out)" >>found
+		cut=$(jq -r .fewest_lost.cut out)
+		jq -c .fewest_lost.lost_pages out >pages
+		for i in 1 2; do
+			explore $msync --replay "$cut" --keep keep$i
+			is "replay $cut" 1 $? && json '[.verdict, .run.cut]' "[\"broken\",\"$cut\"]" || return
+			json .run.lost_pages "$(cat pages)" || return
+		done
+		is 'size of what is kept' 73728 "$(wc -c <keep1)" && cmp keep1 keep2 || return
+		# The kept bytes are those that fail
+		"$test" check keep1 ack && return 1
+	done
+	return 0
+}
+explore_wrong() {
+	ends 125 explore -- true && says 'DID NOT USE THE BUFFER' || return
+	ends 125 explore --size 1M --check 'false @' -- sh -c 'echo x >@' && says 'fails on the untouched result' || return
+	ends 125 explore --size 1M --check '/nowhere/at-all @' -- sh -c 'echo x >@' && says 'cannot be run' || return
+	ends 125 explore --size 1M -- sh -c 'echo x >@; exit 4' && says 'fails without any cut: exit status 4' || return
+	ends 125 explore --size 1M -- sh -c 'head -c 1 @ >/dev/null' && says 'writes nothing' || return
+	ends 125 explore --size 1M --timeout 0.5 -- sh -c 'echo x >@; sleep 60' && says 'takes more than 0.5 s' || return
+	ends 125 explore --size 1M --timeout 0.5 --check 'sleep 60 # @' -- sh -c 'echo x >@' && says 'takes more than 0.5 s' || return
+	ends 127 explore --size 1M -- /nowhere/at-all @ || return
+	# An event that does not come
+	ends 125 explore --size 1M --replay 1:flush:99:after:0:0 --report json -- sh -c 'echo x >@' && json .verdict '"not reached"' || return
+	# As in the manual page: before and after each of two events, before a first write, at the end
+	vmademo explore --size 1M --ack promised --report json \
+		--check 'test "$(head -c 5 @)" = hello || test ! -s promised' \
+		-- sh -c 'printf hello >@; sync @; echo done >&3' >out 2>err || return
+	json '[.events, .there_are, .cuts]' '[{"mkwrite":1,"write_out":1,"flush":1},24,24]' || return
+	# Nothing is synced: of cuts that write all, only that before the first write breaks it
+	# What the check says can be any bytes
+	ends 1 explore --size 1M --all --check 'printf "a\"b\377\tc\n"; grep -q y @' --report json -- sh -c 'echo y >@' || return
+	json '[.events.write_out, .cuts == .there_are, (.broken | length > 0), ([.broken[] | select(.share == 1000)] | length)]' '[0,true,true,1]' || return
+	json '.broken[0].says' '"a\"bÿ\tc"'
+}
+explore_children() {
+	# A child goes on when the program ends: it is killed before the next run, and before the check
+	# The check is the program itself, which can promise nothing to nobody
+	ends 0 explore --size 1M --cuts 10 -- sh -c '(sleep 100; echo z >>survivor) & echo y >@; sync @ && echo done >&3' || return
+	[ ! -e survivor ] && is children '' "$(pidof sleep)"
+}
+explore_stopped() {
+	vmademo explore --size 72K --all --ack ack --check "$test check @ ack" --report json -o out -- "$test" work @ 2>err &
+	comes err
+	kill -INT $!
+	wait $!
+	is status 130 $? && json '.interrupted and .passed > 0' true
+}
+
+words='help wrong words targets no_module full'
+[ "$VMADEMO_STEPS" != 3000 ] || words=''
+tests=${*:-"$words"' no_right info stat mappings features map change rules create exec_report exec_sigbus
+exec_unused exec_duration explore_right explore_left_out explore_wrong explore_children explore_stopped'}
+echo "1..$(echo "$tests" | wc -w)"
+for function in $tests; do
+	check "$function" "$function"
+done
+[ ! -e found ] || cat found
+cd / && rm -rf "$dir"
+exit $failed

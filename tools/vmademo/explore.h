@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the files of the verb explore share: explore.c, the verb; explore_plan.c, which cuts;
+ * explore_run.c, one of them; explore_report.c, what came of it.
+ */
+#ifndef VMADEMO_EXPLORE_H
+#define VMADEMO_EXPLORE_H
+
+#include "vmademo.h"
+
+/* The events at which the power can be cut; and when the program has ended. */
+enum { AT_MKWRITE, AT_WRITE_OUT, AT_FLUSH, NR_EVENTS, AT_END = NR_EVENTS };
+
+/**
+ * struct cut - a power cut
+ * @seed: chooses what happens to have been written
+ * @at: AT_...
+ * @number: at which event of that kind; 1 is the first
+ * @after: when it has been
+ * @share: so many thousandths of what is dirty are written
+ * @torn: so many of the other pages are written in part
+ */
+struct cut {
+	uint64_t seed;
+	int at;
+	uint64_t number;
+	bool after;
+	uint32_t share, torn;
+};
+
+enum verdict {
+	PASSED,
+	BROKEN,
+	NOT_REACHED, /* the event did not come */
+	HUNG, /* the program, without it */
+	INTERRUPTED, /* Ctrl-C */
+};
+
+/**
+ * struct run - one run with a cut, and what came of it
+ * @lost: pages that the cut lost, the torn ones too
+ * @lost_pages: their numbers; NULL if they are not known
+ * @differ: pages that differ from the untouched result; NULL if that was not asked for
+ * @check_status: of the check, as of waitpid()
+ * @check_hung: it took too long
+ * @says: the last line that the check printed
+ */
+struct run {
+	struct cut cut;
+	enum verdict verdict;
+	uint64_t lost;
+	uint64_t *lost_pages;
+	uint64_t *differ;
+	size_t nr_differ;
+	int check_status;
+	bool check_hung;
+	char says[160];
+};
+
+struct explore {
+	char **argv;
+	const char *check, *ack, *keep;
+	uint64_t cuts, seed;
+	bool all, first, has_replay;
+	struct cut replay;
+	double timeout;
+	struct buffer_options buffer;
+	enum report_format format;
+	FILE *file;
+
+	uint64_t events[NR_EVENTS];
+	bool same_again; /* a second run had as many */
+	uint64_t combinations; /* that there are */
+	int untouched; /* a file with the bytes that are left without a cut */
+	uint8_t *states; /* of its pages */
+	uint64_t pages;
+
+	uint64_t done, passed, not_reached, hung;
+	bool interrupted;
+	double seconds;
+	struct run *broken;
+	size_t nr_broken;
+	struct run shrunk; /* the one with the fewest lost pages that was found */
+	bool repeats; /* that one, when it was done again */
+	uint64_t tries; /* to find it */
+};
+
+/* explore_plan.c */
+extern const char *const at_names[NR_EVENTS + 1];
+void parse_cut(struct cut *cut, const char *text);
+char *cut_words(const struct cut *cut);
+uint64_t count_combinations(const struct explore *explore);
+struct cut combination(const struct explore *explore, uint64_t i);
+uint64_t mix(uint64_t a, uint64_t b);
+
+/* explore_run.c */
+void dry_run(struct explore *explore);
+void run_cut(struct explore *explore, struct run *run, bool look_closely);
+void free_run(struct run *run);
+
+/* explore_report.c */
+void print_progress(const struct explore *explore, uint64_t planned, bool last);
+void print_exploration(struct explore *explore);
+void print_replay(const struct explore *explore, const struct run *run);
+
+#endif /* VMADEMO_EXPLORE_H */

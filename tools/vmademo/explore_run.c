@@ -1,0 +1,417 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * One run of the verb explore: a new buffer, the program on it, the power cut at an event,
+ * everybody killed, the power back, the check.
+ */
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+#include "explore.h"
+
+static const uint32_t event_ops[NR_EVENTS] = { VMADEMO_OP_MKWRITE,
+					       VMADEMO_OP_WRITE_OUT,
+					       VMADEMO_OP_FLUSH };
+
+static int null_fd(void)
+{
+	static int fd = -1;
+
+	if (fd < 0)
+		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		die_errno("/dev/null");
+	return fd;
+}
+
+static uint64_t number_of(int fd)
+{
+	struct vmademo_info info;
+
+	get_info(fd, &info);
+	return info.ino;
+}
+
+/* ---- the program --------------------------------------------------------- */
+
+/* What it says is for the first run only. */
+static struct launch program(const struct explore *explore, const char *path,
+			     bool quiet)
+{
+	struct launch launch = {
+		.argv = explore->argv,
+		.path = path,
+		.own_session = true,
+		.in = null_fd(),
+		.out = quiet ? null_fd() : STDERR_FILENO,
+		.err = quiet ? null_fd() : -1,
+		.ack = null_fd(),
+	};
+
+	if (explore->ack) {
+		launch.ack = open(explore->ack,
+				  O_WRONLY | O_CREAT | O_TRUNC | O_APPEND |
+					  O_CLOEXEC,
+				  0666);
+		if (launch.ack < 0)
+			die_errno("--ack: %s", explore->ack);
+	}
+	return launch;
+}
+
+static bool is_off(void *arg)
+{
+	struct vmademo_info info;
+
+	get_info(*(int *)arg, &info);
+	return info.flags & VMADEMO_INFO_OFF;
+}
+
+/* Until it has ended, the power is off, or its time is up; nobody is left afterwards. */
+static enum launch_end run_program(struct explore *explore,
+				   struct launch *launch, int fd)
+{
+	enum launch_end end;
+	int err = launch_go(launch);
+
+	if (launch->ack != null_fd())
+		close(launch->ack);
+	if (err)
+		launch_cannot(launch, err);
+	end = launch_wait(launch, now() + explore->timeout,
+			  fd < 0 ? NULL : is_off, &fd);
+	launch_kill_all(launch);
+	if (end == LAUNCH_SIGNAL)
+		explore->interrupted = true;
+	return end;
+}
+
+/* ---- the check ----------------------------------------------------------- */
+
+/* The last line that is not empty. */
+static void last_line(int fd, char *says, size_t room)
+{
+	static char text[4096];
+	off_t end = lseek(fd, 0, SEEK_END);
+	off_t from = end > (off_t)sizeof(text) - 1 ? end - (off_t)sizeof(text) + 1
+						   : 0;
+	ssize_t n = pread(fd, text, sizeof(text) - 1, from);
+	char *line;
+
+	while (n > 0 && text[n - 1] == '\n')
+		n--;
+	text[n > 0 ? n : 0] = '\0';
+	line = strrchr(text, '\n');
+	line = line ? line + 1 : text;
+	line[room - 1 < strlen(line) ? room - 1 : strlen(line)] = '\0';
+	memcpy(says, line, strlen(line) + 1);
+}
+
+/* Returns whether it succeeds; @loud: what it prints is for the user. */
+static bool check(struct explore *explore, const char *path, struct run *run,
+		  bool loud)
+{
+	char *shell[] = { "/bin/sh", "-c", (char *)explore->check, NULL };
+	int said = loud ? -1 : memfd_create("check", MFD_CLOEXEC);
+	struct launch launch = {
+		.argv = explore->check ? shell : explore->argv,
+		.path = path,
+		.own_session = true,
+		.in = null_fd(),
+		.out = loud ? STDERR_FILENO : said,
+		.err = loud ? -1 : said,
+		.ack = null_fd(),
+	};
+	enum launch_end end;
+
+	if (!loud && said < 0)
+		die_errno("memfd_create");
+	launch_prepare(&launch);
+	end = run_program(explore, &launch, -1);
+	run->check_status = launch.status;
+	run->check_hung = end == LAUNCH_TIME_IS_UP;
+	run->says[0] = '\0';
+	if (said >= 0) {
+		last_line(said, run->says, sizeof(run->says));
+		close(said);
+	}
+	if (explore->check && WIFEXITED(launch.status) &&
+	    WEXITSTATUS(launch.status) >= STATUS_CANNOT)
+		die("the check \"%s\" cannot be run: %s", explore->check,
+		    run->says);
+	return end == LAUNCH_ENDED && WIFEXITED(launch.status) &&
+	       !WEXITSTATUS(launch.status);
+}
+
+/* ---- bytes --------------------------------------------------------------- */
+
+/* What there is of a buffer: a byte for each page, not 0 if it may have data. */
+static uint8_t *states_of(const struct explore *explore, int fd)
+{
+	uint8_t *states = must_alloc(NULL, explore->pages);
+	struct vmademo_pages pages = {
+		.count = explore->pages,
+		.states = (uintptr_t)states,
+	};
+
+	memset(states, 0, explore->pages);
+	if (explore->pages && ioctl(fd, VMADEMO_IOC_PAGES, &pages))
+		die_errno("VMADEMO_IOC_PAGES");
+	for (uint64_t i = 0; i < explore->pages; i++)
+		states[i] &= VMADEMO_PAGE_CACHED | VMADEMO_PAGE_STORED;
+	return states;
+}
+
+static void read_page(int fd, uint64_t page, char *bytes)
+{
+	ssize_t n = pread(fd, bytes, page_size(), page * page_size());
+
+	if (n < 0)
+		die_errno("page %llu cannot be read", (unsigned long long)page);
+	memset(bytes + n, 0, page_size() - n);
+}
+
+static void copy_bytes(const struct explore *explore, int fd, int to)
+{
+	uint8_t *states = states_of(explore, fd);
+	char *bytes = must_alloc(NULL, page_size());
+	uint64_t size = explore->buffer.size;
+
+	if (ftruncate(to, size))
+		die_errno("a copy of the buffer");
+	for (uint64_t i = 0; i < explore->pages; i++) {
+		size_t len = page_size();
+
+		if (!states[i])
+			continue;
+		if (len > size - i * page_size())
+			len = size - i * page_size();
+		read_page(fd, i, bytes);
+		if (pwrite(to, bytes, len, i * page_size()) != (ssize_t)len)
+			die_errno("a copy of the buffer");
+	}
+	free(bytes);
+	free(states);
+}
+
+/* Which pages are not as they are without a cut. */
+static void compare(const struct explore *explore, int fd, struct run *run)
+{
+	uint8_t *states = states_of(explore, fd);
+	char *bytes = must_alloc(NULL, 2 * page_size());
+	char *other = bytes + page_size();
+
+	run->differ = must_alloc(NULL, explore->pages * sizeof(uint64_t));
+	run->nr_differ = 0;
+	for (uint64_t i = 0; i < explore->pages; i++) {
+		if (!states[i] && !explore->states[i])
+			continue;
+		read_page(fd, i, bytes);
+		read_page(explore->untouched, i, other);
+		if (memcmp(bytes, other, page_size()))
+			run->differ[run->nr_differ++] = i;
+	}
+	free(bytes);
+	free(states);
+}
+
+/* ---- without a cut ------------------------------------------------------- */
+
+/* A run in which events are counted; returns the buffer. */
+static int count_events(struct explore *explore, uint64_t events[NR_EVENTS],
+			bool quiet)
+{
+	static const uint32_t calls[] = { VMADEMO_OP_MMAP, VMADEMO_OP_READ,
+					  VMADEMO_OP_WRITE, VMADEMO_OP_ALLOCATE };
+	uint64_t rules[NR_EVENTS], used = 0, call_rules[ARRAY_SIZE(calls)];
+	int fd = create_buffer(&explore->buffer);
+	char *path = path_of(fd);
+	struct launch launch = program(explore, path, quiet);
+	enum launch_end end;
+	size_t i;
+
+	launch_prepare(&launch);
+	for (i = 0; i < NR_EVENTS; i++)
+		rules[i] = add_counting_rule(fd, event_ops[i]);
+	for (i = 0; i < ARRAY_SIZE(calls); i++)
+		call_rules[i] = add_counting_rule(fd, calls[i]);
+	end = run_program(explore, &launch, -1);
+	if (end == LAUNCH_SIGNAL)
+		die("interrupted before the first cut");
+	if (end == LAUNCH_TIME_IS_UP)
+		die("the program takes more than %g s without any cut: see --timeout",
+		    explore->timeout);
+	if (WIFSIGNALED(launch.status))
+		die("the program is killed by %s without any cut",
+		    signal_name(WTERMSIG(launch.status)));
+	if (WEXITSTATUS(launch.status))
+		die("the program fails without any cut: exit status %d",
+		    WEXITSTATUS(launch.status));
+	for (i = 0; i < NR_EVENTS; i++)
+		events[i] = rule_matches(fd, rules[i], NULL);
+	for (i = 0; i < ARRAY_SIZE(calls); i++)
+		used += rule_matches(fd, call_rules[i], NULL);
+	if (!used)
+		die("THE PROGRAM DID NOT USE THE BUFFER: it never mapped, read or wrote it.  Has it an argument with @, and does it open that path as it is?");
+	delete_rules(fd, 0);
+	free(path);
+	return fd;
+}
+
+/* Counts, keeps the untouched result, and checks that. */
+void dry_run(struct explore *explore)
+{
+	uint64_t again[NR_EVENTS];
+	struct run run = { 0 };
+	int fd = count_events(explore, explore->events, false);
+	char *path = path_of(fd);
+
+	explore->untouched = memfd_create("untouched", MFD_CLOEXEC);
+	if (explore->untouched < 0)
+		die_errno("memfd_create");
+	explore->states = states_of(explore, fd);
+	copy_bytes(explore, fd, explore->untouched);
+	if (!check(explore, path, &run, false)) {
+		if (explore->interrupted)
+			die("interrupted before the first cut");
+		if (run.check_hung)
+			die("the check takes more than %g s on the untouched result: see --timeout",
+			    explore->timeout);
+		die("the check fails on the untouched result (status %d), so it says nothing about cuts: %s",
+		    exit_status_of(run.check_status), run.says);
+	}
+	free(path);
+	close(fd);
+	close(count_events(explore, again, true));
+	explore->same_again = !memcmp(again, explore->events, sizeof(again));
+	explore->combinations = count_combinations(explore);
+}
+
+/* ---- with a cut ---------------------------------------------------------- */
+
+static uint64_t add_cut(int fd, const struct cut *cut, pid_t pid)
+{
+	struct vmademo_rule rule = {
+		.op = event_ops[cut->at],
+		.skip = cut->number - 1,
+		.times = 1,
+		.seed = cut->seed,
+		.flags = VMADEMO_RULE_CRASH | VMADEMO_RULE_OFF |
+			 VMADEMO_RULE_KILL |
+			 (cut->after ? VMADEMO_RULE_AFTER : 0),
+		.share = cut->share,
+		.cut_torn = cut->torn,
+		.pid = pid,
+	};
+
+	if (cut->at == AT_MKWRITE) {
+		/*
+		 * Who writes is killed, be it a child.  It goes on while the cut is done, and
+		 * would make the page dirty, in time or not: so the write fails.
+		 */
+		rule.pid = 0;
+		rule.status = VMADEMO_STATUS_SIGBUS;
+	}
+
+	return add_rule(fd, &rule);
+}
+
+/*
+ * Off is what it is already, but for the end; in any case the cut is done when this returns.
+ * What it lost is told by the counters.
+ */
+static void finish_cut(int fd, const struct cut *cut, struct run *run)
+{
+	struct vmademo_power power = { .flags = VMADEMO_POWER_OFF };
+	struct vmademo_stats stats;
+
+	if (cut->at == AT_END) {
+		power.seed = cut->seed;
+		power.written_permille = cut->share;
+		power.torn = cut->torn;
+	}
+	if (ioctl(fd, VMADEMO_IOC_POWER, &power))
+		die_errno("the power cannot be switched off");
+	get_stats(fd, &stats);
+	run->lost = stats.last_crash_lost_folios;
+	delete_rules(fd, 0);
+	power = (struct vmademo_power){ 0 };
+	if (ioctl(fd, VMADEMO_IOC_POWER, &power))
+		die_errno("the power cannot be switched on");
+}
+
+static void keep_bytes(const struct explore *explore, int fd)
+{
+	int to = open(explore->keep, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC,
+		      0666);
+
+	if (to < 0)
+		die_errno("--keep: %s", explore->keep);
+	copy_bytes(explore, fd, to);
+	if (close(to))
+		die_errno("--keep: %s", explore->keep);
+}
+
+static enum verdict judge(struct explore *explore, struct run *run, int fd,
+			  const char *path, bool look_closely)
+{
+	struct launch launch = program(explore, path, true);
+	const struct cut *cut = &run->cut;
+	struct traced traced;
+	uint64_t hits = 0, id = 0;
+	enum launch_end end;
+
+	launch_prepare(&launch);
+	if (cut->at != AT_END)
+		id = add_cut(fd, cut, launch.pid);
+	end = run_program(explore, &launch, cut->at == AT_END ? -1 : fd);
+	if (explore->interrupted)
+		return INTERRUPTED;
+	if (cut->at == AT_END)
+		hits = end == LAUNCH_ENDED && !launch.status;
+	else
+		rule_matches(fd, id, &hits);
+	if (!hits)
+		return end == LAUNCH_TIME_IS_UP ? HUNG : NOT_REACHED;
+	finish_cut(fd, cut, run);
+	trace_read(number_of(fd), 0, &traced);
+	/* All of them, or none: the trace may have been too short */
+	if (traced.nr_lost && traced.nr_lost == run->lost) {
+		run->lost_pages = traced.lost;
+		traced.lost = NULL;
+	}
+	trace_free(&traced);
+	if (look_closely)
+		compare(explore, fd, run);
+	if (explore->keep && explore->has_replay)
+		keep_bytes(explore, fd);
+	if (check(explore, path, run, explore->has_replay))
+		return PASSED;
+	return explore->interrupted ? INTERRUPTED : BROKEN;
+}
+
+/**
+ * run_cut() - one run with a power cut
+ * @explore: of which the dry run has been
+ * @run: its cut is what is done; the rest is filled
+ * @look_closely: say also which pages differ from the untouched result
+ */
+void run_cut(struct explore *explore, struct run *run, bool look_closely)
+{
+	int fd = create_buffer(&explore->buffer);
+	char *path = path_of(fd);
+
+	trace_clear();
+	run->verdict = judge(explore, run, fd, path, look_closely);
+	free(path);
+	close(fd);
+}
+
+void free_run(struct run *run)
+{
+	free(run->lost_pages);
+	free(run->differ);
+	run->lost_pages = NULL;
+	run->differ = NULL;
+}
