@@ -294,7 +294,7 @@ rules() {
 # One kernel gets them all: it is the one to which nobody says how many steps to take.  Debug
 # kernels take seconds to start a program; they are for what the module does.
 cuts=200 left_out='OPEN RECORD COPY SUPER' duration=3
-[ -z "$VMADEMO_STEPS" ] || cuts=60
+[ -z "$VMADEMO_STEPS" ] || cuts=30 left_out="RECORD SUPER"
 [ "$VMADEMO_STEPS" != 3000 ] || cuts=10 left_out=RECORD duration=30
 
 # ---- running programs -------------------------------------------------------
