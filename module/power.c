@@ -153,7 +153,7 @@ static void add_up(struct vmademo_crash *all, const struct vmademo_crash *one)
  * the stores any more.
  *
  * Context: May sleep.
- * Return: 0; -EINTR if the task is being killed: the power is off all the same.
+ * Return: 0; -EINTR if the task is being killed; the power is off then, too.
  */
 int vmademo_power_off(struct vmademo_power_off *off)
 {
