@@ -119,7 +119,8 @@ static bool cannot_come(struct vm_fault *vmf, struct vmademo_buffer *buf)
 /*
  * The store was asked for it, and failed.  The kernel would let go of the lock of the address
  * space to ask once more, and have the fault taken again: who populates a mapping would ask for
- * ever.  To a fault that was taken again already, it tells the failure.
+ * ever.  To a fault that was taken again already, it tells the failure.  That one reads with the
+ * lock held, as the second try of each fault does.
  */
 static vm_fault_t ask_again(struct vm_fault *vmf, struct vmademo_buffer *buf)
 {

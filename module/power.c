@@ -221,7 +221,7 @@ static int wait_for(const struct vmademo_powered *of)
  * the stores any more.
  *
  * Context: May sleep.
- * Return: 0; -EINTR if the task is being killed: the power is off all the same.
+ * Return: 0; -EINTR if the task is being killed; the power is off then, too.
  */
 int vmademo_power_off(struct vmademo_power_off *off)
 {

@@ -40,7 +40,7 @@
 #include "trace.h"
 #include "vmademo.h"
 
-/* With the gate shut, to wait for memory could be to wait for who waits at it. */
+/* To get memory may take write-back, and write-back waits at the gate: so never wait for it. */
 #define GFP_SNAPSHOT	(GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN)
 
 struct snapshot {

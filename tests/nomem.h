@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Memory runs out: each operation is repeated with its first, second, third ...
- * allocation failing, until it has no more.  It must succeed all the same or
- * fail with an errno that says so, and leave nothing behind.  Needs a kernel that
+ * allocation failing, until it has no more.  Each time it must either succeed, or
+ * fail with an errno that says so and leave nothing behind.  Needs a kernel that
  * can inject failures (make check-debug) and VMADEMO_KO.
  */
 #ifndef VMADEMO_NOMEM_H
@@ -60,7 +60,7 @@ FIXTURE_SETUP(nomem)
 	if (!module_is_loaded())
 		ASSERT_EQ(0, load_module(""));
 	grow_the_stack();
-	/* The faults to come shall be those of the mappings under test */
+	/* From here on, only the mappings under test take faults */
 	ASSERT_EQ(0, mlockall(MCL_CURRENT));
 }
 

@@ -26,7 +26,7 @@ static void *write_and_sync(void *arg)
 	return NULL;
 }
 
-/* Cuts at any event, with and without power afterwards; all comes out in the end. */
+/* Cuts at any event, with and without power afterwards; at the end the account adds up. */
 TEST_F(store, while_others_write)
 {
 	RUN_IF_READY();
