@@ -48,6 +48,20 @@ static unsigned int next_folios(struct vmademo_cut *cut, pgoff_t *index,
 	return filemap_get_folios_tag(mapping, index, ULONG_MAX, PAGECACHE_TAG_DIRTY, batch);
 }
 
+static bool is_not_stored(struct vmademo_cut *cut, struct folio *folio)
+{
+	if (folio_test_dirty(folio))
+		return true;
+	if (!cut->in_flight)
+		return false;
+	/* For a moment it is not dirty any more, and not yet under write-back */
+	if (folio_test_uptodate(folio) && folio_test_locked(folio)) {
+		folio_lock(folio);
+		folio_unlock(folio);
+	}
+	return folio_test_writeback(folio) || folio_test_dirty(folio);
+}
+
 /* Lists the folios that are not on the store; all of them, or as many as there is room for. */
 static size_t list(struct vmademo_cut *cut, size_t room)
 {
@@ -61,8 +75,7 @@ static size_t list(struct vmademo_cut *cut, size_t room)
 		for (i = 0; i < folio_batch_count(&batch); i++) {
 			struct folio *folio = batch.folios[i];
 
-			if (!folio_test_dirty(folio) &&
-			    !(cut->in_flight && folio_test_writeback(folio)))
+			if (!is_not_stored(cut, folio))
 				continue;
 			if (count < room)
 				cut->dirty[count] = folio->index;
