@@ -94,6 +94,10 @@ static struct vmademo_buffer *alloc_buffer(const struct vmademo_store_ops *store
 	init_rwsem(&buf->shape_lock);
 	init_rwsem(&buf->store_gate);
 	xa_init_flags(&buf->ram, XA_FLAGS_ACCOUNT);
+	xa_init_flags(&buf->old_pages, XA_FLAGS_ACCOUNT);
+	INIT_LIST_HEAD(&buf->old);
+	/* Unless somebody says so: vmademo_size_is_set() */
+	buf->size_kept = VMADEMO_SIZE_DURABLE;
 	INIT_WORK(&buf->write_work, vmademo_write_work);
 	INIT_WORK(&buf->put_work, vmademo_put_work);
 	INIT_WORK(&buf->cut_work, vmademo_cut_work);
@@ -126,6 +130,8 @@ int vmademo_buffer_in_tree(struct inode *inode, struct vmademo_tree *tree)
 	inode->i_private = buf;
 	set_mapping(buf);
 	buf->tree = tree;
+	if (buf->store == &vmademo_store_ram)
+		vmademo_size_is_set(buf, 0);
 	vmademo_power_add(buf);
 	insert_inode_hash(inode);
 	vmademo_debugfs_add(buf, false);

@@ -272,6 +272,7 @@ int vmademo_cut_lose(struct vmademo_buffer *buf, struct vmademo_crash *crash)
 	folios = vmademo_counter_sum(buf, VMADEMO_LOST);
 	bytes = vmademo_counter_sum(buf, VMADEMO_LOST_BYTES);
 	vmademo_lose_all(buf);
+	vmademo_size_cut(buf, crash);
 	buf->last_crash_lost_folios =
 		vmademo_counter_sum(buf, VMADEMO_LOST) - folios;
 	buf->last_crash_lost_bytes = vmademo_counter_sum(buf, VMADEMO_LOST_BYTES) - bytes;

@@ -61,7 +61,7 @@ static long ioctl_create(struct file *node, void __user *arg)
 		return -EFAULT;
 	if (c.folio_size && vmademo_parse_order(c.folio_size, &order))
 		return -EINVAL;
-	if (c.flags & ~VMADEMO_FD_CLOEXEC || c.store >= ARRAY_SIZE(stores) ||
+	if (c.flags & ~(VMADEMO_FD_CLOEXEC | VMADEMO_CREATE_DURABLE_SIZE) || c.store >= ARRAY_SIZE(stores) ||
 	    !RESERVED_OK(c.reserved) || c.size > VMADEMO_MAX_SIZE ||
 	    (c.store != VMADEMO_STORE_FILE && c.store_fd))
 		return -EINVAL;
@@ -89,6 +89,8 @@ static long ioctl_create(struct file *node, void __user *arg)
 	err = PTR_ERR_OR_ZERO(buf);
 	if (err)
 		goto put_fd;
+	if (c.store == VMADEMO_STORE_RAM && !(c.flags & VMADEMO_CREATE_DURABLE_SIZE))
+		vmademo_size_is_set(buf, size);
 	vmademo_buffer_give(buf);
 	return vmademo_view_open(buf, fd, buf->read_only ? O_RDONLY : O_RDWR);
 
@@ -183,8 +185,9 @@ static long ioctl_discard(struct file *file, void __user *arg)
 static long ioctl_info(struct file *file, void __user *arg)
 {
 	struct vmademo_buffer *buf = buffer_of(file);
+	loff_t size = i_size_read(buf->inode);
 	struct vmademo_info info = {
-		.size		= i_size_read(buf->inode),
+		.size		= size,
 		.cached_bytes	= vmademo_cached_bytes(buf),
 		.dirty_bytes	= vmademo_dirty_bytes(buf),
 		.mappings	= vmademo_mappings(buf),
@@ -194,6 +197,7 @@ static long ioctl_info(struct file *file, void __user *arg)
 				  (READ_ONCE(buf->revoked) ? VMADEMO_INFO_REVOKED : 0) |
 				  (vmademo_is_off(buf) ? VMADEMO_INFO_OFF : 0),
 		.folio_size	= PAGE_SIZE << buf->order,
+		.durable_size	= vmademo_size_is_pending(buf) ? buf->size_durable : size,
 	};
 
 	return copy_to_user(arg, &info, sizeof(info)) ? -EFAULT : 0;

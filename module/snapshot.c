@@ -32,6 +32,7 @@
 #include <linux/string.h>
 #include <linux/uaccess.h>
 #include <linux/vmademo.h>
+#include <linux/xarray.h>
 
 #include "compat.h"
 #include "crash.h"
@@ -47,6 +48,7 @@ struct snapshot {
 	struct vmademo_cut cut;
 	struct vmademo_buffer *to;
 	struct folio *page;	/* one page on its way from the store */
+	loff_t reached;		/* data that happened to be written ends here */
 };
 
 /* Some bytes of one page of a folio. */
@@ -87,7 +89,7 @@ static int copy_from_store(struct snapshot *s, pgoff_t index)
 static int copy_store(struct snapshot *s)
 {
 	struct vmademo_buffer *from = s->cut.buf;
-	loff_t pos = 0, past, size = i_size_read(from->inode);
+	loff_t pos = 0, past, size = min(i_size_read(from->inode), from->size_kept);
 	int err = 0;
 
 	while (!err) {
@@ -154,13 +156,20 @@ static size_t inside(struct snapshot *s, struct folio *folio)
 	return clamp_t(loff_t, left, 0, folio_size(folio));
 }
 
+/* Some bytes of one page of it have been written. */
+static int put_written(struct snapshot *s, struct folio *folio, size_t offset, size_t len)
+{
+	s->reached = max_t(loff_t, s->reached, folio_pos(folio) + offset + len);
+	return put(s, folio, offset, len);
+}
+
 static int copy_whole(struct snapshot *s, struct folio *folio)
 {
 	size_t at, len = inside(s, folio);
 	int err = 0;
 
 	for (at = 0; at < len && !err; at += PAGE_SIZE)
-		err = put(s, folio, at, min_t(size_t, len - at, PAGE_SIZE));
+		err = put_written(s, folio, at, min_t(size_t, len - at, PAGE_SIZE));
 	return err;
 }
 
@@ -175,7 +184,7 @@ static int copy_torn(struct snapshot *s, struct folio *folio, const unsigned lon
 		size_t at = sector * SZ_512;
 
 		if (at < len && !err)
-			err = put(s, folio, at, min_t(size_t, len - at, SZ_512));
+			err = put_written(s, folio, at, min_t(size_t, len - at, SZ_512));
 	}
 	return err;
 }
@@ -241,6 +250,48 @@ static void count_lost(struct snapshot *s)
 	}
 }
 
+/* What comes back if it is undone that the buffer was made smaller. */
+static int copy_old_pages(struct snapshot *s)
+{
+	struct vmademo_buffer *from = s->cut.buf;
+	unsigned long index;
+	struct page *page;
+	int err = 0;
+
+	xa_for_each(&from->old_pages, index, page) {
+		size_t part = index == from->size_kept >> PAGE_SHIFT ?
+				      offset_in_page(from->size_kept) : 0;
+
+		s->page->index = index;
+		copy_highpage(folio_page(s->page, 0), page);
+		err = fatal_signal_pending(current) ? -EINTR :
+						      put(s, s->page, part, PAGE_SIZE - part);
+		if (err)
+			break;
+		cond_resched();
+	}
+	return err;
+}
+
+/* As vmademo_size_cut() does it. */
+static int copy_size(struct snapshot *s)
+{
+	struct vmademo_buffer *from = s->cut.buf, *to = s->to;
+	loff_t size = i_size_read(from->inode);
+	int err = 0;
+
+	if (vmademo_size_is_pending(from) && vmademo_size_is_lost(from, s->cut.crash)) {
+		size = max(s->reached, from->size_kept);
+		if (s->reached <= from->size_kept) {
+			err = copy_old_pages(s);
+			size = from->size_durable;
+		}
+	}
+	i_size_write(to->inode, size);
+	vmademo_size_is_set(to, size);
+	return err;
+}
+
 /* With i_rwsem held: no size changes, no hole is made, nothing is written by write(2). */
 static int take(struct snapshot *s)
 {
@@ -257,7 +308,7 @@ static int take(struct snapshot *s)
 	if (err)
 		return err;
 	noio = memalloc_noio_save();
-	err = copy_store(s) ?: copy_dirty(s);
+	err = copy_store(s) ?: copy_dirty(s) ?: copy_size(s);
 	if (!err)
 		count_lost(s);
 	memalloc_noio_restore(noio);
@@ -282,7 +333,6 @@ static struct vmademo_buffer *snapshot_of(struct vmademo_buffer *buf, struct vma
 	if (s.page)
 		err = vmademo_lock_data(buf);
 	if (!err) {
-		i_size_write(s.to->inode, i_size_read(buf->inode));
 		err = take(&s);
 		kvfree(s.cut.dirty);
 		inode_unlock(buf->inode);

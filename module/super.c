@@ -200,7 +200,7 @@ static int vmademo_sync_fs(struct super_block *sb, int wait)
 		return 0;
 	buf = inode->i_private;
 	if (!buf->read_only)
-		err = vmademo_store_flush(buf, false);
+		err = vmademo_store_flush(buf, false, i_size_read(buf->inode));
 	iput(inode);
 	return err;
 }

@@ -146,7 +146,12 @@ struct vmademo_tree {
  * @puts: references that @put_work gives back
  * @put_work: for threads of the kernel that may not wait for the store
  * @ram: of store ram: its pages
- * @ram_pages: of store ram: how many
+ * @old_pages: of store ram: what comes back if a power cut undoes that the buffer was made
+ *             smaller (store/ram_size.c)
+ * @old: of those that have or had such pages
+ * @ram_pages: of store ram: how many, with the old ones
+ * @size_kept: so many bytes a power cut leaves in any case, or VMADEMO_SIZE_DURABLE: all
+ * @size_durable: so many bytes there are after it; at least @size_kept
  * @file: of store file: the backing file
  * @memcg: of store file: the memory cgroup that pays for what the workers allocate
  * @file_end: of store file: from here on the backing file's bytes are not the buffer's,
@@ -190,7 +195,11 @@ struct vmademo_buffer {
 	atomic_t puts;
 	struct work_struct put_work;
 	struct xarray ram;
+	struct xarray old_pages;
+	struct list_head old;
 	atomic_long_t ram_pages;
+	loff_t size_kept;
+	loff_t size_durable;
 	struct file *file;
 	struct mem_cgroup *memcg;
 	loff_t file_end;
@@ -312,6 +321,18 @@ static inline bool vmademo_was_cut(const struct vmademo_buffer *buf, unsigned in
 {
 	smp_rmb();	/* after what found the page cache clean */
 	return cuts & 1 || READ_ONCE(buf->cuts) != cuts || READ_ONCE(buf->power);
+}
+
+/* For size_kept: any size is durable at once.  So it is but with store ram. */
+#define VMADEMO_SIZE_DURABLE	LLONG_MAX
+
+/* Whether a power cut may change the size. */
+static inline bool vmademo_size_is_pending(const struct vmademo_buffer *buf)
+{
+	loff_t kept = READ_ONCE(buf->size_kept);
+
+	return kept != VMADEMO_SIZE_DURABLE &&
+	       (kept != i_size_read(buf->inode) || kept != READ_ONCE(buf->size_durable));
 }
 
 /* ---- taken away ---------------------------------------------------------- */
@@ -481,7 +502,7 @@ int vmademo_write_folio(struct folio *folio);
 int vmademo_wait_writeback(struct vmademo_buffer *buf, loff_t start, loff_t last);
 int vmademo_store_write(struct vmademo_buffer *buf, struct folio *folio,
 			size_t offset, size_t len);
-int vmademo_store_flush(struct vmademo_buffer *buf, bool datasync);
+int vmademo_store_flush(struct vmademo_buffer *buf, bool datasync, loff_t size);
 int vmademo_fsync(struct file *file, loff_t start, loff_t end, int datasync);
 
 /* crash.c */

@@ -254,13 +254,14 @@ static int vmademo_writepages(struct address_space *mapping,
  * vmademo_store_flush() - make what was written to the store durable
  * @buf: the buffer
  * @datasync: only what it takes to read it again
+ * @size: what the size was before that was written; it is durable then, too
  *
  * An error is recorded, for each open file to be told by its next fsync.
  *
  * Context: May sleep.
  * Return: 0, -EIO or -ENOSPC; -EINTR if the task is being killed, which is not recorded.
  */
-int vmademo_store_flush(struct vmademo_buffer *buf, bool datasync)
+int vmademo_store_flush(struct vmademo_buffer *buf, bool datasync, loff_t size)
 {
 	struct vmademo_rule_entry *after;
 	u64 begin, ns;
@@ -274,7 +275,7 @@ int vmademo_store_flush(struct vmademo_buffer *buf, bool datasync)
 	}
 	vmademo_count(buf, datasync ? VMADEMO_DATA_FLUSHES : VMADEMO_FLUSHES);
 	begin = vmademo_begin(trace_vmademo_flush_enabled());
-	err = buf->store->flush(buf, datasync);
+	err = buf->store->flush(buf, datasync) ?: vmademo_size_flush(buf, size);
 	ns = vmademo_took(buf, VMADEMO_LATENCY_FLUSH, begin);
 	trace_vmademo_flush(buf->inode->i_ino, datasync, err, ns);
 record:
@@ -300,8 +301,9 @@ int vmademo_fsync(struct file *file, loff_t start, loff_t end, int datasync)
 {
 	struct vmademo_buffer *buf = vmademo_buffer_of(file->f_mapping);
 	unsigned int cuts = READ_ONCE(buf->cuts);
+	loff_t size = i_size_read(buf->inode);
 	int err = file_write_and_wait_range(file, start, end);
-	int told, flushed = vmademo_store_flush(buf, datasync);
+	int told, flushed = vmademo_store_flush(buf, datasync, size);
 
 	/* What is gone is not dirty, and not durable either */
 	if (!err && vmademo_was_cut(buf, cuts))

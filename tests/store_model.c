@@ -4,7 +4,8 @@
  * as programs see them, the bytes that the store has, and which pages are dirty.
  * Writes, two ways of reading, syncs of all kinds, eviction, holes, other sizes; and
  * power cuts, after which each dirty page must be as it was in one or the other, or
- * a mix of whole sectors, and every other page as the store had it.
+ * a mix of whole sectors, and every other page as the store had it.  With store ram a cut may
+ * undo what the size has become, and then what was cut off is there again.
  *
  * VMADEMO_SEED replays a run, VMADEMO_STEPS says how many operations.  A failure
  * tells both.
@@ -31,11 +32,16 @@ FIXTURE(store_model)
 	/* The model; zero beyond the size */
 	size_t size;
 	unsigned char seen[MAX], stored[MAX];
+	/* What a cut leaves in any case; how large it is after one, and then of what was cut off */
+	size_t kept, durable;
+	unsigned char old[MAX];
 	bool dirty[PAGES];
 	unsigned char data[SPAN], back[SPAN];
 	unsigned int seed, first_seed;
 	int64_t step;
 	bool fixed; /* the size cannot change */
+	unsigned int undone;
+	bool size_is_lost; /* it changes, but not for good at once */
 };
 
 FIXTURE_STORES(store_model);
@@ -94,11 +100,24 @@ static void model_dirty(FIXTURE_DATA(store_model) * self, size_t at, size_t len)
 		self->dirty[page] = true;
 }
 
+static void model_resize(FIXTURE_DATA(store_model) * self, size_t size)
+{
+	if (size < self->kept) {
+		memcpy(self->old + size, self->stored + size, self->kept - size);
+		self->kept = size;
+	}
+	self->size = size;
+	if (!self->size_is_lost) {
+		self->kept = size;
+		self->durable = size;
+	}
+}
+
 static void model_put(FIXTURE_DATA(store_model) * self, size_t at, size_t len)
 {
 	memcpy(self->seen + at, self->data, len);
 	if (at + len > self->size)
-		self->size = at + len;
+		model_resize(self, at + len);
 	model_dirty(self, at, len);
 }
 
@@ -118,6 +137,9 @@ static void model_sync(FIXTURE_DATA(store_model) * self, size_t at, size_t len)
 		       PAGE);
 		self->dirty[page] = false;
 	}
+	/* Whatever was written, there was a flush */
+	self->kept = self->size;
+	self->durable = self->size;
 }
 
 /* These pages are gone: nothing of them is dirty any more. */
@@ -143,6 +165,10 @@ FIXTURE_SETUP(store_model)
 	self->first_seed = seed && *seed ? strtoul(seed, NULL, 0) : 1;
 	self->seed = self->first_seed;
 	self->size = MAX;
+	self->kept = MAX;
+	self->durable = MAX;
+	self->size_is_lost = variant->kind == STORE_RAM ||
+			     variant->kind == STORE_TREE;
 	self->fixed = variant->kind == STORE_BLOCK;
 	self->fd = create_store(variant->kind, MAX, &self->lower);
 	if (self->fd < 0 && errno == ENODEV) {
@@ -277,7 +303,7 @@ RUN(op_discard)
 		model_dirty(self, end, 1);
 }
 
-/* What is cut off is gone from the store at once. */
+/* What is cut off is gone from the store, but it may come back. */
 RUN(op_resize)
 {
 	struct vmademo_resize r = { .size = below(self, MAX + 1) };
@@ -287,10 +313,40 @@ RUN(op_resize)
 	if (below(self, 4) == 0)
 		r.size -= r.size % PAGE;
 	ASSERT_EQ(0, ioctl(self->fd, VMADEMO_IOC_RESIZE, &r)) AT("resize");
-	self->size = r.size;
+	model_resize(self, r.size);
 	memset(self->seen + r.size, 0, MAX - r.size);
 	memset(self->stored + r.size, 0, MAX - r.size);
 	model_drop(self, pages(r.size), PAGES);
+}
+
+/*
+ * The size after a cut.  Where the two agree, what is there tells whether it was undone that
+ * something was cut off.
+ */
+static void size_after(struct __test_metadata *_metadata,
+		       FIXTURE_DATA(store_model) * self, bool nothing_written)
+{
+	const size_t size = lseek(self->fd, 0, SEEK_END), kept = self->kept;
+	const size_t durable = self->durable;
+	bool undone = size == durable &&
+		      !memcmp(self->map + kept, self->old + kept, durable - kept);
+
+	ASSERT_TRUE(undone || !nothing_written) AT("size");
+	if (undone) {
+		self->undone += durable > kept;
+		memcpy(self->seen + kept, self->old + kept, durable - kept);
+		memcpy(self->stored + kept, self->old + kept, durable - kept);
+		model_drop(self, pages(kept), PAGES);
+	} else {
+		ASSERT_LE(kept, size) AT("size");
+		ASSERT_LE(size, self->size) AT("size");
+	}
+	memset(self->seen + size, 0, MAX - size);
+	memset(self->stored + size, 0, MAX - size);
+	model_drop(self, pages(size), PAGES);
+	self->size = size;
+	self->kept = size;
+	self->durable = size;
 }
 
 /* Is every sector of the page one of the two that it can be? */
@@ -315,6 +371,13 @@ RUN(op_crash)
 	int not_new = 0, not_old = 0, mixes = 0;
 
 	ASSERT_EQ(0, ioctl(self->fd, VMADEMO_IOC_CRASH, &c)) AT("power cut");
+	/* All written: so is the size, and nothing is undone */
+	if (c.written_permille == 1000) {
+		ASSERT_EQ(self->size, lseek(self->fd, 0, SEEK_END)) AT("size");
+	} else if (self->kept != self->size || self->kept != self->durable)
+		size_after(_metadata, self, !c.written_permille && !c.torn);
+	self->kept = self->size;
+	self->durable = self->size;
 	ASSERT_EQ(least(c.torn, c.lost_folios), c.torn_folios) AT("power cut");
 	if (folios_are_pages(self->fd)) {
 		ASSERT_EQ(dirty, c.written_folios + c.lost_folios)
@@ -411,6 +474,7 @@ TEST_F(store_model, random_operations)
 	now = account_of(self->fd);
 	EXPECT_LT(0, now.evicted_folios);
 	EXPECT_LT(0, now.lost_folios);
+	EXPECT_EQ(self->size_is_lost, self->undone > 0);
 	EXPECT_EQ(0, now.write_errors);
 }
 

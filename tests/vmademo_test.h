@@ -330,7 +330,8 @@ static inline int create_in_tree(const char *store, uint64_t size)
 		return -1;
 	if (!syscall(SYS_mount, "none", path, "vmademo", 0, options)) {
 		fd = open(path, O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
-		if (fd >= 0 && ftruncate(fd, size)) {
+		/* Or a power cut would leave it without a size */
+		if (fd >= 0 && (ftruncate(fd, size) || fsync(fd))) {
 			close(fd);
 			fd = -1;
 		}

@@ -25,7 +25,14 @@
 #include "store/store.h"
 #include "vmademo.h"
 
-static void free_page_of(struct vmademo_buffer *buf, struct page *page)
+/**
+ * vmademo_ram_free() - free a page of the store, and give its room back
+ * @buf: the buffer
+ * @page: the page, which nobody finds any more
+ *
+ * Context: Any but an interrupt.
+ */
+void vmademo_ram_free(struct vmademo_buffer *buf, struct page *page)
 {
 	__free_page(page);
 	atomic_long_dec(&buf->ram_pages);
@@ -33,30 +40,49 @@ static void free_page_of(struct vmademo_buffer *buf, struct page *page)
 	vmademo_room_give_back(1);
 }
 
-static int ram_reserve(struct vmademo_buffer *buf, pgoff_t index, gfp_t gfp)
+/**
+ * vmademo_ram_alloc() - allocate a page for the store, of zeroes
+ * @buf: the buffer
+ * @gfp: how
+ *
+ * Context: May sleep, as @gfp says.
+ * Return: the page, or an ERR_PTR: -ENOSPC, -ENOMEM.
+ */
+struct page *vmademo_ram_alloc(struct vmademo_buffer *buf, gfp_t gfp)
 {
 	struct page *page;
-	void *old;
-	int err;
+	int err = vmademo_room_take(buf, 1);
 
-	if (xa_load(&buf->ram, index))
-		return 0;
-	err = vmademo_room_take(buf, 1);
 	if (err)
-		return err;
+		return ERR_PTR(err);
 	page = alloc_page(gfp | __GFP_HIGHMEM | __GFP_ACCOUNT | __GFP_ZERO |
 			  __GFP_NOWARN);
 	if (!page) {
 		vmademo_tree_give_back(buf, 1);
 		vmademo_room_give_back(1);
-		return -ENOMEM;
+		return ERR_PTR(-ENOMEM);
 	}
 	atomic_long_inc(&buf->ram_pages);
+	return page;
+}
+
+static int ram_reserve(struct vmademo_buffer *buf, pgoff_t index, gfp_t gfp)
+{
+	struct page *page;
+	void *old;
+
+	if (xa_load(&buf->ram, index))
+		return 0;
+	do
+		page = vmademo_ram_alloc(buf, gfp);
+	while (IS_ERR(page) && vmademo_size_make_room());
+	if (IS_ERR(page))
+		return PTR_ERR(page);
 	/* In one step: another task may be at the same page */
 	old = xa_cmpxchg(&buf->ram, index, NULL, page, gfp | __GFP_NOWARN);
 	if (!old)
 		return 1;
-	free_page_of(buf, page);
+	vmademo_ram_free(buf, page);
 	return xa_is_err(old) ? -ENOMEM : 0;
 }
 
@@ -131,6 +157,8 @@ static int ram_write(struct vmademo_buffer *buf, struct folio *folio,
 		part = min(end - offset, PAGE_SIZE - offset_in_page(offset));
 		err = write_page(buf, folio, offset, part);
 	}
+	if (!err)
+		vmademo_size_reached(buf, folio_pos(folio) + end);
 	return err;
 }
 
@@ -154,7 +182,7 @@ static int ram_discard(struct vmademo_buffer *buf, loff_t start, loff_t end,
 
 		if (past - first == PAGE_SIZE && !keep) {
 			xa_erase(&buf->ram, index);
-			free_page_of(buf, page);
+			vmademo_ram_free(buf, page);
 		} else {
 			memzero_page(page, offset_in_page(first), past - first);
 		}
@@ -163,16 +191,31 @@ static int ram_discard(struct vmademo_buffer *buf, loff_t start, loff_t end,
 	return 0;
 }
 
+/**
+ * vmademo_ram_discard() - free the pages of a range; what is in others is made zero
+ * @buf: the buffer
+ * @start: the first byte
+ * @end: the byte after the last; nothing happens if that is not more
+ *
+ * Context: May sleep.  As of discard in struct vmademo_store_ops.
+ */
+void vmademo_ram_discard(struct vmademo_buffer *buf, loff_t start, loff_t end)
+{
+	if (start < end)
+		ram_discard(buf, start, end, false);
+}
+
 static int ram_resize(struct vmademo_buffer *buf, loff_t from, loff_t to, bool keep)
 {
 	/* Nothing is there beyond the end: it can only shrink */
-	return to < from ? ram_discard(buf, to, round_up(from, PAGE_SIZE), false) :
-			   0;
+	if (to < from)
+		vmademo_size_shrink(buf, to);
+	return 0;
 }
 
 static void ram_release(struct vmademo_buffer *buf, pgoff_t index)
 {
-	free_page_of(buf, xa_erase(&buf->ram, index));
+	vmademo_ram_free(buf, xa_erase(&buf->ram, index));
 }
 
 static loff_t ram_seek(struct vmademo_buffer *buf, loff_t pos, int whence)
@@ -208,8 +251,9 @@ static void ram_close(struct vmademo_buffer *buf)
 	unsigned long index;
 	struct page *page;
 
+	vmademo_size_end(buf);
 	xa_for_each(&buf->ram, index, page) {
-		free_page_of(buf, page);
+		vmademo_ram_free(buf, page);
 		cond_resched();
 	}
 	xa_destroy(&buf->ram);

@@ -25,7 +25,9 @@ struct bio_vec;
 struct file;
 struct folio;
 struct path;
+struct page;
 struct vmademo_buffer;
+struct vmademo_crash;
 
 /**
  * struct vmademo_store_ops - one kind of store
@@ -107,6 +109,19 @@ extern const struct vmademo_store_ops vmademo_store_none;
 
 /* ram.c */
 extern const struct vmademo_store_ops vmademo_store_ram;
+struct page *vmademo_ram_alloc(struct vmademo_buffer *buf, gfp_t gfp);
+void vmademo_ram_free(struct vmademo_buffer *buf, struct page *page);
+void vmademo_ram_discard(struct vmademo_buffer *buf, loff_t start, loff_t end);
+
+/* ram_size.c */
+void vmademo_size_is_set(struct vmademo_buffer *buf, loff_t size);
+void vmademo_size_reached(struct vmademo_buffer *buf, loff_t end);
+int vmademo_size_flush(struct vmademo_buffer *buf, loff_t size);
+bool vmademo_size_make_room(void);
+void vmademo_size_end(struct vmademo_buffer *buf);
+void vmademo_size_shrink(struct vmademo_buffer *buf, loff_t size);
+bool vmademo_size_is_lost(const struct vmademo_buffer *buf, const struct vmademo_crash *crash);
+void vmademo_size_cut(struct vmademo_buffer *buf, const struct vmademo_crash *crash);
 
 /* file.c */
 extern const struct vmademo_store_ops vmademo_store_file;

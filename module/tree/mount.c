@@ -197,7 +197,7 @@ static int tree_sync_fs(struct super_block *sb, int wait)
 	if (!wait || !tree->store->read)
 		return 0;
 	while ((buf = vmademo_power_next(tree, buf))) {
-		one = vmademo_store_flush(buf, false);
+		one = vmademo_store_flush(buf, false, i_size_read(buf->inode));
 		err = err ?: one;
 	}
 	return err;

@@ -45,6 +45,15 @@
 /* For flags: the new descriptor is closed by execve(2). */
 #define VMADEMO_FD_CLOEXEC	0x1U
 
+/*
+ * For flags: with VMADEMO_STORE_RAM, a new size is durable at once.  Without it, it is so when
+ * the buffer has been flushed (fsync and its like), or when data that lies there has been written
+ * to the store; until then, a power cut can undo it: a buffer that was made smaller is as large
+ * as before, with what was there; one that was made larger is not.  What it was made smaller by
+ * keeps its room until then, unless that is wanted for something else.
+ */
+#define VMADEMO_CREATE_DURABLE_SIZE	0x2U
+
 /* For store: what stands behind the page cache. */
 #define VMADEMO_STORE_NONE	0U	/* nothing: it is the only copy */
 #define VMADEMO_STORE_RAM	1U	/* pages that the kernel holds */
@@ -56,7 +65,7 @@
  *        VMADEMO_STORE_FILE, 0 is the size of the file; more than it has makes it
  *        longer, if it is a regular file and open for writing; less is the
  *        beginning of it, until the size is changed: then the file gets that size
- * @flags: in: VMADEMO_FD_CLOEXEC or 0
+ * @flags: in: VMADEMO_FD_CLOEXEC, VMADEMO_CREATE_DURABLE_SIZE, or 0
  * @store: in: VMADEMO_STORE_...
  * @store_fd: in: with VMADEMO_STORE_FILE a descriptor of the file, open for reading, or
  *            for reading and writing; it may be closed afterwards.  Otherwise 0
@@ -124,6 +133,8 @@ struct vmademo_discard {
  * @flags: out: VMADEMO_INFO_...
  * @folio_size: out: bytes that a folio has at most, but for mappings with MADV_HUGEPAGE
  * @reserved0: out: 0
+ * @durable_size: out: bytes that it has after a power cut, if nothing is written until then; see
+ *                VMADEMO_CREATE_DURABLE_SIZE
  * @reserved: out: 0
  */
 struct vmademo_info {
@@ -136,7 +147,8 @@ struct vmademo_info {
 	__u32 flags;
 	__u32 folio_size;
 	__u32 reserved0;
-	__u64 reserved[7];
+	__u64 durable_size;
+	__u64 reserved[6];
 };
 
 /**
@@ -144,7 +156,8 @@ struct vmademo_info {
  * @seed: in: chooses what happens to have been written; with the same seed, and the
  *        same folios dirty, the same
  * @written_permille: in: how many of the dirty folios happen to have been written,
- *                    in thousandths, 0 to 1000; in a random order
+ *                    in thousandths, 0 to 1000; in a random order.  So likely is it, too, that
+ *                    a new size is durable, see VMADEMO_CREATE_DURABLE_SIZE
  * @torn: in: so many of the others, or all if they are fewer, happen to have been
  *        written in part: some of their sectors of 512 bytes, not all
  * @flags: in: VMADEMO_IOC_SNAPSHOT: VMADEMO_FD_CLOEXEC or 0; otherwise 0
