@@ -182,7 +182,9 @@ TEST_F(room, sparse)
 	EXPECT_EQ(1 << 20, lseek(self->fd, 0, SEEK_DATA));
 	ASSERT_EQ(1, pread(self->fd, &byte, 1, far));
 	EXPECT_EQ('x', byte);
+	/* Until it is flushed, a power cut would undo it */
 	ASSERT_EQ(0, ftruncate(self->fd, 0));
+	ASSERT_EQ(0, fsync(self->fd));
 	EXPECT_EQ(0, room_taken());
 }
 
