@@ -61,16 +61,17 @@ tools:
 	@$(MAKE) -s -C tools/vmademo
 
 PREFIX ?= /usr/local
-MAN = $(DESTDIR)$(PREFIX)/share/man/man1
+MAN = $(DESTDIR)$(PREFIX)/share/man
 COMPLETION = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 
 tools-install: tools
 	install -D -t $(DESTDIR)$(PREFIX)/bin build/tools/vmademo
-	install -D -m 644 -t $(MAN) man/vmademo.1
+	install -D -m 644 -t $(MAN)/man1 man/vmademo.1
+	install -D -m 644 -t $(MAN)/man4 man/vmademo.4
 	install -D -m 644 -t $(COMPLETION) tools/completion/vmademo
 
 tools-uninstall:
-	rm -f $(DESTDIR)$(PREFIX)/bin/vmademo $(MAN)/vmademo.1 $(COMPLETION)/vmademo
+	rm -f $(DESTDIR)$(PREFIX)/bin/vmademo $(MAN)/man1/vmademo.1 $(MAN)/man4/vmademo.4 $(COMPLETION)/vmademo
 
 shell:
 	@scripts/deps demo
@@ -115,7 +116,7 @@ help:
 	@echo 'make coverage        which lines of the module the tests run'
 	@echo 'make kernels         the kernels that can be had'
 	@echo 'make tools           build the command vmademo, as build/tools/vmademo'
-	@echo 'make tools-install   and put it, its manual page and completion under PREFIX=/usr/local'
+	@echo 'make tools-install   and put it, its manual pages and completion under PREFIX=/usr/local'
 	@echo 'make tools-uninstall take them away'
 	@echo 'make shell           a shell in a virtual machine with the module loaded'
 	@echo 'make lint            compiler warnings, sparse, checkpatch and others'

@@ -7,6 +7,7 @@
  * their bytes: name_folios and name_bytes.  A new one may stand anywhere in this list,
  * and is also added to struct vmademo_stats in include/uapi/linux/vmademo.h: there at the
  * END, since programs were built with what is before it (VMADEMO_STATS_SIZE_VER0 stays).
+ * docs/counters.md describes each.
  *
  * Locks: none.
  */

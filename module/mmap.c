@@ -38,23 +38,9 @@ static int vmademo_mmap_check(const struct inode *inode, unsigned long pgoff,
 }
 
 /*
- * Two hooks.  .mmap gets the new VMA and may do with it what it likes.  The
- * kernel is replacing it by .mmap_prepare, which gets a description of a VMA that
- * does not exist yet.  To port a driver from the first to the second:
- *
- *  - Only describe: vm_ops, flags, page protection, an action such as remapping.
- *    Take no reference, count nothing, allocate nothing.  The kernel may still
- *    give up, or extend a neighbouring VMA instead, and tells nobody.
- *  - What the first mapping did in .mmap, because .open is not called for it, goes
- *    to .mapped.  Set in .mmap, .mapped is never called.  phys/map.c counts so.
- *  - Neighbouring VMAs of one file with equal flags are merged (those with .close
- *    may be extended).  private_data is not compared, so it must follow from the
- *    file alone.
- *  - remap_pfn_range() needs the VMA: say mmap_action_remap_full() instead, and
- *    the errno of its failure in action.error_override.  The kernel then unmaps
- *    the VMA, which calls .close though .mapped was not called; see phys/map.c.
- *  - The checks are the same.  Keep them in a function of offset and length that
- *    both hooks can call.
+ * Two hooks.  .mmap gets the new VMA.  Its successor .mmap_prepare gets a description of a VMA
+ * that does not exist yet, and only describes: it takes no reference and counts nothing.
+ * docs/porting.md says how to port a driver from the first to the second.
  */
 
 /**

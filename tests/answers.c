@@ -2,7 +2,7 @@
 /*
  * What each kind of mapping answers: asks the node, a regular file and the window
  * the same questions, prints the answers as a table, and compares it with the
- * table in the README, whose path is in VMADEMO_README.
+ * table in docs/answers.md.  VMADEMO_ANSWERS is the path of that page.
  *
  * A cell "A; before: B" holds if the answer is A or B: older kernels give B.
  */
@@ -143,7 +143,7 @@ static size_t split(char *line, char **cell, size_t max)
 	return n;
 }
 
-/* Whether the README's cell allows this answer. */
+/* Whether the page's cell allows this answer. */
 static bool allows(const char *cell, const char *answer)
 {
 	static const char before[] = "; before: ";
@@ -156,15 +156,15 @@ static bool allows(const char *cell, const char *answer)
 		strlen(answer) == (size_t)(older - cell));
 }
 
-TEST(the_table_in_the_readme)
+TEST(the_table_in_the_docs)
 {
 	static char answer[ROWS][KINDS][CELL];
 	bool seen[ROWS] = { false };
-	const char *path = getenv("VMADEMO_README");
+	const char *path = getenv("VMADEMO_ANSWERS");
 	struct subject s[KINDS] = { { 0 } };
 	char line[1024], *cell[8];
 	bool inside = false;
-	FILE *readme;
+	FILE *page;
 
 	if (IS_32_BIT)
 		SKIP(return, "a 32-bit program cannot name all offsets");
@@ -196,10 +196,10 @@ TEST(the_table_in_the_readme)
 	}
 	fflush(stdout);
 
-	readme = fopen(path ? path : "../README.md", "r");
-	if (!readme)
-		SKIP(return, "VMADEMO_README does not name the README");
-	while (fgets(line, sizeof(line), readme)) {
+	page = fopen(path ? path : "../docs/answers.md", "r");
+	if (!page)
+		SKIP(return, "VMADEMO_ANSWERS does not name docs/answers.md");
+	while (fgets(line, sizeof(line), page)) {
 		size_t r = 0;
 
 		if (!strncmp(line, "| you do |", 10))
@@ -220,14 +220,14 @@ TEST(the_table_in_the_readme)
 		seen[r] = true;
 		for (int k = 0; k < KINDS; k++) {
 			EXPECT_TRUE(allows(cell[1 + k], answer[r][k]))
-			TH_LOG("%s: the README says %s, it is %s", cell[0],
+			TH_LOG("%s: the page says %s, it is %s", cell[0],
 			       cell[1 + k], answer[r][k]);
 		}
 	}
-	fclose(readme);
+	fclose(page);
 	for (size_t r = 0; r < ROWS; r++) {
 		EXPECT_TRUE(seen[r])
-		TH_LOG("the README has no row %s", rows[r].what);
+		TH_LOG("the page has no row %s", rows[r].what);
 	}
 }
 

@@ -224,7 +224,7 @@ TEST_F(slow, writers_are_not_throttled)
 	RUN_IF_READY();
 
 	int64_t before;
-	/* No less than this part of the memory, says README.md */
+	/* No less than this part of the memory, says docs/buffers.md */
 	size_t limit = meminfo("MemTotal") / 32, innocent = limit + 8 * MIB;
 	char text[24];
 

@@ -398,8 +398,8 @@ struct vmademo_pages {
  * @last_crash_lost_bytes: out: the same in bytes
  *
  * All that follows is out: the counters of the buffer since it was made, under the names that
- * they have in /proc/PID/fdinfo and sysfs; README.md says what each counts.  New ones come at
- * the end.
+ * they have in /proc/PID/fdinfo and sysfs; docs/counters.md says what each counts.  New ones
+ * come at the end.
  */
 struct vmademo_stats {
 	__u32 size;
