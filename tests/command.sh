@@ -196,6 +196,8 @@ full() {
 info() {
 	ends 0 info && grep -q "^size  *$(cat /sys/class/misc/vmademo/size) bytes" out || return
 	ends 0 info --json && json '[.store, .size, .revoked]' "[\"none\",$(cat /sys/class/misc/vmademo/size),false]" || return
+	with --size 5000 --store ram -- 'vmademo resize $T 100 && vmademo info $T && vmademo info --json $T >json' >out &&
+		grep -q '^after a cut  *5000 bytes' out && mv json out && json '[.size, .durable_size]' '[100,5000]' || return
 	with --size 5000 --store ram -- 'vmademo info --json $T' >out && json '[.store, .size, .mappings]' '["ram",5000,0]'
 }
 stat() {

@@ -27,6 +27,7 @@ static int verb_info(int argc, char **argv)
 		json_open(NULL, '{');
 		json_number("ino", info.ino);
 		json_number("size", info.size);
+		json_number("durable_size", info.durable_size);
 		json_string("store", store_name(info.store));
 		json_number("folio_size", info.folio_size);
 		json_number("cached_bytes", info.cached_bytes);
@@ -40,6 +41,9 @@ static int verb_info(int argc, char **argv)
 	}
 	printf("number         %llu\n", (unsigned long long)info.ino);
 	printf("size           %llu bytes\n", (unsigned long long)info.size);
+	if (info.durable_size != info.size)
+		printf("after a cut    %llu bytes\n",
+		       (unsigned long long)info.durable_size);
 	printf("store          %s%s%s\n", store_name(info.store),
 	       info.flags & VMADEMO_INFO_READ_ONLY ? ", read only" : "",
 	       info.flags & VMADEMO_INFO_OFF ? ", its power is off" : "");
