@@ -43,6 +43,9 @@ static enum vmademo_counter fault_kind(const struct vm_fault *vmf)
 	return VMADEMO_COW_FAULTS;
 }
 
+/* What a fault has seen that began when there was no rule. */
+static const struct vmademo_rule_seen no_rules;
+
 /* What rules call the same. */
 static unsigned int fault_op(const struct vm_fault *vmf)
 {
@@ -200,7 +203,7 @@ static __always_inline vm_fault_t fault(struct vm_fault *vmf)
 		ret = get_page_of(vmf);
 		/* The first rule may have come meanwhile */
 		if (vmademo_rules_on() && ret & VM_FAULT_LOCKED)
-			ret = vmademo_rule_late(vmf, fault_op(vmf), 0) ?: ret;
+			ret = vmademo_rule_late(vmf, fault_op(vmf), no_rules) ?: ret;
 	}
 	/* Once more, with the folio locked: see revocation.c */
 	if (vmademo_fault_revoked(buf) && ret & VM_FAULT_LOCKED)
@@ -337,7 +340,8 @@ static void update_times(struct file *file, struct vmademo_buffer *buf)
  * A file system that can be frozen also calls sb_start_pagefault() and
  * sb_end_pagefault() around it.  Ours cannot.
  */
-static __always_inline vm_fault_t first_write(struct vm_fault *vmf, u64 seen)
+static __always_inline vm_fault_t first_write(struct vm_fault *vmf,
+					      struct vmademo_rule_seen seen)
 {
 	struct file *file = vmf->vma->vm_file;
 	struct address_space *mapping = file->f_mapping;
@@ -380,7 +384,7 @@ static __always_inline vm_fault_t first_write(struct vm_fault *vmf, u64 seen)
 
 static noinline vm_fault_t first_write_ruled(struct vm_fault *vmf)
 {
-	u64 seen;
+	struct vmademo_rule_seen seen;
 
 	return vmademo_rule_mkwrite(vmf, &seen) ?: first_write(vmf, seen);
 }
@@ -388,7 +392,7 @@ static noinline vm_fault_t first_write_ruled(struct vm_fault *vmf)
 static __always_inline vm_fault_t page_mkwrite(struct vm_fault *vmf)
 {
 	struct vmademo_buffer *buf = vmademo_buffer_of(vmf->vma->vm_file->f_mapping);
-	vm_fault_t ret = vmademo_rules_on() ? first_write_ruled(vmf) : first_write(vmf, 0);
+	vm_fault_t ret = vmademo_rules_on() ? first_write_ruled(vmf) : first_write(vmf, no_rules);
 
 	if (unlikely(ret & (VM_FAULT_SIGBUS | VM_FAULT_HWPOISON)))
 		vmademo_count(buf, VMADEMO_SIGBUS);

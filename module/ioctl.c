@@ -219,8 +219,19 @@ bool vmademo_may_rule(const struct file *file)
 				   capable(CAP_SYS_ADMIN)));
 }
 
+/* Whose rules are asked for, and may the caller make some? */
+static int ruled(struct file *file, struct vmademo_target *of)
+{
+	*of = (struct vmademo_target) { .tree = vmademo_tree_of_dir(file) };
+	if (of->tree)
+		return vmademo_may_cut_tree(file) ? 0 : -EPERM;
+	of->buf = buffer_of(file);
+	return vmademo_may_rule(file) ? 0 : -EBADF;
+}
+
 static long ioctl_rule_add(struct file *file, void __user *arg)
 {
+	struct vmademo_target of;
 	struct vmademo_rule r;
 	const char *word;
 	int err;
@@ -229,19 +240,20 @@ static long ioctl_rule_add(struct file *file, void __user *arg)
 		return -EFAULT;
 	if (r.id || r.hits || r.matches || !RESERVED_OK(r.reserved))
 		return -EINVAL;
-	if (!vmademo_may_rule(file))
-		return -EBADF;
-	err = vmademo_rule_check(buffer_of(file), &r, &word);
+	err = ruled(file, &of);
 	if (err)
 		return err;
-	if (r.flags & VMADEMO_RULE_CRASH && buffer_of(file)->tree && !vmademo_may_cut_tree(file))
+	err = vmademo_rule_check(of.tree ? of.tree->store : of.buf->store, &r, &word);
+	if (err)
+		return err;
+	if (r.flags & VMADEMO_RULE_CRASH && of.buf && of.buf->tree && !vmademo_may_cut_tree(file))
 		return -EPERM;
 	/* Afterwards it would be too late to find that there is no place for the answer */
 	if (copy_to_user(arg, &r, sizeof(r)))
 		return -EFAULT;
-	err = vmademo_rule_add(buffer_of(file), &r);
+	err = vmademo_rule_add(&of, &r);
 	if (!err && copy_to_user(arg, &r, sizeof(r))) {
-		vmademo_rule_del(buffer_of(file), r.id);
+		vmademo_rule_del(&of, r.id);
 		err = -EFAULT;
 	}
 	return err;
@@ -249,28 +261,32 @@ static long ioctl_rule_add(struct file *file, void __user *arg)
 
 static long ioctl_rule_del(struct file *file, void __user *arg)
 {
+	struct vmademo_target of;
 	struct vmademo_rule_id r;
+	int err;
 
 	if (copy_from_user(&r, arg, sizeof(r)))
 		return -EFAULT;
 	if (r.reserved)
 		return -EINVAL;
-	if (!vmademo_may_rule(file))
-		return -EBADF;
-	return vmademo_rule_del(buffer_of(file), r.id);
+	err = ruled(file, &of);
+	return err ?: vmademo_rule_del(&of, r.id);
 }
 
 static long ioctl_rule_list(struct file *file, void __user *arg)
 {
+	struct vmademo_target of = { .tree = vmademo_tree_of_dir(file) };
 	struct vmademo_rule r, given;
 	int err;
 
+	if (!of.tree)
+		of.buf = buffer_of(file);
 	if (copy_from_user(&r, arg, sizeof(r)))
 		return -EFAULT;
 	given = (struct vmademo_rule) { .id = r.id };
 	if (memcmp(&given, &r, sizeof(r)))
 		return -EINVAL;
-	err = vmademo_rule_next(buffer_of(file), &r);
+	err = vmademo_rule_next(&of, &r);
 	if (err)
 		return err;
 	return copy_to_user(arg, &r, sizeof(r)) ? -EFAULT : 0;
@@ -309,6 +325,7 @@ static long ioctl_pages(struct file *file, void __user *arg)
 static long ioctl_stats(struct file *file, void __user *arg)
 {
 	struct vmademo_stats stats;
+	struct vmademo_tree *tree;
 	u32 size;
 	int err;
 
@@ -324,7 +341,11 @@ static long ioctl_stats(struct file *file, void __user *arg)
 	if (stats.flags)
 		return -EINVAL;
 	stats.size = min_t(size_t, size, sizeof(stats));
-	vmademo_stats_fill(buffer_of(file), &stats);
+	tree = vmademo_tree_of_dir(file);
+	if (tree)
+		vmademo_stats_of_tree(tree, &stats);
+	else
+		vmademo_stats_fill(buffer_of(file), &stats);
 	/* What lies behind is 0 already */
 	return copy_to_user(arg, &stats, stats.size) ? -EFAULT : 0;
 }
@@ -392,6 +413,14 @@ long vmademo_dir_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return vmademo_ioctl_crash(file, p);
 	case VMADEMO_IOC_POWER:
 		return vmademo_ioctl_power(file, p);
+	case VMADEMO_IOC_RULE_ADD:
+		return ioctl_rule_add(file, p);
+	case VMADEMO_IOC_RULE_DEL:
+		return ioctl_rule_del(file, p);
+	case VMADEMO_IOC_RULE_LIST:
+		return ioctl_rule_list(file, p);
+	case VMADEMO_IOC_STATS:
+		return ioctl_stats(file, p);
 	default:
 		return -ENOTTY;
 	}

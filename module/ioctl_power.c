@@ -43,7 +43,7 @@ bool vmademo_may_cut_tree(const struct file *file)
  */
 long vmademo_ioctl_crash(struct file *file, void __user *arg)
 {
-	struct vmademo_powered of;
+	struct vmademo_target of;
 	struct vmademo_crash c;
 	int err;
 
@@ -73,11 +73,11 @@ long vmademo_ioctl_crash(struct file *file, void __user *arg)
 }
 
 /* The buffer of an open file, or the tree; or an errno, if its power cannot be switched. */
-static int powered(const struct file *file, struct vmademo_powered *of)
+static int powered(const struct file *file, struct vmademo_target *of)
 {
 	const struct vmademo_store_ops *store;
 
-	*of = (struct vmademo_powered) { .tree = vmademo_tree_of_dir(file) };
+	*of = (struct vmademo_target) { .tree = vmademo_tree_of_dir(file) };
 	if (!of->tree) {
 		/* Inodes of windows are also on a superblock of ours */
 		if (!vmademo_is_buffer(file->f_mapping->host) ||
@@ -89,7 +89,7 @@ static int powered(const struct file *file, struct vmademo_powered *of)
 	}
 	store = of->tree ? of->tree->store : of->buf->store;
 	if (of->buf && of->buf->tree)
-		*of = (struct vmademo_powered) { .tree = of->buf->tree };
+		*of = (struct vmademo_target) { .tree = of->buf->tree };
 	if (of->tree && !vmademo_may_cut_tree(file))
 		return -EPERM;
 	return store->read ? 0 : -EOPNOTSUPP;
@@ -98,7 +98,7 @@ static int powered(const struct file *file, struct vmademo_powered *of)
 /* Files that a request names, and what they are of; held until put_named(). */
 struct named {
 	struct file *files[VMADEMO_POWER_MAX];
-	struct vmademo_powered of[VMADEMO_POWER_MAX + 1];
+	struct vmademo_target of[VMADEMO_POWER_MAX + 1];
 	unsigned int count;		/* of @of, of which the first has no file here */
 };
 
@@ -113,7 +113,7 @@ static void put_named(struct named *n)
 
 static int add_named(struct named *n, struct file *file)
 {
-	struct vmademo_powered of;
+	struct vmademo_target of;
 	unsigned int i;
 	int err = powered(file, &of);
 

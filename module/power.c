@@ -162,7 +162,7 @@ static bool lose_tree(struct vmademo_tree *tree, const struct vmademo_crash *cut
 	return had;
 }
 
-static bool lose(const struct vmademo_powered *of, const struct vmademo_crash *cut,
+static bool lose(const struct vmademo_target *of, const struct vmademo_crash *cut,
 		 unsigned int back)
 {
 	return of->tree ? lose_tree(of->tree, cut, back) : lose_power(of->buf, cut, back);
@@ -180,7 +180,7 @@ static bool lose(const struct vmademo_powered *of, const struct vmademo_crash *c
  */
 void vmademo_power_lose(struct vmademo_buffer *buf, const struct vmademo_crash *cut, bool back)
 {
-	const struct vmademo_powered of = { .buf = buf, .tree = buf->tree };
+	const struct vmademo_target of = { .buf = buf, .tree = buf->tree };
 
 	spin_lock(&power_lock);
 	lose(&of, cut, back ? VMADEMO_POWER_BACK : 0);
@@ -208,7 +208,7 @@ int vmademo_power_wait(struct vmademo_buffer *buf)
 		       -EINTR : 0;
 }
 
-static int wait_for(const struct vmademo_powered *of)
+static int wait_for(const struct vmademo_target *of)
 {
 	return of->tree ? wait_for_tree(of->tree) : vmademo_power_wait(of->buf);
 }
@@ -237,7 +237,7 @@ int vmademo_power_off(struct vmademo_power_off *off)
 	}
 	spin_unlock(&power_lock);
 	for (i = 0; i < off->count && !err; i++) {
-		const struct vmademo_powered *of = &off->of[i];
+		const struct vmademo_target *of = &off->of[i];
 
 		err = wait_for(of);
 		if (!err && test_bit(i, mine))
@@ -350,7 +350,7 @@ static int switch_tree_on(struct vmademo_tree *tree)
  * Context: May sleep.  Takes i_rwsem.
  * Return: 0, and so if it is on; -EINTR if the task is being killed.
  */
-int vmademo_power_on(const struct vmademo_powered *of)
+int vmademo_power_on(const struct vmademo_target *of)
 {
 	return of->tree ? switch_tree_on(of->tree) : switch_on(of->buf);
 }
@@ -386,6 +386,42 @@ void vmademo_power_remove(struct vmademo_buffer *buf)
 	spin_lock(&power_lock);
 	list_del(&buf->in_tree);
 	spin_unlock(&power_lock);
+}
+
+/**
+ * vmademo_power_ended() - a file has ended: its counters stay with the tree
+ * @buf: its buffer, which nobody else knows
+ *
+ * Context: Any but an interrupt.
+ */
+void vmademo_power_ended(struct vmademo_buffer *buf)
+{
+	spin_lock(&power_lock);
+	vmademo_stats_add(buf, &buf->tree->past);
+	spin_unlock(&power_lock);
+}
+
+/**
+ * vmademo_stats_of_tree() - all counters of all files of a tree, together
+ * @tree: the tree
+ * @stats: filled, but for its size and flags.  A file that is just ending may be missing
+ *
+ * Context: Any but an interrupt.
+ */
+void vmademo_stats_of_tree(struct vmademo_tree *tree, struct vmademo_stats *stats)
+{
+	struct vmademo_stats all;
+	struct vmademo_buffer *buf;
+
+	spin_lock(&power_lock);
+	all = tree->past;
+	all.last_crash_lost_folios = tree->cut.lost_folios;
+	all.last_crash_lost_bytes = tree->cut.lost_bytes;
+	list_for_each_entry(buf, &tree->buffers, in_tree)
+		vmademo_stats_add(buf, &all);
+	spin_unlock(&power_lock);
+	all.size = stats->size;
+	*stats = all;
 }
 
 /**

@@ -20,23 +20,13 @@
 #define VMADEMO_POWER_BACK	0x08U	/* the power is back when the cut is done */
 
 /**
- * struct vmademo_powered - what has a power of its own: a buffer, or a mounted tree
- * @buf: the buffer; NULL if it is a tree
- * @tree: the tree; NULL if it is a buffer
- */
-struct vmademo_powered {
-	struct vmademo_buffer *buf;
-	struct vmademo_tree *tree;
-};
-
-/**
  * struct vmademo_power_off - what loses its power
  * @of: buffers and trees; they have a store each, and none is named twice
  * @count: how many
  * @cut: what is asked for; becomes what came of it, all together
  */
 struct vmademo_power_off {
-	const struct vmademo_powered *of;
+	const struct vmademo_target *of;
 	unsigned int count;
 	struct vmademo_crash cut;
 };
@@ -46,10 +36,12 @@ bool vmademo_power_refuses(const struct vmademo_buffer *buf, unsigned int unless
 void vmademo_power_lose(struct vmademo_buffer *buf, const struct vmademo_crash *cut, bool back);
 int vmademo_power_wait(struct vmademo_buffer *buf);
 int vmademo_power_off(struct vmademo_power_off *off);
-int vmademo_power_on(const struct vmademo_powered *of);
+int vmademo_power_on(const struct vmademo_target *of);
 int vmademo_crash_tree(struct vmademo_tree *tree, struct vmademo_crash *crash);
 void vmademo_power_add(struct vmademo_buffer *buf);
 void vmademo_power_remove(struct vmademo_buffer *buf);
+void vmademo_power_ended(struct vmademo_buffer *buf);
+void vmademo_stats_of_tree(struct vmademo_tree *tree, struct vmademo_stats *stats);
 struct vmademo_buffer *vmademo_power_next(struct vmademo_tree *tree,
 					  struct vmademo_buffer *buf);
 void vmademo_cut_work(struct work_struct *work);

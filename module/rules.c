@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The rules of a buffer: kept, added, deleted, listed.
+ * The rules of a buffer, or of a mounted tree: kept, added, deleted, listed.  Those of a tree
+ * are for each of its files, also for files that are yet to be made.
  *
  * For each operation there is a table of ranges of pages that do not overlap, sorted, each
  * with its rules.  A table is never changed: a new one is made and published by RCU, so who
@@ -13,7 +14,8 @@
  * same lock (fault.c).  Mapping pages around a fault holds no lock that could be taken
  * here, but RCU.
  *
- * Locks: key_lock, alone; then rules->lock, then a folio's lock and what unmapping takes.
+ * Locks: key_lock, alone; then rules->lock, then a folio's lock and what unmapping takes.  That
+ * of a tree is outside of all that the end of one of its files takes.
  */
 #include <linux/bitops.h>
 #include <linux/mm.h>
@@ -25,6 +27,7 @@
 #include <linux/workqueue.h>
 
 #include "compat.h"
+#include "power.h"
 #include "rules.h"
 #include "vmademo.h"
 
@@ -88,10 +91,16 @@ void vmademo_rule_put(struct vmademo_rule_entry *entry)
 	kfree(entry);
 }
 
-/* What the buffer has for its rules; made when it is first asked for. */
-static struct vmademo_rules *get_rules(struct vmademo_buffer *buf)
+static struct vmademo_rules *rules_of(const struct vmademo_target *of)
 {
-	struct vmademo_rules *rules = vmademo_rules_of(buf);
+	return of->tree ? smp_load_acquire(&of->tree->rules) : vmademo_rules_of(of->buf);
+}
+
+/* What it has for its rules; made when it is first asked for. */
+static struct vmademo_rules *get_rules(const struct vmademo_target *of)
+{
+	struct vmademo_rules **to = of->tree ? &of->tree->rules : &of->buf->rules;
+	struct vmademo_rules *rules = rules_of(of);
 
 	if (rules)
 		return rules;
@@ -103,11 +112,12 @@ static struct vmademo_rules *get_rules(struct vmademo_buffer *buf)
 	init_waitqueue_head(&rules->wait);
 	spin_lock_init(&rules->answers_lock);
 	INIT_LIST_HEAD(&rules->answers);
-	if (cmpxchg(&buf->rules, NULL, rules)) {
+	if (cmpxchg(to, NULL, rules)) {
 		kfree(rules);
-		return buf->rules;
+		return *to;
 	}
-	vmademo_debugfs_make_dir(buf);
+	if (of->buf)
+		vmademo_debugfs_make_dir(of->buf);
 	return rules;
 }
 
@@ -158,15 +168,13 @@ static int expose(struct folio *folio, const struct vmademo_rule_entry *entry)
 	return 0;
 }
 
-static int expose_all(struct vmademo_buffer *buf, const struct vmademo_rule_entry *entry)
+static int expose_buffer(struct vmademo_buffer *buf, const struct vmademo_rule_entry *entry)
 {
 	pgoff_t index = entry->rule.start;
 	struct folio_batch batch;
 	unsigned int i;
 	int err = 0;
 
-	if (!(BIT(entry->rule.op) & VMADEMO_OPS_PAGES))
-		return 0;
 	folio_batch_init(&batch);
 	while (!err && filemap_get_folios(buf->inode->i_mapping, &index,
 					  min_t(u64, entry->last, ULONG_MAX), &batch)) {
@@ -192,8 +200,22 @@ static int expose_all(struct vmademo_buffer *buf, const struct vmademo_rule_entr
 	return err;
 }
 
+static int expose_all(const struct vmademo_target *of, const struct vmademo_rule_entry *entry)
+{
+	struct vmademo_buffer *buf = NULL;
+	int err = 0;
+
+	if (!(BIT(entry->rule.op) & VMADEMO_OPS_PAGES))
+		return 0;
+	if (of->buf)
+		return expose_buffer(of->buf, entry);
+	while ((buf = vmademo_power_next(of->tree, buf)))
+		err = err ?: expose_buffer(buf, entry);
+	return err;
+}
+
 /* With rules->lock held. */
-static int add_entry(struct vmademo_buffer *buf, struct vmademo_rules *rules,
+static int add_entry(const struct vmademo_target *of, struct vmademo_rules *rules,
 		     struct vmademo_rule_entry *entry)
 {
 	unsigned int op = entry->rule.op;
@@ -212,7 +234,7 @@ static int add_entry(struct vmademo_buffer *buf, struct vmademo_rules *rules,
 	old = publish(rules, op, table);
 	/* From here on nobody maps pages around a fault who has not seen it */
 	synchronize_rcu_expedited();
-	err = expose_all(buf, entry);
+	err = expose_all(of, entry);
 	if (!err) {
 		kvfree(old);
 		return 0;
@@ -230,15 +252,15 @@ remove:
 
 /**
  * vmademo_rule_add() - make a rule
- * @buf: the buffer
+ * @of: the buffer or the tree
  * @rule: what is asked for, checked by vmademo_rule_check(); its id is set
  *
  * Context: May sleep.  No lock may be held.
  * Return: 0, or a negative errno as VMADEMO_IOC_RULE_ADD says.
  */
-int vmademo_rule_add(struct vmademo_buffer *buf, struct vmademo_rule *rule)
+int vmademo_rule_add(const struct vmademo_target *of, struct vmademo_rule *rule)
 {
-	struct vmademo_rules *rules = get_rules(buf);
+	struct vmademo_rules *rules = get_rules(of);
 	struct vmademo_rule_entry *entry;
 	int err;
 
@@ -250,7 +272,7 @@ int vmademo_rule_add(struct vmademo_buffer *buf, struct vmademo_rule *rule)
 	rules_key_get();
 	err = mutex_lock_killable(&rules->lock);
 	if (!err) {
-		err = add_entry(buf, rules, entry);
+		err = add_entry(of, rules, entry);
 		rule->id = entry->rule.id;
 		mutex_unlock(&rules->lock);
 	}
@@ -320,15 +342,15 @@ static long delete_one(struct vmademo_rules *rules, u64 id)
 
 /**
  * vmademo_rule_del() - delete a rule, or all
- * @buf: the buffer
+ * @of: the buffer or the tree
  * @id: which; 0 for all
  *
  * Context: May sleep.  No lock may be held.
  * Return: 0; -ENOENT; -ENOMEM; -EINTR if the task is being killed.
  */
-int vmademo_rule_del(struct vmademo_buffer *buf, u64 id)
+int vmademo_rule_del(const struct vmademo_target *of, u64 id)
 {
-	struct vmademo_rules *rules = vmademo_rules_of(buf);
+	struct vmademo_rules *rules = rules_of(of);
 	long n;
 
 	if (!rules)
@@ -345,15 +367,15 @@ int vmademo_rule_del(struct vmademo_buffer *buf, u64 id)
 
 /**
  * vmademo_rule_next() - tell one rule
- * @buf: the buffer
+ * @of: the buffer or the tree
  * @rule: its id names the rule before, 0 for none; becomes the one after it
  *
  * Context: May sleep.
  * Return: 0; -ENOENT if there is none; -EINTR if the task is being killed.
  */
-int vmademo_rule_next(struct vmademo_buffer *buf, struct vmademo_rule *rule)
+int vmademo_rule_next(const struct vmademo_target *of, struct vmademo_rule *rule)
 {
-	struct vmademo_rules *rules = vmademo_rules_of(buf);
+	struct vmademo_rules *rules = rules_of(of);
 	struct vmademo_rule_entry *entry;
 	int err = -ENOENT;
 
@@ -375,17 +397,17 @@ int vmademo_rule_next(struct vmademo_buffer *buf, struct vmademo_rule *rule)
 	return err;
 }
 
-/* ---- a buffer's end ------------------------------------------------------ */
+/* ---- the end ------------------------------------------------------------- */
 
 /**
- * vmademo_rules_end() - a buffer is about to end: it has no rules any more
- * @buf: the buffer, which nobody holds but write-back; its file in debugfs is gone
+ * vmademo_rules_end() - a buffer is about to end, or a tree has: there are no rules any more
+ * @rules: its rules, or NULL.  Nobody holds the buffer but write-back; its file in debugfs is
+ *         gone
  *
  * Context: May sleep.
  */
-void vmademo_rules_end(struct vmademo_buffer *buf)
+void vmademo_rules_end(struct vmademo_rules *rules)
 {
-	struct vmademo_rules *rules = buf->rules;
 	long n;
 
 	if (!rules)
@@ -401,19 +423,19 @@ void vmademo_rules_end(struct vmademo_buffer *buf)
 
 /**
  * vmademo_rules_free() - after vmademo_rules_end(), and the end of all write-back
- * @buf: the buffer
+ * @rules: the rules, or NULL
  *
  * Context: Any.
  */
-void vmademo_rules_free(struct vmademo_buffer *buf)
+void vmademo_rules_free(struct vmademo_rules *rules)
 {
 	struct vmademo_rule_answer *answer, *next;
 
-	if (!buf->rules)
+	if (!rules)
 		return;
-	list_for_each_entry_safe(answer, next, &buf->rules->answers, list)
+	list_for_each_entry_safe(answer, next, &rules->answers, list)
 		kfree(answer);
-	kfree(buf->rules);
+	kfree(rules);
 }
 
 /**

@@ -110,27 +110,39 @@ struct vmademo_rule_table {
 };
 
 /**
+ * struct vmademo_rule_seen - which rules an event has met, or passed
+ * @own: the newest one of the buffer
+ * @tree: the newest one of the mounted tree that it is a file of
+ */
+struct vmademo_rule_seen {
+	u64 own;
+	u64 tree;
+};
+
+/**
  * struct vmademo_rule_answer - what was decided for a fault that gave up its lock
- * @list: of the buffer's rules->answers
+ * @list: of rules->answers, of the buffer or of its tree
+ * @buf: the buffer, not held
  * @task: whose fault it is; not held, so it and
  * @started: when it started name it
  * @page: the page
  * @op: VMADEMO_OP_...
  * @status: what the fault is answered when it comes again; 0 to go on
- * @seen: the newest rule that it has met or passed
+ * @seen: the rules that it has met or passed
  */
 struct vmademo_rule_answer {
 	struct list_head list;
+	const struct vmademo_buffer *buf;
 	const struct task_struct *task;
 	u64 started;
 	u64 page;
 	unsigned int op;
 	u32 status;
-	u64 seen;
+	struct vmademo_rule_seen seen;
 };
 
 /**
- * struct vmademo_rules - the rules of a buffer, from the first one on
+ * struct vmademo_rules - the rules of a buffer or of a tree, from the first one on
  * @lock: around changes of what @answers_lock does not guard
  * @list: all rules, oldest first
  * @nr: how many
@@ -161,8 +173,8 @@ struct vmademo_rules {
  * @last: its last page
  * @mm: the address space of a fault; NULL if it is none
  * @poison: only rules with HWPOISON match
- * @seen: rules up to this one have met it before; becomes the newest that has now
- * @matched: a rule matched, though its turn may not have come
+ * @seen: rules up to these have met it before; become the newest that have now
+ * @rules: in which rules one matched, though its turn may not have come; NULL if none did
  * @entry: the rule that acts; held
  * @number: of its hits
  */
@@ -173,8 +185,8 @@ struct vmademo_rule_event {
 	u64 last;
 	const struct mm_struct *mm;
 	bool poison;
-	u64 seen;
-	bool matched;
+	struct vmademo_rule_seen seen;
+	struct vmademo_rules *rules;
 	struct vmademo_rule_entry *entry;
 	u64 number;
 };
@@ -194,13 +206,19 @@ static inline struct vmademo_rules *vmademo_rules_of(const struct vmademo_buffer
 	return smp_load_acquire(&buf->rules);
 }
 
+/* Those of the tree that it is a file of. */
+static inline struct vmademo_rules *vmademo_rules_of_tree(const struct vmademo_buffer *buf)
+{
+	return buf->tree ? smp_load_acquire(&buf->tree->rules) : NULL;
+}
+
 /* rules.c */
-int vmademo_rule_add(struct vmademo_buffer *buf, struct vmademo_rule *rule);
-int vmademo_rule_del(struct vmademo_buffer *buf, u64 id);
-int vmademo_rule_next(struct vmademo_buffer *buf, struct vmademo_rule *rule);
+int vmademo_rule_add(const struct vmademo_target *of, struct vmademo_rule *rule);
+int vmademo_rule_del(const struct vmademo_target *of, u64 id);
+int vmademo_rule_next(const struct vmademo_target *of, struct vmademo_rule *rule);
 void vmademo_rule_put(struct vmademo_rule_entry *entry);
-void vmademo_rules_end(struct vmademo_buffer *buf);
-void vmademo_rules_free(struct vmademo_buffer *buf);
+void vmademo_rules_end(struct vmademo_rules *rules);
+void vmademo_rules_free(struct vmademo_rules *rules);
 void vmademo_rules_exit(void);
 
 /* rules_table.c */
@@ -219,9 +237,10 @@ bool vmademo_rule_span(struct vmademo_buffer *buf, u64 page, pgoff_t *first, pgo
 /* rules_fault.c */
 typedef vm_fault_t (*vmademo_fault_t)(struct vm_fault *vmf);
 vm_fault_t vmademo_rule_fault(struct vm_fault *vmf, unsigned int op, vmademo_fault_t fault);
-vm_fault_t vmademo_rule_late(struct vm_fault *vmf, unsigned int op, u64 seen);
-vm_fault_t vmademo_rule_mkwrite(struct vm_fault *vmf, u64 *seen);
-vm_fault_t vmademo_rule_mkwrite_late(struct vm_fault *vmf, u64 seen);
+vm_fault_t vmademo_rule_late(struct vm_fault *vmf, unsigned int op,
+			     struct vmademo_rule_seen seen);
+vm_fault_t vmademo_rule_mkwrite(struct vm_fault *vmf, struct vmademo_rule_seen *seen);
+vm_fault_t vmademo_rule_mkwrite_late(struct vm_fault *vmf, struct vmademo_rule_seen seen);
 
 /* rules_act.c */
 int vmademo_rule_call(struct vmademo_buffer *buf, unsigned int op, loff_t pos, u64 len,
@@ -241,7 +260,7 @@ void vmademo_rule_cut(struct vmademo_buffer *buf, const struct vmademo_rule_entr
 void vmademo_rule_after(struct vmademo_buffer *buf, struct vmademo_rule_entry *entry);
 
 /* rules_text.c */
-int vmademo_rule_check(const struct vmademo_buffer *buf, const struct vmademo_rule *rule,
+int vmademo_rule_check(const struct vmademo_store_ops *store, const struct vmademo_rule *rule,
 		       const char **word);
 int vmademo_rules_command(struct vmademo_buffer *buf, char *text);
 void vmademo_rule_show(struct seq_file *m, const struct vmademo_rule *rule);

@@ -54,7 +54,7 @@ static int find_poison(struct vmademo_rule_event *e)
 	e->poison = true;
 	for (i = 0; i < n; i++) {
 		e->op = ops[i];
-		e->seen = 0;
+		e->seen = (struct vmademo_rule_seen) { 0 };
 		if (vmademo_rule_match(e))
 			return act(e, NULL);
 	}

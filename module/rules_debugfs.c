@@ -21,10 +21,11 @@
 
 static int rules_show(struct seq_file *m, void *v)
 {
+	const struct vmademo_target of = { .buf = m->private };
 	struct vmademo_rule rule = { 0 };
 	int err;
 
-	while (!(err = vmademo_rule_next(m->private, &rule))) {
+	while (!(err = vmademo_rule_next(&of, &rule))) {
 		vmademo_rule_show(m, &rule);
 		/* It comes again with more room */
 		if (seq_has_overflowed(m))

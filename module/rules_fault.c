@@ -26,9 +26,9 @@
 #define ANSWERS_MAX	1024
 
 /* Does this task come again?  Then its answer is moved to *answer. */
-static bool take_answer(struct vmademo_rule_event *e, struct vmademo_rule_answer *answer)
+static bool take_from(struct vmademo_rule_event *e, struct vmademo_rules *rules,
+		      struct vmademo_rule_answer *answer)
 {
-	struct vmademo_rules *rules = vmademo_rules_of(e->buf);
 	struct vmademo_rule_answer *a, *found = NULL;
 	bool fits;
 
@@ -49,17 +49,26 @@ static bool take_answer(struct vmademo_rule_event *e, struct vmademo_rule_answer
 	*answer = *found;
 	kfree(found);
 	/* Or it was another fault, and somebody has unmapped the page meanwhile */
-	fits = answer->started == current->start_time && answer->op == e->op &&
-	       answer->page == e->first;
+	fits = answer->started == current->start_time && answer->buf == e->buf &&
+	       answer->op == e->op && answer->page == e->first;
+	if (fits)
+		e->rules = rules;
 	return fits;
+}
+
+static bool take_answer(struct vmademo_rule_event *e, struct vmademo_rule_answer *answer)
+{
+	return take_from(e, vmademo_rules_of(e->buf), answer) ||
+	       take_from(e, vmademo_rules_of_tree(e->buf), answer);
 }
 
 static void leave_answer(const struct vmademo_rule_event *e,
 			 struct vmademo_rule_answer *answer, u32 status)
 {
-	struct vmademo_rules *rules = e->buf->rules;
+	struct vmademo_rules *rules = e->rules;
 	struct vmademo_rule_answer *oldest = NULL;
 
+	answer->buf = e->buf;
 	answer->task = current;
 	answer->started = current->start_time;
 	answer->op = e->op;
@@ -121,7 +130,8 @@ static vm_fault_t act_on_fault(struct vm_fault *vmf, struct vmademo_rule_event *
 	return ret;
 }
 
-static struct vmademo_rule_event fault_event(struct vm_fault *vmf, unsigned int op, u64 seen)
+static struct vmademo_rule_event fault_event(struct vm_fault *vmf, unsigned int op,
+					     struct vmademo_rule_seen seen)
 {
 	return (struct vmademo_rule_event) {
 		.buf = vmademo_buffer_of(vmf->vma->vm_file->f_mapping),
@@ -149,13 +159,14 @@ static vm_fault_t late(struct vm_fault *vmf, struct vmademo_rule_event *e)
  * vmademo_rule_late() - a fault that began when there was no rule has its page
  * @vmf: the fault
  * @op: VMADEMO_OP_..., which kind of fault
- * @seen: 0
+ * @seen: none
  *
  * Context: With the page locked.  May sleep.
  * Return: 0 if the page can be mapped; otherwise the page is let go, and this is the
  *         fault's result.
  */
-vm_fault_t vmademo_rule_late(struct vm_fault *vmf, unsigned int op, u64 seen)
+vm_fault_t vmademo_rule_late(struct vm_fault *vmf, unsigned int op,
+			     struct vmademo_rule_seen seen)
 {
 	struct vmademo_rule_event e = fault_event(vmf, op, seen);
 
@@ -174,7 +185,7 @@ vm_fault_t vmademo_rule_late(struct vm_fault *vmf, unsigned int op, u64 seen)
  */
 vm_fault_t vmademo_rule_fault(struct vm_fault *vmf, unsigned int op, vmademo_fault_t fault)
 {
-	struct vmademo_rule_event e = fault_event(vmf, op, 0);
+	struct vmademo_rule_event e = fault_event(vmf, op, (struct vmademo_rule_seen) { 0 });
 	struct vmademo_rule_answer answer, *again = NULL;
 	struct file *file;
 	vm_fault_t ret;
@@ -187,7 +198,6 @@ vm_fault_t vmademo_rule_fault(struct vm_fault *vmf, unsigned int op, vmademo_fau
 		if (answer.status)
 			return fault_result(answer.status);
 		e.seen = answer.seen;
-		e.matched = true;
 	}
 	if (vmademo_rule_match(&e)) {
 		ret = act_on_fault(vmf, &e);
@@ -196,7 +206,7 @@ vm_fault_t vmademo_rule_fault(struct vm_fault *vmf, unsigned int op, vmademo_fau
 		/* It has waited already, with the lock held */
 		e.entry = NULL;
 	}
-	if (!e.matched) {
+	if (!e.rules) {
 		ret = fault(vmf);
 		return ret & VM_FAULT_LOCKED ? late(vmf, &e) ?: ret : ret;
 	}
@@ -218,14 +228,15 @@ vm_fault_t vmademo_rule_fault(struct vm_fault *vmf, unsigned int op, vmademo_fau
 /**
  * vmademo_rule_mkwrite() - the first write to a page that is mapped to read
  * @vmf: the fault
- * @seen: set to the newest rule that was asked
+ * @seen: set to the newest rules that were asked
  *
  * Context: May sleep, with the lock of the address space held.
  * Return: 0 if the write goes on; otherwise the fault's result.
  */
-vm_fault_t vmademo_rule_mkwrite(struct vm_fault *vmf, u64 *seen)
+vm_fault_t vmademo_rule_mkwrite(struct vm_fault *vmf, struct vmademo_rule_seen *seen)
 {
-	struct vmademo_rule_event e = fault_event(vmf, VMADEMO_OP_MKWRITE, 0);
+	struct vmademo_rule_event e = fault_event(vmf, VMADEMO_OP_MKWRITE,
+						  (struct vmademo_rule_seen) { 0 });
 	vm_fault_t ret = vmademo_rule_match(&e) ? act_on_fault(vmf, &e) : 0;
 
 	*seen = e.seen;
@@ -235,13 +246,13 @@ vm_fault_t vmademo_rule_mkwrite(struct vm_fault *vmf, u64 *seen)
 /**
  * vmademo_rule_mkwrite_late() - the same with the folio locked, for rules made since
  * @vmf: the fault
- * @seen: what vmademo_rule_mkwrite() said; 0 if there was no rule then
+ * @seen: what vmademo_rule_mkwrite() said; none if there was no rule then
  *
  * Context: With the folio locked.  May sleep.
  * Return: 0 if the write goes on; otherwise the folio was unlocked, and this is the
  *         fault's result.
  */
-vm_fault_t vmademo_rule_mkwrite_late(struct vm_fault *vmf, u64 seen)
+vm_fault_t vmademo_rule_mkwrite_late(struct vm_fault *vmf, struct vmademo_rule_seen seen)
 {
 	struct vmademo_rule_event e = fault_event(vmf, VMADEMO_OP_MKWRITE, seen);
 

@@ -18,10 +18,8 @@
 #include "trace.h"
 #include "vmademo.h"
 
-static struct vmademo_rule_table *table_of(struct vmademo_buffer *buf, unsigned int op)
+static struct vmademo_rule_table *table_of(struct vmademo_rules *rules, unsigned int op)
 {
-	struct vmademo_rules *rules = vmademo_rules_of(buf);
-
 	return rules ? rcu_dereference(rules->tables[op]) : NULL;
 }
 
@@ -46,7 +44,6 @@ static bool is_its_turn(struct vmademo_rule_event *e, struct vmademo_rule_entry 
 	const struct vmademo_rule *rule = &entry->rule;
 	u64 n = atomic64_inc_return(&entry->matches);
 
-	e->matched = true;
 	if (n <= rule->skip)
 		return false;
 	if (rule->one_in > 1 &&
@@ -59,21 +56,31 @@ static bool is_its_turn(struct vmademo_rule_event *e, struct vmademo_rule_entry 
 	return true;
 }
 
-static bool matches_in(struct vmademo_rule_event *e, const struct vmademo_rule_table *table,
-		       const struct vmademo_rule_range *range)
+/* Is the event one that the rule is about, whether it is its turn or not? */
+static bool is_about(const struct vmademo_rule_event *e, const struct vmademo_rule_entry *entry,
+		     const struct vmademo_rule_range *range, u64 seen)
+{
+	if (entry->rule.id <= seen ||
+	    (e->poison && entry->rule.status != VMADEMO_STATUS_HWPOISON) ||
+	    /* It was asked in a range before this one */
+	    (range->first > e->first && entry->rule.start < range->first))
+		return false;
+	return !entry->pid || BIT(e->op) & VMADEMO_OPS_NOBODYS || is_whose(e, entry->pid);
+}
+
+static bool matches_in(struct vmademo_rule_event *e, struct vmademo_rules *rules,
+		       const struct vmademo_rule_table *table,
+		       const struct vmademo_rule_range *range, u64 seen)
 {
 	struct vmademo_rule_entry *entry;
 	u32 i;
 
 	for (i = 0; i < range->count; i++) {
 		entry = table->entries[range->at + i];
-		if (entry->rule.id <= e->seen ||
-		    (e->poison && entry->rule.status != VMADEMO_STATUS_HWPOISON) ||
-		    /* It was asked in a range before this one */
-		    (range->first > e->first && entry->rule.start < range->first) ||
-		    (entry->pid && !(BIT(e->op) & VMADEMO_OPS_NOBODYS) &&
-		     !is_whose(e, entry->pid)) ||
-		    !is_its_turn(e, entry))
+		if (!is_about(e, entry, range, seen))
+			continue;
+		e->rules = rules;
+		if (!is_its_turn(e, entry))
 			continue;
 		refcount_inc(&entry->ref);
 		e->entry = entry;
@@ -82,29 +89,36 @@ static bool matches_in(struct vmademo_rule_event *e, const struct vmademo_rule_t
 	return false;
 }
 
+/* Under RCU.  If a rule acts already, those of this table pass it. */
+static void match_table(struct vmademo_rule_event *e, struct vmademo_rules *rules, u64 *seen)
+{
+	const struct vmademo_rule_table *table = table_of(rules, e->op);
+	const struct vmademo_rule_range *range;
+
+	if (!table)
+		return;
+	for (range = vmademo_rule_find(table, e->first);
+	     !e->entry && range < table->ranges + table->nr && range->first <= e->last; range++)
+		if (matches_in(e, rules, table, range, *seen))
+			break;
+	*seen = table->newest;
+}
+
 /**
  * vmademo_rule_match() - find the rule that acts on an event
  * @e: the event; its entry is set, and is to be let go by vmademo_rule_put()
  *
- * Of several pages, the first one comes first.  The rule has hit, and that is counted.
+ * The rules of the buffer come first, then those of its tree; of several pages, the first one
+ * comes first.  The rule has hit, and that is counted.
  *
  * Context: Any.
  * Return: whether there is one.
  */
 bool vmademo_rule_match(struct vmademo_rule_event *e)
 {
-	const struct vmademo_rule_table *table;
-	const struct vmademo_rule_range *range;
-
 	rcu_read_lock();
-	table = table_of(e->buf, e->op);
-	if (table) {
-		for (range = vmademo_rule_find(table, e->first);
-		     range < table->ranges + table->nr && range->first <= e->last; range++)
-			if (matches_in(e, table, range))
-				break;
-		e->seen = table->newest;
-	}
+	match_table(e, vmademo_rules_of(e->buf), &e->seen.own);
+	match_table(e, vmademo_rules_of_tree(e->buf), &e->seen.tree);
 	rcu_read_unlock();
 	if (!e->entry)
 		return false;
@@ -112,6 +126,17 @@ bool vmademo_rule_match(struct vmademo_rule_event *e)
 	trace_vmademo_rule_hit(e->buf->inode->i_ino, e->entry->rule.id, e->op, e->first,
 			       e->entry->rule.status);
 	return true;
+}
+
+static bool covers(struct vmademo_rules *rules, unsigned int op, u64 first, u64 last)
+{
+	const struct vmademo_rule_table *table = table_of(rules, op);
+	const struct vmademo_rule_range *range;
+
+	if (!table)
+		return false;
+	range = vmademo_rule_find(table, first);
+	return range < table->ranges + table->nr && range->first <= last;
 }
 
 /**
@@ -126,40 +151,26 @@ bool vmademo_rule_match(struct vmademo_rule_event *e)
  */
 bool vmademo_rule_covers(struct vmademo_buffer *buf, unsigned int ops, loff_t pos, u64 len)
 {
-	u64 last = (pos + len - 1) >> PAGE_SHIFT;
-	const struct vmademo_rule_table *table;
-	const struct vmademo_rule_range *range;
+	u64 first = pos >> PAGE_SHIFT, last = (pos + len - 1) >> PAGE_SHIFT;
 	unsigned int op;
-	bool covers = false;
+	bool has = false;
 
 	rcu_read_lock();
-	for (op = 0; op < VMADEMO_NR_OPS && !covers; op++) {
-		table = ops & BIT(op) ? table_of(buf, op) : NULL;
-		if (!table)
-			continue;
-		range = vmademo_rule_find(table, pos >> PAGE_SHIFT);
-		covers = range < table->ranges + table->nr && range->first <= last;
-	}
+	for (op = 0; op < VMADEMO_NR_OPS && !has; op++)
+		if (ops & BIT(op))
+			has = covers(vmademo_rules_of(buf), op, first, last) ||
+			      covers(vmademo_rules_of_tree(buf), op, first, last);
 	rcu_read_unlock();
-	return covers;
+	return has;
 }
 
-/**
- * vmademo_rule_span() - which pages around a fault can be mapped
- * @buf: the buffer
- * @page: where the fault is
- * @first: the first page to be mapped around it; moved to where there is no rule for faults
- * @last: the last one; likewise
- *
- * Context: Under RCU, until they are mapped.
- * Return: whether any can be.
- */
-bool vmademo_rule_span(struct vmademo_buffer *buf, u64 page, pgoff_t *first, pgoff_t *last)
+/* What vmademo_rule_span() does, for one of the two. */
+static bool span(struct vmademo_rules *rules, u64 page, pgoff_t *first, pgoff_t *last)
 {
 	unsigned int op;
 
 	for (op = VMADEMO_OP_READ_FAULT; op <= VMADEMO_OP_COW_FAULT; op++) {
-		const struct vmademo_rule_table *table = table_of(buf, op);
+		const struct vmademo_rule_table *table = table_of(rules, op);
 		const struct vmademo_rule_range *range;
 
 		if (!table)
@@ -176,6 +187,22 @@ bool vmademo_rule_span(struct vmademo_buffer *buf, u64 page, pgoff_t *first, pgo
 	return true;
 }
 
+/**
+ * vmademo_rule_span() - which pages around a fault can be mapped
+ * @buf: the buffer
+ * @page: where the fault is
+ * @first: the first page to be mapped around it; moved to where there is no rule for faults
+ * @last: the last one; likewise
+ *
+ * Context: Under RCU, until they are mapped.
+ * Return: whether any can be.
+ */
+bool vmademo_rule_span(struct vmademo_buffer *buf, u64 page, pgoff_t *first, pgoff_t *last)
+{
+	return span(vmademo_rules_of(buf), page, first, last) &&
+	       span(vmademo_rules_of_tree(buf), page, first, last);
+}
+
 /* ---- waiting ------------------------------------------------------------- */
 
 /**
@@ -187,7 +214,7 @@ bool vmademo_rule_span(struct vmademo_buffer *buf, u64 page, pgoff_t *first, pgo
  */
 int vmademo_rule_wait(struct vmademo_rule_event *e)
 {
-	struct vmademo_rules *rules = e->buf->rules;
+	struct vmademo_rules *rules = e->rules;
 	ktime_t until = ktime_add_us(ktime_get(), e->entry->rule.delay_us);
 	DEFINE_WAIT(wait);
 	int err = 0;

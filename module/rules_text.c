@@ -144,14 +144,14 @@ static const char *wrong_in_cut(const struct vmademo_rule *rule)
 
 /**
  * vmademo_rule_check() - is this a rule?
- * @buf: the buffer it is for
+ * @store: what stands behind the buffer, or the files of the tree, that it is for
  * @rule: what is asked for
  * @word: set to the name of what is wrong
  *
  * Context: Any.
  * Return: 0, -EINVAL; -EOPNOTSUPP if it needs a store and there is none.
  */
-int vmademo_rule_check(const struct vmademo_buffer *buf, const struct vmademo_rule *rule,
+int vmademo_rule_check(const struct vmademo_store_ops *store, const struct vmademo_rule *rule,
 		       const char **word)
 {
 	const u64 pages = VMADEMO_MAX_SIZE >> PAGE_SHIFT;
@@ -192,7 +192,7 @@ int vmademo_rule_check(const struct vmademo_buffer *buf, const struct vmademo_ru
 	if (!status_fits(rule) || (!rule->status && !rule->delay_us && !torn && !crash))
 		return -EINVAL;
 	*word = "op";
-	if (!buf->store->read && (torn || crash || rule->op == VMADEMO_OP_READ_IN))
+	if (!store->read && (torn || crash || rule->op == VMADEMO_OP_READ_IN))
 		return -EOPNOTSUPP;
 	return 0;
 }
@@ -321,6 +321,7 @@ static int parse_word(struct vmademo_rule *rule, char *word, u32 *said)
  */
 int vmademo_rules_command(struct vmademo_buffer *buf, char *text)
 {
+	const struct vmademo_target of = { .buf = buf };
 	struct vmademo_rule rule = { 0 };
 	char *rest = strim(text), *word, *command = strsep(&rest, ",");
 	const char *wrong = "op";
@@ -333,15 +334,15 @@ int vmademo_rules_command(struct vmademo_buffer *buf, char *text)
 			return err;
 	}
 	if (!strcmp(command, "removeall") && !said)
-		return vmademo_rule_del(buf, 0);
+		return vmademo_rule_del(&of, 0);
 	if (!strcmp(command, "del") && said == SAID_ID && rule.id)
-		return vmademo_rule_del(buf, rule.id);
+		return vmademo_rule_del(&of, rule.id);
 	if (strcmp(command, "add")) {
 		pr_notice("rules: \"%*pE\": not one of add,op=...; del,id=ID; removeall\n",
 			  (int)strlen(command), command);
 		return -EINVAL;
 	}
-	err = said & BIT(OP) ? vmademo_rule_check(buf, &rule, &wrong) : -EINVAL;
+	err = said & BIT(OP) ? vmademo_rule_check(buf->store, &rule, &wrong) : -EINVAL;
 	if (said & SAID_ID) {
 		wrong = "id";
 		err = -EINVAL;
@@ -350,7 +351,7 @@ int vmademo_rules_command(struct vmademo_buffer *buf, char *text)
 		pr_notice("rules: %s: out of range, missing, or not for this op\n", wrong);
 		return err;
 	}
-	return vmademo_rule_add(buf, &rule);
+	return vmademo_rule_add(&of, &rule);
 }
 
 /* ---- shown --------------------------------------------------------------- */

@@ -103,6 +103,21 @@ void vmademo_stats_fill(const struct vmademo_buffer *buf, struct vmademo_stats *
 		*(__u64 *)((void *)stats + stats_fields[i]) = vmademo_counter_sum(buf, i);
 }
 
+/**
+ * vmademo_stats_add() - add the counters of a buffer to others
+ * @buf: the buffer
+ * @to: what they are added to
+ *
+ * Context: Any.
+ */
+void vmademo_stats_add(const struct vmademo_buffer *buf, struct vmademo_stats *to)
+{
+	int i;
+
+	for (i = 0; i < VMADEMO_NR_COUNTERS; i++)
+		*(__u64 *)((void *)to + stats_fields[i]) += vmademo_counter_sum(buf, i);
+}
+
 static ssize_t counter_show(struct device *dev, struct device_attribute *attr,
 			    char *page);
 

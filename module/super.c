@@ -26,6 +26,7 @@
 #include <linux/workqueue.h>
 
 #include "compat.h"
+#include "power.h"
 #include "rules.h"
 #include "store/store.h"
 #include "vmademo.h"
@@ -83,7 +84,7 @@ void vmademo_evict_inode(struct inode *inode)
 	if (buf) {
 		vmademo_debugfs_remove(buf);
 		/* What is still dirty is not to wait for a rule, nor to fail by one */
-		vmademo_rules_end(buf);
+		vmademo_rules_end(buf->rules);
 	}
 	/* A file outlives the buffer.  Every other store ends here. */
 	if (buf && buf->file && !buf->read_only)
@@ -99,7 +100,9 @@ void vmademo_evict_inode(struct inode *inode)
 		atomic_dec(&private_stores);
 	if (buf->store->close)
 		buf->store->close(buf);
-	vmademo_rules_free(buf);
+	if (buf->tree)
+		vmademo_power_ended(buf);
+	vmademo_rules_free(buf->rules);
 	kfree(buf->latency);
 	kmem_cache_free(vmademo_buffer_cache, buf);
 }

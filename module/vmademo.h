@@ -93,10 +93,12 @@ struct vmademo_store_ops;
  * @limit: pages that its files may take; can be changed by a remount
  * @used: pages that they take, of store none or held by store ram
  * @inodes: how many there are: files, directories, links and the root
+ * @rules: faults on demand in all of its files; NULL until the first one (rules.h)
  * @buffers: its files, oldest first; this and what follows under power_lock (power.c)
  * @power: as that of its buffers: VMADEMO_POWERLESS and its like; 0: the power is on
  * @due: of how many of them the cut is not done yet
  * @cut: what came of the last cut, all together
+ * @past: the counters of files that are gone
  */
 struct vmademo_tree {
 	const struct vmademo_store_ops *store;
@@ -104,10 +106,12 @@ struct vmademo_tree {
 	unsigned long limit;
 	atomic_long_t used;
 	atomic_long_t inodes;
+	struct vmademo_rules *rules;
 	struct list_head buffers;
 	u8 power;
 	unsigned int due;
 	struct vmademo_crash cut;
+	struct vmademo_stats past;
 };
 
 /**
@@ -213,6 +217,16 @@ struct vmademo_buffer {
 	struct vmademo_latency *latency;
 	struct vmademo_rules *rules;
 	struct vmademo_counters counters[VMADEMO_STRIPES];
+};
+
+/**
+ * struct vmademo_target - what has a power and rules of its own: a buffer, or a mounted tree
+ * @buf: the buffer; NULL if it is a tree
+ * @tree: the tree; NULL if it is a buffer
+ */
+struct vmademo_target {
+	struct vmademo_buffer *buf;
+	struct vmademo_tree *tree;
 };
 
 /**
@@ -413,6 +427,7 @@ u64 vmademo_counter_sum(const struct vmademo_buffer *buf,
 long vmademo_mappings(const struct vmademo_buffer *buf);
 void vmademo_show_fdinfo(struct seq_file *m, struct file *file);
 void vmademo_stats_fill(const struct vmademo_buffer *buf, struct vmademo_stats *stats);
+void vmademo_stats_add(const struct vmademo_buffer *buf, struct vmademo_stats *to);
 
 /* pages.c */
 int vmademo_pages(struct vmademo_buffer *buf, pgoff_t first, u64 *count, u8 __user *to);

@@ -24,6 +24,7 @@
 
 #include "compat.h"
 #include "power.h"
+#include "rules.h"
 #include "store/store.h"
 #include "tree/tree.h"
 
@@ -330,6 +331,10 @@ static void kill_tree(struct super_block *sb)
 	struct vmademo_tree *tree = vmademo_tree_of(sb);
 
 	vmademo_kill_names(sb);
+	if (tree) {
+		vmademo_rules_end(tree->rules);
+		vmademo_rules_free(tree->rules);
+	}
 	kfree(tree);
 }
 
