@@ -108,7 +108,7 @@ TEST_F(ioctl, create)
 	BAD(size, MAX_SIZE + 1);
 	BAD(size, (uint64_t)INT64_MAX + 1);
 	BAD(size, UINT64_MAX);
-	for (int bit = 1; bit < 32; bit++)
+	for (int bit = 2; bit < 32; bit++)
 		BAD(flags, 1U << bit);
 	BAD(store, 99);
 	BAD(store_fd, self->node);
@@ -290,6 +290,7 @@ TEST_F(ioctl, info)
 	ASSERT_EQ(0, ioctl(self->ro, VMADEMO_IOC_INFO, &info));
 	ASSERT_EQ(0, fstat(self->file, &st));
 	EXPECT_EQ(self->size, info.size);
+	EXPECT_EQ(self->size, info.durable_size);
 	EXPECT_EQ(node_value("cached_bytes"), info.cached_bytes);
 	EXPECT_LE(3 * PAGE, info.cached_bytes);
 	EXPECT_EQ(folio_size_of(-1), info.dirty_bytes);
