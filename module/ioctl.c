@@ -182,11 +182,30 @@ static long ioctl_discard(struct file *file, void __user *arg)
 	return err;
 }
 
-static long ioctl_info(struct file *file, void __user *arg)
+/* All files of a tree together, one after another. */
+static void info_of_tree(struct vmademo_tree *tree, struct vmademo_info *info)
 {
-	struct vmademo_buffer *buf = buffer_of(file);
+	struct vmademo_buffer *buf = NULL;
+
+	*info = (struct vmademo_info) {
+		.size		= (u64)READ_ONCE(tree->limit) << PAGE_SHIFT,
+		.store		= tree->store->kind,
+		.flags		= READ_ONCE(tree->power) ? VMADEMO_INFO_OFF : 0,
+		.folio_size	= PAGE_SIZE << tree->order,
+	};
+	info->durable_size = info->size;
+	while ((buf = vmademo_power_next(tree, buf))) {
+		info->cached_bytes += vmademo_cached_bytes(buf);
+		info->dirty_bytes += vmademo_dirty_bytes(buf);
+		info->mappings += vmademo_mappings(buf);
+	}
+}
+
+static void info_of_buffer(struct vmademo_buffer *buf, struct vmademo_info *info)
+{
 	loff_t size = i_size_read(buf->inode);
-	struct vmademo_info info = {
+
+	*info = (struct vmademo_info) {
 		.size		= size,
 		.cached_bytes	= vmademo_cached_bytes(buf),
 		.dirty_bytes	= vmademo_dirty_bytes(buf),
@@ -199,7 +218,17 @@ static long ioctl_info(struct file *file, void __user *arg)
 		.folio_size	= PAGE_SIZE << buf->order,
 		.durable_size	= vmademo_size_is_pending(buf) ? buf->size_durable : size,
 	};
+}
 
+static long ioctl_info(struct file *file, void __user *arg)
+{
+	struct vmademo_tree *tree = vmademo_tree_of_dir(file);
+	struct vmademo_info info;
+
+	if (tree)
+		info_of_tree(tree, &info);
+	else
+		info_of_buffer(buffer_of(file), &info);
 	return copy_to_user(arg, &info, sizeof(info)) ? -EFAULT : 0;
 }
 
@@ -421,6 +450,8 @@ long vmademo_dir_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return ioctl_rule_list(file, p);
 	case VMADEMO_IOC_STATS:
 		return ioctl_stats(file, p);
+	case VMADEMO_IOC_INFO:
+		return ioctl_info(file, p);
 	default:
 		return -ENOTTY;
 	}

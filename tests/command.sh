@@ -350,6 +350,27 @@ exec_sigbus() {
 		is killed 137 $? && json '[.signal, .counters.crashes, .rules[0].hits]' '["SIGKILL",1,1]' || return
 	done
 }
+exec_dir() {
+	ends 0 exec --dir --size 1M --store ram --report json --keep kept -o out -- \
+		sh -c 'mkdir @/d; echo x >@/d/a; sync @/d/a; echo y >@/b; mv @/b @/c; rm @/d/a' || return
+	json '[.counters.dirtied_bytes, .counters.written_bytes, .counters.flushes, .left_dirty_bytes]' '[8192,4096,1,4096]' || return
+	is 'what is kept' y "$(cat kept/c)" && is 'and no more' 2 "$(ls kept | wc -l)" || return
+	# What was there is not the program's doing; and it is there
+	ends 0 exec --dir --size 1M --store ram --init kept --report json -o out -- sh -c 'test -d @/d && cat @/c' &&
+		json '[.counters.dirtied_bytes, .calls.write, .calls.read > 0]' '[0,0,true]' || return
+	# A rule is for files that the program makes
+	ends 1 exec --dir --size 1M --rule op=write,status=ENOSPC,skip=1,times=1 --report json -o out -- \
+		sh -c 'echo x >@/a && echo y >@/b' && grep -q 'No space left' err && json '.rules[0].hits' 1 || return
+	# The limit of all files
+	ends 1 exec --dir --size 64K --store ram -- sh -c 'head -c 65536 /dev/zero >@/a && echo x >@/b' && grep -q 'No space left' err || return
+	ends 125 exec --dir -- true && says 'DID NOT USE THE DIRECTORY' || return
+	ends 125 exec --dir -- sh -c 'mkdir @/d && test -d @/d' && says 'DID NOT USE THE DIRECTORY' || return
+	ends 125 exec --dir --store file:/dev/null -- true @ && says '--dir: its store is' || return
+	ends 125 exec --keep kept -- true @ && says '--keep is for --dir' || return
+	ends 125 exec --dir --init /nowhere -- true @ && says 'cannot be copied' || return
+	# Nobody else sees it, and nothing is left of it
+	is mounted '' "$(grep vmademo- /proc/mounts)" && is left '' "$(ls /tmp | grep '^vmademo-......$')"
+}
 exec_unused() {
 	ends 125 exec -- true && says 'DID NOT USE THE BUFFER' || return
 	ends 125 exec -- test -e @ && says 'DID NOT USE THE BUFFER' || return
@@ -404,6 +425,29 @@ explore_left_out() {
 	done
 	return 0
 }
+# A file is replaced by a rename; what was promised is that one of the two is there, whole
+explore_dir() { # STEPS-BETWEEN... of which one may be missing
+	vmademo explore --dir --size 1M --cuts $cuts --ack ack --check 'test ! -s ack || grep -qx old @/f || grep -qx new @/f' --report json -o out "$@" -- \
+		sh -c "echo old >@/f; sync @/f; echo promised >&3; echo new >@/n; $step mv @/n @/f; sync @/f" 2>err
+}
+explore_dir_right() {
+	step='sync @/n;'
+	explore_dir
+	is status 0 $? || { cat err out; return 1; }
+	json '[.events, .broken, .not_reached]' '[{"mkwrite":2,"write_out":2,"flush":3},[],0]'
+}
+explore_dir_left_out() {
+	step=''
+	explore_dir
+	is status 1 $? || { cat err out; return 1; }
+	json '[(.broken | length) > 0, .repeats, .fewest_lost.lost]' '[true,true,1]' || return
+	cut=$(jq -r .fewest_lost.cut out)
+	explore_dir --replay "$cut" --keep left
+	is "replay $cut" 1 $? && json .verdict '"broken"' && is 'what is left of it' '' "$(cat left/f)" || return
+	# What a directory had before
+	mkdir from && echo old >from/f || return
+	ends 0 explore --dir --size 1M --cuts 10 --init from --check 'grep -qx old @/f' -- sh -c 'echo other >@/g; sync @/g'
+}
 explore_wrong() {
 	ends 125 explore -- true && says 'DID NOT USE THE BUFFER' || return
 	ends 125 explore --size 1M --check 'false @' -- sh -c 'echo x >@' && says 'fails on the untouched result' || return
@@ -442,8 +486,8 @@ explore_stopped() {
 
 words='help wrong words targets no_module full'
 [ "$VMADEMO_STEPS" != 3000 ] || words=''
-tests=${*:-"$words"' no_right info stat mappings features map change rules create exec_report exec_sigbus
-exec_unused exec_duration explore_right explore_left_out explore_wrong explore_children explore_stopped'}
+tests=${*:-"$words"' no_right info stat mappings features map change rules create exec_report exec_sigbus exec_dir
+exec_unused exec_duration explore_right explore_left_out explore_dir_right explore_dir_left_out explore_wrong explore_children explore_stopped'}
 echo "1..$(echo "$tests" | wc -w)"
 for function in $tests; do
 	check "$function" "$function"

@@ -222,7 +222,7 @@ TEST_F(tree, refused)
 	EXPECT_FAILS(EINVAL, ioctl(self->dir, VMADEMO_IOC_RULE_ADD, &r));
 	EXPECT_FAILS(ENOENT, del_rule(self->dir, 1));
 	EXPECT_FAILS(EINVAL, ioctl(self->dir, VMADEMO_IOC_STATS, &stats));
-	EXPECT_FAILS(ENOTTY, ioctl(self->dir, VMADEMO_IOC_INFO, &stats));
+	EXPECT_FAILS(ENOTTY, ioctl(self->dir, VMADEMO_IOC_PAGES, &stats));
 	none = open("/tmp", O_RDONLY | O_DIRECTORY);
 	EXPECT_FAILS(ENOTTY, ioctl(none, VMADEMO_IOC_RULE_ADD, &r));
 	close(none);
@@ -293,6 +293,7 @@ end:
 TEST_F(tree, counters_of_all)
 {
 	struct vmademo_stats before = stats_of(self->dir), s;
+	struct vmademo_info info;
 	unsigned char *map;
 	uint64_t sum = 0;
 	int fd;
@@ -314,6 +315,21 @@ TEST_F(tree, counters_of_all)
 	EXPECT_EQ(s.dirtied_folios, stats_of(self->dir).dirtied_folios);
 	EXPECT_EQ(s.written_bytes + FILES * SIZE,
 		  stats_of(self->dir).written_bytes);
+	/* What is there now */
+	ASSERT_EQ(0, ioctl(self->dir, VMADEMO_IOC_INFO, &info));
+	EXPECT_EQ(FILES * SIZE, info.cached_bytes);
+	EXPECT_EQ(0, info.dirty_bytes);
+	EXPECT_EQ(FILES, info.mappings);
+	EXPECT_EQ(VMADEMO_STORE_RAM, info.store);
+	EXPECT_EQ(0, info.flags);
+	EXPECT_EQ(0, info.ino);
+	put(self->map[1], 1);
+	ASSERT_EQ(0, ioctl(self->dir, VMADEMO_IOC_INFO, &info));
+	EXPECT_EQ(PAGE, info.dirty_bytes);
+	ASSERT_EQ(0, power_off(self->dir));
+	ASSERT_EQ(0, ioctl(self->dir, VMADEMO_IOC_INFO, &info));
+	EXPECT_EQ(VMADEMO_INFO_OFF, info.flags);
+	ASSERT_EQ(0, power_on(self->dir));
 	/* And what the last cut has lost */
 	memset(self->map[0], 'x', SIZE);
 	ASSERT_EQ(0, power_cut(self->fd[0]));

@@ -64,7 +64,10 @@ const struct verb run_verbs[] = {
 	{ "exec", "[OPTIONS] -- PROGRAM ARGUMENTS...",
 	  "run a program on a buffer, and report what it did to it",
 	  BUFFER_HELP
-	  "      --init FILE       its first bytes are those of FILE\n"
+	  "      --dir             @ is a directory in which each file is a buffer\n"
+	  "      --init FILE       its first bytes are those of FILE; with --dir, what is in the\n"
+	  "                        directory FILE is copied\n"
+	  "      --keep DIRECTORY  with --dir: gets what is in it afterwards\n"
 	  "  -d, --duration SECONDS\n"
 	  "                        end the program then, by SIGTERM\n"
 	  "      --report FORMAT   text or json\n"

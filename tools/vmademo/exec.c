@@ -17,10 +17,12 @@ static const uint32_t calls[] = { VMADEMO_OP_MMAP, VMADEMO_OP_READ,
 
 struct exec {
 	struct buffer_options buffer;
+	const char *keep;
 	double duration, seconds;
 	enum report_format format;
 	FILE *file;
-	int fd;
+	struct space space;
+	int fd; /* of space */
 	struct launch launch;
 	uint64_t call_rules[NR_CALLS], called[NR_CALLS];
 	uint64_t *hits, *matches; /* of each rule of buffer */
@@ -37,6 +39,8 @@ static int parse(struct exec *exec, int argc, char **argv)
 	static const struct option options[] = {
 		BUFFER_OPTIONS,
 		{ "init", required_argument, NULL, OPT_INIT },
+		{ "dir", no_argument, NULL, OPT_DIR },
+		{ "keep", required_argument, NULL, OPT_KEEP },
 		{ "duration", required_argument, NULL, 'd' },
 		{ "report", required_argument, NULL, OPT_REPORT },
 		{ "output", required_argument, NULL, 'o' },
@@ -52,6 +56,10 @@ static int parse(struct exec *exec, int argc, char **argv)
 		has_size |= opt == OPT_SIZE;
 		if (opt == OPT_INIT)
 			exec->buffer.init = optarg;
+		else if (opt == OPT_DIR)
+			exec->buffer.dir = true;
+		else if (opt == OPT_KEEP)
+			exec->keep = optarg;
 		else if (opt == 'd')
 			exec->duration = parse_seconds("--duration", optarg);
 		else if (opt == OPT_REPORT)
@@ -63,6 +71,8 @@ static int parse(struct exec *exec, int argc, char **argv)
 	}
 	if (optind == argc)
 		bad_usage("PROGRAM is missing");
+	if (exec->keep && !exec->buffer.dir)
+		bad_usage("--keep is for --dir: the buffer is a file, which the program can copy");
 	if (!has_size && exec->buffer.path)
 		exec->buffer.size = 0;
 	exec->file = open_report(output, stderr);
@@ -356,9 +366,10 @@ int verb_exec(int argc, char **argv)
 
 	exec.launch.argv = argv + parse(&exec, argc, argv);
 	launch_block_signals();
-	exec.fd = create_buffer(&exec.buffer);
+	make_space(&exec.space, &exec.buffer);
+	exec.fd = exec.space.fd;
 	get_stats(exec.fd, &before);
-	exec.launch.path = path_of(exec.fd);
+	exec.launch.path = exec.space.path;
 	launch_prepare(&exec.launch);
 	make_rules(&exec);
 	latency_begin();
@@ -370,6 +381,8 @@ int verb_exec(int argc, char **argv)
 	wait_for_end(&exec);
 	exec.seconds = now() - began;
 	look(&exec, &before);
+	if (exec.keep)
+		copy_tree("--keep", exec.space.path, exec.keep);
 	if (exec.format == REPORT_JSON)
 		print_json(&exec);
 	else
@@ -378,11 +391,13 @@ int verb_exec(int argc, char **argv)
 	for (size_t i = 0; i < NR_CALLS; i++)
 		used |= exec.called[i];
 	if (!used) {
-		complain("THE PROGRAM DID NOT USE THE BUFFER: it never mapped, read or wrote it, so this run says nothing.");
+		complain("THE PROGRAM DID NOT USE THE %s: it never mapped, read or wrote it, so this run says nothing.",
+			 exec.buffer.dir ? "DIRECTORY" : "BUFFER");
 		fprintf(stderr,
 			"Has it an argument with @, and does it open that path as it is?  One that resolves links first, as sqlite3 does, finds no file.\n");
 		return STATUS_OWN;
 	}
+	end_space(&exec.space);
 	if (exec.ended_by_us)
 		return 0;
 	return exit_status_of(exec.launch.status);

@@ -29,6 +29,7 @@ static void parse(struct explore *explore, int argc, char **argv)
 		{ "keep", required_argument, NULL, OPT_KEEP },
 		{ "size", required_argument, NULL, OPT_SIZE },
 		{ "init", required_argument, NULL, OPT_INIT },
+		{ "dir", no_argument, NULL, OPT_DIR },
 		{ "timeout", required_argument, NULL, OPT_TIMEOUT },
 		{ "report", required_argument, NULL, OPT_REPORT },
 		{ "output", required_argument, NULL, 'o' },
@@ -73,6 +74,9 @@ static void parse(struct explore *explore, int argc, char **argv)
 		case OPT_INIT:
 			explore->buffer.init = optarg;
 			break;
+		case OPT_DIR:
+			explore->buffer.dir = true;
+			break;
 		case OPT_TIMEOUT:
 			explore->timeout = parse_seconds("--timeout", optarg);
 			break;
@@ -91,7 +95,8 @@ static void parse(struct explore *explore, int argc, char **argv)
 	if (explore->check && !strchr(explore->check, '@'))
 		bad_usage("--check: there is no @ in \"%s\", so it cannot see the buffer",
 			  explore->check);
-	if (!explore->buffer.size || explore->buffer.size > MOST)
+	if (!explore->buffer.size ||
+	    (explore->buffer.size > MOST && !explore->buffer.dir))
 		bad_usage("--size: from 1 byte to 16G");
 	explore->argv = argv + optind;
 	explore->file = open_report(output, stdout);
@@ -249,13 +254,16 @@ int verb_explore(int argc, char **argv)
 	};
 
 	parse(&explore, argc, argv);
-	explore.pages = (explore.buffer.size + page_size() - 1) / page_size();
+	if (!explore.buffer.dir)
+		explore.pages = (explore.buffer.size + page_size() - 1) /
+				page_size();
 	launch_block_signals();
 	/* What the program leaves behind comes to us, to be killed */
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	dry_run(&explore);
 	if (explore.events[AT_MKWRITE] + explore.events[AT_WRITE_OUT] == 0)
-		die("the program writes nothing to the buffer, so there is nothing to lose");
+		die("the program writes nothing to the %s, so there is nothing to lose",
+		    explore.buffer.dir ? "directory" : "buffer");
 	trace_begin();
 	if (explore.has_replay)
 		return replay(&explore);

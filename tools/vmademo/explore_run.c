@@ -218,19 +218,22 @@ static void compare(const struct explore *explore, int fd, struct run *run)
 
 /* ---- without a cut ------------------------------------------------------- */
 
-/* A run in which events are counted; returns the buffer. */
-static int count_events(struct explore *explore, uint64_t events[NR_EVENTS],
-			bool quiet)
+/* A run in which events are counted; it leaves what it was run on. */
+static struct space count_events(struct explore *explore,
+				 uint64_t events[NR_EVENTS], bool quiet)
 {
 	static const uint32_t calls[] = { VMADEMO_OP_MMAP, VMADEMO_OP_READ,
 					  VMADEMO_OP_WRITE, VMADEMO_OP_ALLOCATE };
 	uint64_t rules[NR_EVENTS], used = 0, call_rules[ARRAY_SIZE(calls)];
-	int fd = create_buffer(&explore->buffer);
-	char *path = path_of(fd);
-	struct launch launch = program(explore, path, quiet);
+	struct space space;
+	struct launch launch;
 	enum launch_end end;
 	size_t i;
+	int fd;
 
+	make_space(&space, &explore->buffer);
+	fd = space.fd;
+	launch = program(explore, space.path, quiet);
 	launch_prepare(&launch);
 	for (i = 0; i < NR_EVENTS; i++)
 		rules[i] = add_counting_rule(fd, event_ops[i]);
@@ -253,10 +256,10 @@ static int count_events(struct explore *explore, uint64_t events[NR_EVENTS],
 	for (i = 0; i < ARRAY_SIZE(calls); i++)
 		used += rule_matches(fd, call_rules[i], NULL);
 	if (!used)
-		die("THE PROGRAM DID NOT USE THE BUFFER: it never mapped, read or wrote it.  Has it an argument with @, and does it open that path as it is?");
+		die("THE PROGRAM DID NOT USE THE %s: it never mapped, read or wrote it.  Has it an argument with @, and does it open that path as it is?",
+		    explore->buffer.dir ? "DIRECTORY" : "BUFFER");
 	delete_rules(fd, 0);
-	free(path);
-	return fd;
+	return space;
 }
 
 /* Counts, keeps the untouched result, and checks that. */
@@ -264,15 +267,16 @@ void dry_run(struct explore *explore)
 {
 	uint64_t again[NR_EVENTS];
 	struct run run = { 0 };
-	int fd = count_events(explore, explore->events, false);
-	char *path = path_of(fd);
+	struct space space = count_events(explore, explore->events, false);
 
 	explore->untouched = memfd_create("untouched", MFD_CLOEXEC);
 	if (explore->untouched < 0)
 		die_errno("memfd_create");
-	explore->states = states_of(explore, fd);
-	copy_bytes(explore, fd, explore->untouched);
-	if (!check(explore, path, &run, false)) {
+	if (!explore->buffer.dir) {
+		explore->states = states_of(explore, space.fd);
+		copy_bytes(explore, space.fd, explore->untouched);
+	}
+	if (!check(explore, space.path, &run, false)) {
 		if (explore->interrupted)
 			die("interrupted before the first cut");
 		if (run.check_hung)
@@ -281,9 +285,9 @@ void dry_run(struct explore *explore)
 		die("the check fails on the untouched result (status %d), so it says nothing about cuts: %s",
 		    exit_status_of(run.check_status), run.says);
 	}
-	free(path);
-	close(fd);
-	close(count_events(explore, again, true));
+	end_space(&space);
+	space = count_events(explore, again, true);
+	end_space(&space);
 	explore->same_again = !memcmp(again, explore->events, sizeof(again));
 	explore->combinations = count_combinations(explore);
 }
@@ -341,10 +345,16 @@ static void finish_cut(int fd, const struct cut *cut, struct run *run)
 		die_errno("the power cannot be switched on");
 }
 
-static void keep_bytes(const struct explore *explore, int fd)
+static void keep_what_is_left(const struct explore *explore, int fd,
+			      const char *path)
 {
-	int to = open(explore->keep, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC,
-		      0666);
+	int to;
+
+	if (explore->buffer.dir) {
+		copy_tree("--keep", path, explore->keep);
+		return;
+	}
+	to = open(explore->keep, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
 
 	if (to < 0)
 		die_errno("--keep: %s", explore->keep);
@@ -377,15 +387,16 @@ static enum verdict judge(struct explore *explore, struct run *run, int fd,
 	finish_cut(fd, cut, run);
 	trace_read(number_of(fd), 0, &traced);
 	/* All of them, or none: the trace may have been too short */
-	if (traced.nr_lost && traced.nr_lost == run->lost) {
+	if (!explore->buffer.dir && traced.nr_lost &&
+	    traced.nr_lost == run->lost) {
 		run->lost_pages = traced.lost;
 		traced.lost = NULL;
 	}
 	trace_free(&traced);
-	if (look_closely)
+	if (look_closely && !explore->buffer.dir)
 		compare(explore, fd, run);
 	if (explore->keep && explore->has_replay)
-		keep_bytes(explore, fd);
+		keep_what_is_left(explore, fd, path);
 	if (check(explore, path, run, explore->has_replay))
 		return PASSED;
 	return explore->interrupted ? INTERRUPTED : BROKEN;
@@ -399,13 +410,12 @@ static enum verdict judge(struct explore *explore, struct run *run, int fd,
  */
 void run_cut(struct explore *explore, struct run *run, bool look_closely)
 {
-	int fd = create_buffer(&explore->buffer);
-	char *path = path_of(fd);
+	struct space space;
 
+	make_space(&space, &explore->buffer);
 	trace_clear();
-	run->verdict = judge(explore, run, fd, path, look_closely);
-	free(path);
-	close(fd);
+	run->verdict = judge(explore, run, space.fd, space.path, look_closely);
+	end_space(&space);
 }
 
 void free_run(struct run *run)

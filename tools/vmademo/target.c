@@ -28,7 +28,7 @@ static char *path_of_pair(const char *target)
 	return must_print("/proc/%.*s/fd/%s", (int)pid, target, target + pid + 1);
 }
 
-__attribute__((noreturn)) static void no_node(void)
+__attribute__((noreturn)) void no_module(void)
 {
 	die("no " NODE ": load the module with modprobe vmademo");
 }
@@ -39,7 +39,7 @@ __attribute__((noreturn)) static void cannot_open(const char *target,
 	int err = errno, len;
 
 	if (err == ENOENT && !strncmp(path, NODE, strlen(NODE)))
-		no_node();
+		no_module();
 	if (err == ENOENT && sscanf(path, "/proc/%*d%n", &len) == 0 &&
 	    !strncmp(path, "/proc/", 6)) {
 		char *dir = must_print("%.*s", len, path);

@@ -5,6 +5,7 @@
  *   main.c                     the verbs, --help, --version
  *   args.c                     numbers and sizes; how it fails
  *   target.c                   buffers: those that are there, and new ones
+ *   space.c                    what a program is run on: a buffer, or a directory of them
  *   words.c                    rules in words
  *   table.c, json.c            output
  *   show.c, change.c, rule.c, map.c, create.c, exec.c, explore.c   the verbs
@@ -73,6 +74,7 @@ enum {
 	OPT_FOLIO_SIZE,
 	OPT_RULE,
 	OPT_INIT,
+	OPT_DIR,
 	OPT_OFFSET,
 	OPT_LENGTH,
 	OPT_DATA,
@@ -155,7 +157,8 @@ static inline uint64_t counter_of(const struct vmademo_stats *stats, size_t i)
  * @folio_size: bytes, or 0
  * @rules: what --rule said
  * @nr_rules: how often
- * @init: a file with the first bytes, or NULL
+ * @init: a file with the first bytes, or NULL; of a directory, one that is copied into it
+ * @dir: a directory of buffers is wanted
  */
 struct buffer_options {
 	uint64_t size;
@@ -165,6 +168,7 @@ struct buffer_options {
 	struct vmademo_rule *rules;
 	size_t nr_rules;
 	const char *init;
+	bool dir;
 };
 
 #define BUFFER_OPTIONS                                                     \
@@ -186,6 +190,23 @@ bool buffer_option(struct buffer_options *options, int opt);
 int create_buffer(const struct buffer_options *options);
 void add_rules(int fd, struct buffer_options *options);
 char *path_of(int fd);
+__attribute__((noreturn)) void no_module(void);
+
+/* ---- space.c ------------------------------------------------------------- */
+
+/**
+ * struct space - what a program is run on
+ * @fd: of the buffer, or of the directory
+ * @path: what replaces "@"
+ */
+struct space {
+	int fd;
+	char *path;
+};
+
+void make_space(struct space *space, const struct buffer_options *options);
+void end_space(struct space *space);
+void copy_tree(const char *what, const char *from, const char *to);
 
 /* ---- words.c ------------------------------------------------------------- */
 
@@ -329,20 +350,23 @@ void trace_end(void);
 
 /* ---- verbs in files of their own ----------------------------------------- */
 
-#define EXPLORE_HELP                                                                          \
-	"      --check COMMAND   what must succeed afterwards, for a shell, with @ for the\n" \
-	"                        buffer (PROGRAM, once more)\n"                               \
-	"      --ack FILE        gets what PROGRAM writes to file descriptor 3\n"             \
-	"      --cuts N          how many cuts at most (200)\n"                               \
-	"      --all             all there are\n"                                             \
-	"      --first           end at the first that breaks\n"                              \
-	"      --seed N          chooses which (1)\n"                                         \
-	"      --replay CUT      one cut, as a report names it\n"                             \
-	"      --keep FILE       with --replay: gets what the cut left of the buffer\n"       \
-	"      --size BYTES      how large the buffer is (64M)\n"                             \
-	"      --init FILE       its first bytes are those of FILE\n"                         \
-	"      --timeout SECONDS the most that a run or a check may take (60)\n"              \
-	"      --report FORMAT   text or json\n"                                              \
+#define EXPLORE_HELP                                                                              \
+	"      --check COMMAND   what must succeed afterwards, for a shell, with @ for the\n"     \
+	"                        buffer (PROGRAM, once more)\n"                                   \
+	"      --ack FILE        gets what PROGRAM writes to file descriptor 3\n"                 \
+	"      --cuts N          how many cuts at most (200)\n"                                   \
+	"      --all             all there are\n"                                                 \
+	"      --first           end at the first that breaks\n"                                  \
+	"      --seed N          chooses which (1)\n"                                             \
+	"      --replay CUT      one cut, as a report names it\n"                                 \
+	"      --keep FILE       with --replay: gets what the cut left of the buffer, or with\n"  \
+	"                        --dir what it left in the directory\n"                           \
+	"      --dir             @ is a directory in which each file is a buffer\n"               \
+	"      --size BYTES      how large the buffer is (64M)\n"                                 \
+	"      --init FILE       its first bytes are those of FILE; with --dir, what is in the\n" \
+	"                        directory FILE is copied\n"                                      \
+	"      --timeout SECONDS the most that a run or a check may take (60)\n"                  \
+	"      --report FORMAT   text or json\n"                                                  \
 	"  -o, --output FILE     the report goes to FILE, not to standard output\n"
 
 int verb_exec(int argc, char **argv);

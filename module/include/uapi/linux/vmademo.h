@@ -7,8 +7,9 @@
  * windows, /dev/vmademo-physN.  "Both" below means the first two.  A regular file shows a
  * buffer in the way in which a file of a file system shows its data: fstat,
  * ftruncate, fallocate and whatever else asks for a regular file work on it.  The regular
- * files of a mounted tree (mount -t vmademo) are of the second kind, too; its directories know
- * VMADEMO_IOC_CRASH and VMADEMO_IOC_POWER, other files of it none of these requests.
+ * files of a mounted tree (mount -t vmademo) are of the second kind, too.  Its directories know
+ * VMADEMO_IOC_CRASH, _POWER, _RULE_ADD, _RULE_DEL, _RULE_LIST, _INFO and _STATS, for all regular
+ * files of the tree together; other files of it know none of these requests.
  *
  * Rules for all requests.  Sizes, offsets and lengths are in bytes.  All fields
  * have the same place and width in programs of 32 and of 64 bits.  Reserved
@@ -136,6 +137,9 @@ struct vmademo_discard {
  * @durable_size: out: bytes that it has after a power cut, if nothing is written until then; see
  *                VMADEMO_CREATE_DURABLE_SIZE
  * @reserved: out: 0
+ *
+ * Of a directory: @size and @durable_size are what the tree has room for, its mount option size=;
+ * @ino is 0; the rest is that of all its files together.
  */
 struct vmademo_info {
 	__u64 size;
@@ -397,6 +401,8 @@ struct vmademo_pages {
  * @last_crash_lost_folios: out: folios that the last power cut lost
  * @last_crash_lost_bytes: out: the same in bytes
  *
+ * Of a directory: the sum of all regular files that the tree has and had.
+ *
  * All that follows is out: the counters of the buffer since it was made, under the names that
  * they have in /proc/PID/fdinfo and sysfs; docs/counters.md says what each counts.  New ones
  * come at the end.
@@ -535,6 +541,9 @@ struct vmademo_stats {
  * it and whose turn it is; the others then do not count it.  Rules live as long as the
  * buffer; the last write-out of a file, when the buffer ends, meets none.
  *
+ * On a directory of a mounted tree: for each of its files, also for those that are yet to be made.
+ * skip, times and one_in count the events of all of them.  A file's own rules come first.
+ *
  * Which status an op can have:
  *
  *   read_fault, write_fault, cow_fault   SIGBUS, HWPOISON
@@ -565,10 +574,10 @@ struct vmademo_stats {
  *   EOPNOTSUPP   read_in, torn or VMADEMO_RULE_CRASH, and the buffer has no store
  *   EPERM    VMADEMO_RULE_KILL, and the caller may not kill pid; or without pid, and he has not
  *            CAP_KILL
- *   EPERM    VMADEMO_RULE_CRASH on a file of a mounted tree, and the caller neither owns its
- *            root nor has CAP_SYS_ADMIN
+ *   EPERM    a directory of a mounted tree, or VMADEMO_RULE_CRASH on a file of one, and the
+ *            caller neither owns its root nor has CAP_SYS_ADMIN
  *   ESRCH    there is no process pid
- *   ENOSPC   the buffer has VMADEMO_RULES_MAX rules
+ *   ENOSPC   the buffer, or the tree, has VMADEMO_RULES_MAX rules
  *   EBUSY    a page to be unmapped or write-protected is part of a large folio, or is being
  *            read in as part of one
  *   EINTR    the caller was killed
