@@ -92,7 +92,8 @@ struct vmademo_store_ops;
  * @order: the logarithm of how many pages a folio of theirs has at most
  * @limit: pages that its files may take; can be changed by a remount
  * @used: pages that they take, of store none or held by store ram
- * @inodes: how many there are: files, directories, links and the root
+ * @inodes: how many there are: files, directories, links and the root; and further names of
+ *          files (hard links)
  * @buffers: its files, oldest first; this and what follows under power_lock (power.c)
  * @power: as that of its buffers: VMADEMO_POWERLESS and its like; 0: the power is on
  * @due: of how many of them the cut is not done yet

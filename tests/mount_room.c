@@ -243,8 +243,8 @@ TEST_F(room, inodes)
 	EXPECT_FAILS(ENOSPC, mkfifo(AT "b", 0600));
 	EXPECT_FAILS(ENOSPC, open(TREE, O_RDWR | O_TMPFILE, 0600));
 	EXPECT_FAILS(ENOENT, open(AT "b", O_RDONLY));
-	/* A further name for a file is none */
-	EXPECT_EQ(0, link(AT "a", AT "b"));
+	/* A further name takes memory, too */
+	EXPECT_FAILS(ENOSPC, link(AT "a", AT "b"));
 	/* One that is open is there until it is closed */
 	fd = open(AT "3", O_RDONLY | O_CLOEXEC);
 	ASSERT_LE(0, fd);
@@ -252,6 +252,48 @@ TEST_F(room, inodes)
 	EXPECT_FAILS(ENOSPC, mkdir(AT "c", 0700));
 	close(fd);
 	EXPECT_EQ(0, mkdir(AT "c", 0700));
+}
+
+/* Each way in which a file gets and loses a further name, which counts as an inode. */
+TEST_F(room, further_names)
+{
+	const int64_t inodes = inodes_taken();
+	char path[64];
+	int fd;
+
+	ASSERT_EQ(0, write_file(AT "b", "b"));
+	ASSERT_EQ(0, link(AT "a", AT "a1"));
+	ASSERT_EQ(0, link(AT "a", AT "a2"));
+	ASSERT_EQ(0, link(AT "b", AT "b1"));
+	EXPECT_EQ(inodes + 4, inodes_taken());
+	/* Over one of several names, over the last one, over one of its own */
+	ASSERT_EQ(0, rename(AT "b1", AT "a1"));
+	EXPECT_EQ(inodes + 3, inodes_taken());
+	ASSERT_EQ(0, rename(AT "a2", AT "a"));
+	EXPECT_EQ(inodes + 3, inodes_taken());
+	ASSERT_EQ(0, syscall(SYS_renameat2, AT_FDCWD, AT "a", AT_FDCWD, AT "b",
+			     2 /* RENAME_EXCHANGE */));
+	EXPECT_EQ(inodes + 3, inodes_taken());
+	ASSERT_EQ(0, unlink(AT "a2"));
+	EXPECT_EQ(inodes + 2, inodes_taken());
+	ASSERT_EQ(0, rename(AT "a1", AT "b"));
+	EXPECT_EQ(inodes + 2, inodes_taken());
+	ASSERT_EQ(0, unlink(AT "b"));
+	ASSERT_EQ(0, unlink(AT "a"));
+	/* The fixture's is open */
+	EXPECT_EQ(inodes, inodes_taken());
+	/* A file without a name gets its first one, and a second */
+	fd = open(TREE, O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
+	ASSERT_LE(0, fd);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	ASSERT_EQ(0, linkat(AT_FDCWD, path, AT_FDCWD, AT "t", AT_SYMLINK_FOLLOW));
+	EXPECT_EQ(inodes + 1, inodes_taken());
+	ASSERT_EQ(0, link(AT "t", AT "t1"));
+	EXPECT_EQ(inodes + 2, inodes_taken());
+	close(fd);
+	ASSERT_EQ(0, unlink(AT "t"));
+	ASSERT_EQ(0, unlink(AT "t1"));
+	EXPECT_EQ(inodes, inodes_taken());
 }
 
 /* Memory that breaks: the page is not given back twice. */
