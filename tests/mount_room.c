@@ -4,6 +4,7 @@
  * is not lost, whatever the machine is short of.
  */
 #include <linux/falloc.h>
+#include <sys/xattr.h>
 
 #include "kselftest_harness.h"
 #include "mount.h"
@@ -294,6 +295,47 @@ TEST_F(room, further_names)
 	ASSERT_EQ(0, unlink(AT "t"));
 	ASSERT_EQ(0, unlink(AT "t1"));
 	EXPECT_EQ(inodes, inodes_taken());
+}
+
+/* Attributes take room, and give it back. */
+TEST_F(room, attributes)
+{
+	static char value[60000];
+	char name[32], page[PAGE] = { 0 };
+	int64_t all, n;
+
+	ASSERT_EQ(0, fsetxattr(self->fd, "user.a", "x", 1, 0));
+	EXPECT_EQ(PAGE, room_taken());
+	ASSERT_EQ(0, fsetxattr(self->fd, "user.a", value, 60000, 0));
+	EXPECT_EQ(15 * PAGE, room_taken());
+	ASSERT_EQ(0, fsetxattr(self->fd, "user.a", "x", 1, 0));
+	EXPECT_EQ(PAGE, room_taken());
+	ASSERT_EQ(0, fremovexattr(self->fd, "user.a"));
+	EXPECT_EQ(0, room_taken());
+
+	/* Of several inodes until it is full; names count, too */
+	for (n = 0; n < 10; n++) {
+		snprintf(name, sizeof(name), AT "x%d", (int)n);
+		ASSERT_EQ(0, mkdir(name, 0700));
+		if (setxattr(name, "user.a", value, 60000, 0))
+			break;
+	}
+	EXPECT_EQ(ENOSPC, errno);
+	EXPECT_EQ(PAGES / 15, n);
+	all = room_taken();
+	EXPECT_EQ(n * 15 * PAGE, all);
+	for (int i = 0; i < (int)(PAGES - n * 15); i++)
+		ASSERT_EQ(PAGE, write(self->fd, page, PAGE));
+	EXPECT_FAILS(ENOSPC, write(self->fd, page, PAGE));
+	EXPECT_FAILS(ENOSPC, fsetxattr(self->fd, "user.a", "x", 1, 0));
+	EXPECT_EQ(PAGES * PAGE, room_taken());
+	while (n >= 0) {
+		snprintf(name, sizeof(name), AT "x%d", (int)n--);
+		ASSERT_EQ(0, rmdir(name));
+	}
+	ASSERT_EQ(0, ftruncate(self->fd, 0));
+	EXPECT_EQ(0, room_taken());
+	EXPECT_EQ(0, fsetxattr(self->fd, "user.a", "x", 1, 0));
 }
 
 /* Memory that breaks: the page is not given back twice. */

@@ -90,7 +90,7 @@ void vmademo_evict_name(struct inode *inode)
 	if (buf)
 		vmademo_power_remove(buf);
 	vmademo_evict_inode(inode);
-	vmademo_attributes_free(vmademo_attributes_of(inode));
+	vmademo_attributes_free(inode);
 	uncount_one(inode->i_sb);
 }
 
