@@ -127,7 +127,8 @@ static bool lose_power(struct vmademo_buffer *buf, const struct vmademo_crash *c
 	buf->cut = *cut;
 	WRITE_ONCE(buf->power, VMADEMO_POWERLESS | VMADEMO_CUT_DUE | back);
 	trace_vmademo_power_off(buf->inode->i_ino);
-	queue_work(system_unbound_wq, &buf->cut_work);
+	/* Not on the system's own queue: there, many that wait would keep everybody waiting */
+	queue_work(buf->reads ?: vmademo_cut_queue, &buf->cut_work);
 	return true;
 }
 

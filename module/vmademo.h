@@ -154,7 +154,7 @@ struct vmademo_tree {
  *            which reads as zeroes; LLONG_MAX if all are.  Changed under @rest_lock
  * @file_was: of store file: how long it was before it was made longer for a write
  * @rest_lock: of store file: held while the backing file's size is changed
- * @reads: of store file: the queue for reading
+ * @reads: of store file: the queue for reading, and of @cut_work
  * @writes: of store file: the queue of @write_work
  * @stores: of store file: all of them
  * @all: in debugfs.c: all buffers
@@ -418,6 +418,7 @@ int vmademo_parse_bytes(const char *text, u64 *bytes);
 /* super.c */
 extern struct kmem_cache *vmademo_buffer_cache;
 extern bool vmademo_exec;
+extern struct workqueue_struct *vmademo_cut_queue;
 extern unsigned int vmademo_max_stores;
 int vmademo_super_init(void);
 void vmademo_super_exit(void);
