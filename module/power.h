@@ -52,6 +52,8 @@ void vmademo_power_add(struct vmademo_buffer *buf);
 void vmademo_power_remove(struct vmademo_buffer *buf);
 struct vmademo_buffer *vmademo_power_next(struct vmademo_tree *tree,
 					  struct vmademo_buffer *buf);
+int vmademo_cut_now(struct vmademo_buffer *buf);
+int vmademo_power_here(struct vmademo_buffer *buf);
 void vmademo_cut_work(struct work_struct *work);
 
 /* The store is about to be asked for something.  Without power, -EIO is the answer. */

@@ -6,7 +6,8 @@
  *
  *   main -> phys/, node -> ioctl -> view, snapshot -> crash -> shape -> buffer -> super
  *        -> writeback, allocate -> fill -> folio -> store/
- *   ioctl, view, fault -> revocation; ioctl -> power -> crash
+ *   ioctl, view, fault -> revocation; ioctl -> power -> crash; shape, snapshot, crash -> power,
+ *        if they meet a cut that is not done yet
  *   tree/: mount -> names -> attributes; names -> buffer
  *   phys/: phys -> claim -> pci, reserved; phys -> map, revoke -> io
  *   fault, phys/map -> ahead; all of them -> stats, rules (rules.h)
