@@ -230,8 +230,10 @@ static long ioctl_rule_add(struct file *file, void __user *arg)
 	err = vmademo_rule_check(buffer_of(file), &r, &word);
 	if (err)
 		return err;
-	if (r.flags & VMADEMO_RULE_CRASH && buffer_of(file)->tree && !vmademo_may_cut_tree(file))
-		return -EPERM;
+	err = r.flags & VMADEMO_RULE_CRASH && buffer_of(file)->tree ? vmademo_may_cut_tree(file) :
+								       0;
+	if (err)
+		return err;
 	/* Afterwards it would be too late to find that there is no place for the answer */
 	if (copy_to_user(arg, &r, sizeof(r)))
 		return -EFAULT;

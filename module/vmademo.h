@@ -546,7 +546,7 @@ long vmademo_node_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
 
 /* ioctl_power.c */
 long vmademo_ioctl_snapshot(struct file *file, void __user *arg);
-bool vmademo_may_cut_tree(const struct file *file);
+int vmademo_may_cut_tree(const struct file *file);
 long vmademo_ioctl_crash(struct file *file, void __user *arg);
 long vmademo_ioctl_power(struct file *file, void __user *arg);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * What meets a power cut of a mounted tree that is not done yet: it comes after it, as after any
- * VMADEMO_IOC_CRASH, and is not told that there is no power.
+ * VMADEMO_IOC_CRASH, and is not told that there is no power.  And who may cut it by which way.
  *
  * A write(2) that waits for a page of its source holds the file; the cut waits for that, and so
  * does what is tried, which came first.
@@ -234,6 +234,38 @@ TEST_F(met, killed)
 	EXPECT_FALSE(is_off(self->fd));
 	EXPECT_EQ(1, account_of(self->fd).crashes);
 	EXPECT_EQ(0, ftruncate(self->fd, 100));
+}
+
+/* ---- by which way -------------------------------------------------------- */
+
+/* A directory says nothing about writing; where it is mounted says it. */
+TEST_F(met, read_only_mount)
+{
+	static const char other[] = "/tmp/vmademo-read-only";
+	int alone = create_with(VMADEMO_STORE_RAM, PAGE, 0), dir;
+	struct vmademo_power p = { .flags = VMADEMO_POWER_OFF,
+				   .count = 1,
+				   .fds = (uintptr_t)&dir };
+
+	mkdir(other, 0700);
+	ASSERT_EQ(0, mount(TREE, other, NULL, MS_BIND, NULL));
+	ASSERT_EQ(0, mount(NULL, other, NULL, MS_BIND | MS_REMOUNT | MS_RDONLY,
+			   NULL));
+	dir = open(other, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	ASSERT_LE(0, dir);
+	put(self->map, 'n');
+	EXPECT_FAILS(EROFS, power_cut(dir));
+	EXPECT_FAILS(EROFS, power_off(dir));
+	EXPECT_FAILS(EROFS, power_on(dir));
+	EXPECT_FAILS(EROFS, ioctl(alone, VMADEMO_IOC_POWER, &p));
+	EXPECT_FALSE(is_off(alone));
+	EXPECT_EQ('n', touch(self->map));
+	EXPECT_EQ(0, power_cut(self->dir));
+	EXPECT_EQ(0, touch(self->map));
+	close(dir);
+	ASSERT_EQ(0, umount(other));
+	rmdir(other);
+	close(alone);
 }
 
 TEST_HARNESS_MAIN

@@ -511,6 +511,7 @@ struct vmademo_stats {
  *
  *   EBADF    the file is not open for writing, and no directory
  *   EPERM    it is a tree's, and the caller neither owns its root nor has CAP_SYS_ADMIN
+ *   EROFS    it is a directory, and mounted read only there
  *   EINVAL   written_permille over 1000
  *   EOPNOTSUPP   the buffer has no store
  *   EINTR    the caller was killed; of a tree, it may have been done all the same
@@ -670,6 +671,7 @@ struct vmademo_stats {
  *   EBADF    a descriptor is not open, or not for writing and no directory (of a read only
  *            buffer: nor is the caller its owner or root)
  *   EPERM    one is a tree's, and the caller neither owns its root nor has CAP_SYS_ADMIN
+ *   EROFS    one is a directory, and mounted read only there
  *   EINVAL   count over VMADEMO_POWER_MAX; a descriptor of something else; a buffer or tree that
  *            is named twice; written_permille over 1000; seed, written_permille or torn to switch
  *            on
