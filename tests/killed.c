@@ -8,6 +8,7 @@
 
 #include "kselftest_harness.h"
 #include "slow_store.h"
+#include "snapshot.h"
 
 #define PAGES 64
 /* The last page is one in part */
@@ -161,6 +162,13 @@ static void cut_power_with_torn_pages(int fd, unsigned char *map)
 	ioctl(fd, VMADEMO_IOC_CRASH, &c);
 }
 
+static void take_one(int fd, unsigned char *map)
+{
+	struct vmademo_crash c = { .written_permille = 1000 };
+
+	take_snapshot(fd, &c);
+}
+
 #define CALL(function)              \
 	{                           \
 #function, function \
@@ -183,6 +191,7 @@ static const struct call {
 	CALL(cut_power),
 	CALL(cut_power_with_all_written),
 	CALL(cut_power_with_torn_pages),
+	CALL(take_one),
 };
 
 #define CALLS (int)(sizeof(calls) / sizeof(calls[0]))

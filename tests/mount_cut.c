@@ -13,6 +13,7 @@
 #include "power.h"
 #include "rules.h"
 #include "slow_store.h"
+#include "snapshot.h"
 
 #define PAGES 16UL
 #define SIZE  (PAGES * PAGE)
@@ -57,6 +58,8 @@ FIXTURE_TEARDOWN(met)
 
 /* ---- what is tried ------------------------------------------------------- */
 
+static unsigned char taken[SIZE];
+
 static int shrink(int fd)
 {
 	return ftruncate(fd, 100);
@@ -96,6 +99,18 @@ static int append(int fd)
 	return pwrite(fd, "x", 1, SIZE + 100) == 1 ? 0 : -1;
 }
 
+/* It shows what the cut leaves. */
+static int snapshot(int fd)
+{
+	int s = take_snapshot(fd, NULL);
+
+	if (s < 0)
+		return -1;
+	return pread(s, taken, SIZE, 0) == SIZE && taken[5 * PAGE] == 'n'
+		       ? 0
+		       : (errno = ENODATA, -1);
+}
+
 static const struct {
 	const char *name;
 	int (*call)(int fd);
@@ -109,6 +124,7 @@ static const struct {
 	{ "zero", zero, SIZE, true },
 	{ "allocate", allocate, 2 * SIZE + PAGE, false },
 	{ "append", append, SIZE + 101, false },
+	{ "snapshot", snapshot, SIZE, false },
 };
 
 static pid_t start_writer(int fd, const unsigned char *from)
@@ -133,7 +149,8 @@ static pid_t start_cut(int dir, uint32_t permille)
 TEST_F(met, comes_after_it)
 {
 	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
-		const bool all = false;
+		/* All of it happens to be written, or nothing */
+		const bool all = calls[i].call == snapshot;
 		int64_t id = ADD_RULE(self->source, .op = VMADEMO_OP_READ_FAULT,
 				      .delay_us = VMADEMO_DELAY_MAX);
 		int64_t crashes = account_of(self->fd).crashes;

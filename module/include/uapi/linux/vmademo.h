@@ -691,7 +691,8 @@ struct vmademo_stats {
  * Nothing arrives in the store meanwhile: so nobody has been told that something is durable
  * which is missing here.  What is under write-back is not waited for; it counts as dirty.  So
  * a rule that delays a write_out or a flush gives time for a snapshot at that event.  But a
- * write(2), truncation or fallocate(2) under way is waited for.
+ * write(2), truncation or fallocate(2) under way is waited for, and so is what is just being
+ * written to the store; a power cut that is not done yet is done first.
  *
  * The buffer stays as it is, but that the pages that happened to be written are write-protected,
  * as by write-back: the next write to one by a mapping is a mkwrite.  While the power is off,
