@@ -306,7 +306,10 @@ int vmademo_crash(struct vmademo_buffer *buf, struct vmademo_crash *crash)
 	err = vmademo_lock_inode(buf->inode);
 	if (err)
 		return err;
-	if (!vmademo_is_off(buf))
+	/* One that is under way is another one, which comes first */
+	if (vmademo_is_off(buf))
+		err = vmademo_cut_now(buf);
+	if (!err && !vmademo_is_off(buf))
 		err = vmademo_cut_write(buf, crash);
 	if (!err)
 		err = vmademo_cut_lose(buf, crash);

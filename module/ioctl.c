@@ -253,7 +253,7 @@ static int ruled(struct file *file, struct vmademo_target *of)
 {
 	*of = (struct vmademo_target) { .tree = vmademo_tree_of_dir(file) };
 	if (of->tree)
-		return vmademo_may_cut_tree(file) ? 0 : -EPERM;
+		return vmademo_may_cut_tree(file);
 	of->buf = buffer_of(file);
 	return vmademo_may_rule(file) ? 0 : -EBADF;
 }
@@ -275,8 +275,10 @@ static long ioctl_rule_add(struct file *file, void __user *arg)
 	err = vmademo_rule_check(of.tree ? of.tree->store : of.buf->store, &r, &word);
 	if (err)
 		return err;
-	if (r.flags & VMADEMO_RULE_CRASH && of.buf && of.buf->tree && !vmademo_may_cut_tree(file))
-		return -EPERM;
+	err = r.flags & VMADEMO_RULE_CRASH && of.buf && of.buf->tree ?
+		      vmademo_may_cut_tree(file) : 0;
+	if (err)
+		return err;
 	/* Afterwards it would be too late to find that there is no place for the answer */
 	if (copy_to_user(arg, &r, sizeof(r)))
 		return -EFAULT;

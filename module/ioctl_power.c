@@ -10,6 +10,7 @@
 #include <linux/cred.h>
 #include <linux/file.h>
 #include <linux/fs.h>
+#include <linux/mount.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/uaccess.h>
@@ -25,12 +26,19 @@
  *
  * That has others lose what they wrote to files of their own: it takes who may do anything in
  * the tree, the owner of its root or CAP_SYS_ADMIN.
+ *
+ * Context: Any.
+ * Return: 0; -EPERM; -EROFS for a directory where it is mounted read only.
  */
-bool vmademo_may_cut_tree(const struct file *file)
+int vmademo_may_cut_tree(const struct file *file)
 {
-	const struct inode *root = d_inode(file_inode(file)->i_sb->s_root);
+	const struct inode *inode = file_inode(file);
+	const struct inode *root = d_inode(inode->i_sb->s_root);
 
-	return uid_eq(current_fsuid(), root->i_uid) || capable(CAP_SYS_ADMIN);
+	if (!uid_eq(current_fsuid(), root->i_uid) && !capable(CAP_SYS_ADMIN))
+		return -EPERM;
+	/* A file must be open for writing, but that no directory can be */
+	return S_ISDIR(inode->i_mode) && __mnt_is_readonly(file->f_path.mnt) ? -EROFS : 0;
 }
 
 /**
@@ -60,8 +68,9 @@ long vmademo_ioctl_crash(struct file *file, void __user *arg)
 		of.buf = vmademo_buffer_of(file->f_mapping);
 		of.tree = of.buf->tree;
 	}
-	if (of.tree && !vmademo_may_cut_tree(file))
-		return -EPERM;
+	err = of.tree ? vmademo_may_cut_tree(file) : 0;
+	if (err)
+		return err;
 
 	/* Afterwards it would be too late to find that there is no place for the answer */
 	if (copy_to_user(arg, &c, sizeof(c)))
@@ -76,6 +85,7 @@ long vmademo_ioctl_crash(struct file *file, void __user *arg)
 static int powered(const struct file *file, struct vmademo_target *of)
 {
 	const struct vmademo_store_ops *store;
+	int err;
 
 	*of = (struct vmademo_target) { .tree = vmademo_tree_of_dir(file) };
 	if (!of->tree) {
@@ -90,8 +100,9 @@ static int powered(const struct file *file, struct vmademo_target *of)
 	store = of->tree ? of->tree->store : of->buf->store;
 	if (of->buf && of->buf->tree)
 		*of = (struct vmademo_target) { .tree = of->buf->tree };
-	if (of->tree && !vmademo_may_cut_tree(file))
-		return -EPERM;
+	err = of->tree ? vmademo_may_cut_tree(file) : 0;
+	if (err)
+		return err;
 	return store->read ? 0 : -EOPNOTSUPP;
 }
 

@@ -79,40 +79,101 @@ static void is_cut_in(struct vmademo_tree *tree, const struct vmademo_buffer *bu
 		tree->power = 0;
 }
 
-/**
- * vmademo_cut_work() - does what a power cut does: the work item of a buffer
- * @work: the buffer's cut_work
- *
- * Context: A worker.  Takes i_rwsem.
- */
-void vmademo_cut_work(struct work_struct *work)
+static bool cut_is_due(struct vmademo_buffer *buf)
 {
-	struct vmademo_buffer *buf = container_of(work, struct vmademo_buffer, cut_work);
+	bool due;
 
-	/* A worker is never killed; but who could be is not taken for a hung task */
-	if (vmademo_lock_inode(buf->inode))
-		return;
-	if ((buf->cut.written_permille || buf->cut.torn) &&
-	    !down_write_killable(&buf->shape_lock)) {
-		/* What is under way is somebody else's, and too late */
-		vmademo_wait_writeback(buf, 0, LLONG_MAX);
+	spin_lock(&power_lock);
+	due = vmademo_cut_is_due(buf);
+	spin_unlock(&power_lock);
+	return due;
+}
+
+/* What happened to be written before, gets to the store. */
+static int write_before(struct vmademo_buffer *buf)
+{
+	int err;
+
+	if (!buf->cut.written_permille && !buf->cut.torn)
+		return 0;
+	err = down_write_killable(&buf->shape_lock);
+	if (err)
+		return err;
+	/* What is under way is somebody else's, and too late */
+	err = vmademo_wait_writeback(buf, 0, LLONG_MAX);
+	if (!err) {
 		set_power(buf, VMADEMO_CUT_WRITES, 0);
-		/* Without memory for it, nothing happened to be written */
-		vmademo_cut_write(buf, &buf->cut);
+		err = vmademo_cut_write(buf, &buf->cut);
 		set_power(buf, 0, VMADEMO_CUT_WRITES);
-		up_write(&buf->shape_lock);
 	}
-	vmademo_cut_lose(buf, &buf->cut);
+	up_write(&buf->shape_lock);
+	/* Without memory for it, nothing happened to be written */
+	return err == -ENOMEM ? 0 : err;
+}
+
+/**
+ * vmademo_cut_now() - does what a power cut does, if that is still to be done
+ * @buf: the buffer
+ *
+ * Who has to wait for it, and holds i_rwsem, does it himself.
+ *
+ * Context: May sleep.  The caller holds i_rwsem for writing.
+ * Return: 0; -EINTR if the task is being killed, and it is still to be done.
+ */
+int vmademo_cut_now(struct vmademo_buffer *buf)
+{
+	int err;
+
+	if (!cut_is_due(buf))
+		return 0;
+	err = write_before(buf) ?: vmademo_cut_lose(buf, &buf->cut);
+	if (err)
+		return err;
 	/* i_rwsem has kept others from making anything dirty meanwhile */
 	spin_lock(&power_lock);
 	WRITE_ONCE(buf->power, buf->power & VMADEMO_POWER_BACK ? 0 : VMADEMO_POWERLESS);
 	if (buf->tree)
 		is_cut_in(buf->tree, buf);
 	spin_unlock(&power_lock);
-	inode_unlock(buf->inode);
 	wake_up_var(&buf->power);
 	if (buf->tree)
 		wake_up_var(&buf->tree->due);
+	return 0;
+}
+
+/**
+ * vmademo_cut_work() - the same: the work item of a buffer
+ * @work: the buffer's cut_work
+ *
+ * Context: A worker, which is never killed.  Takes i_rwsem.
+ */
+void vmademo_cut_work(struct work_struct *work)
+{
+	struct vmademo_buffer *buf = container_of(work, struct vmademo_buffer, cut_work);
+
+	/* But who could be is not taken for a hung task */
+	if (vmademo_lock_inode(buf->inode))
+		return;
+	vmademo_cut_now(buf);
+	inode_unlock(buf->inode);
+}
+
+/**
+ * vmademo_power_here() - the store is about to be changed: has it power?
+ * @buf: the buffer
+ *
+ * If the power will be back after a cut, that is done, and this comes after it.
+ *
+ * Context: May sleep.  The caller holds i_rwsem for writing, and no other lock of the buffer.
+ * Return: 0; -EIO if it is off; -EINTR if the task is being killed.
+ */
+int vmademo_power_here(struct vmademo_buffer *buf)
+{
+	int err = 0;
+
+	while (!err && vmademo_is_off(buf))
+		err = vmademo_is_off_to_read(buf) ? -EIO : vmademo_cut_now(buf);
+	return err;
 }
 
 /* With power_lock held.  Whether it had any. */
@@ -127,7 +188,8 @@ static bool lose_power(struct vmademo_buffer *buf, const struct vmademo_crash *c
 	buf->cut = *cut;
 	WRITE_ONCE(buf->power, VMADEMO_POWERLESS | VMADEMO_CUT_DUE | back);
 	trace_vmademo_power_off(buf->inode->i_ino);
-	queue_work(system_unbound_wq, &buf->cut_work);
+	/* Not on the system's own queue: there, many that wait would keep everybody waiting */
+	queue_work(buf->reads ?: vmademo_cut_queue, &buf->cut_work);
 	return true;
 }
 
@@ -386,42 +448,6 @@ void vmademo_power_remove(struct vmademo_buffer *buf)
 	spin_lock(&power_lock);
 	list_del(&buf->in_tree);
 	spin_unlock(&power_lock);
-}
-
-/**
- * vmademo_power_ended() - a file has ended: its counters stay with the tree
- * @buf: its buffer, which nobody else knows
- *
- * Context: Any but an interrupt.
- */
-void vmademo_power_ended(struct vmademo_buffer *buf)
-{
-	spin_lock(&power_lock);
-	vmademo_stats_add(buf, &buf->tree->past);
-	spin_unlock(&power_lock);
-}
-
-/**
- * vmademo_stats_of_tree() - all counters of all files of a tree, together
- * @tree: the tree
- * @stats: filled, but for its size and flags.  A file that is just ending may be missing
- *
- * Context: Any but an interrupt.
- */
-void vmademo_stats_of_tree(struct vmademo_tree *tree, struct vmademo_stats *stats)
-{
-	struct vmademo_stats all;
-	struct vmademo_buffer *buf;
-
-	spin_lock(&power_lock);
-	all = tree->past;
-	all.last_crash_lost_folios = tree->cut.lost_folios;
-	all.last_crash_lost_bytes = tree->cut.lost_bytes;
-	list_for_each_entry(buf, &tree->buffers, in_tree)
-		vmademo_stats_add(buf, &all);
-	spin_unlock(&power_lock);
-	all.size = stats->size;
-	*stats = all;
 }
 
 /**

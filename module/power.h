@@ -40,10 +40,10 @@ int vmademo_power_on(const struct vmademo_target *of);
 int vmademo_crash_tree(struct vmademo_tree *tree, struct vmademo_crash *crash);
 void vmademo_power_add(struct vmademo_buffer *buf);
 void vmademo_power_remove(struct vmademo_buffer *buf);
-void vmademo_power_ended(struct vmademo_buffer *buf);
-void vmademo_stats_of_tree(struct vmademo_tree *tree, struct vmademo_stats *stats);
 struct vmademo_buffer *vmademo_power_next(struct vmademo_tree *tree,
 					  struct vmademo_buffer *buf);
+int vmademo_cut_now(struct vmademo_buffer *buf);
+int vmademo_power_here(struct vmademo_buffer *buf);
 void vmademo_cut_work(struct work_struct *work);
 
 /* The store is about to be asked for something.  Without power, -EIO is the answer. */
@@ -62,6 +62,13 @@ static inline bool vmademo_is_off_to_write(const struct vmademo_buffer *buf)
 static inline bool vmademo_is_off_to_read(const struct vmademo_buffer *buf)
 {
 	return unlikely(READ_ONCE(buf->power)) && vmademo_power_refuses(buf, VMADEMO_POWER_BACK);
+}
+
+/* Whether what was written since @cuts was read may be lost before it is durable. */
+static inline bool vmademo_was_cut(const struct vmademo_buffer *buf, unsigned int cuts)
+{
+	smp_rmb();	/* after what found the page cache clean */
+	return cuts & 1 || READ_ONCE(buf->cuts) != cuts || vmademo_is_off(buf);
 }
 
 /* The power has gone, and what is dirty is not lost yet. */

@@ -64,7 +64,8 @@ void vmademo_unlock_shape(struct vmademo_buffer *buf)
 /*
  * The store is about to change, and then the page cache.  A page that was read in between
  * would be dropped, with what a mapping has written to it meanwhile: so faults wait.
- * Returns -EIO if its power is off.
+ * Returns -EIO if its power is off.  A power cut that it meets comes first: then the page cache
+ * is empty.
  */
 static int lock_store(struct vmademo_buffer *buf, loff_t start, loff_t last)
 {
@@ -73,6 +74,9 @@ static int lock_store(struct vmademo_buffer *buf, loff_t start, loff_t last)
 
 	/* Wait without these locks, and once more if it must be waited again with them */
 	do {
+		err = vmademo_power_here(buf);
+		if (err)
+			return err;
 		if (store->start_change) {
 			err = store->start_change(buf, true);
 			if (err)
@@ -85,15 +89,14 @@ static int lock_store(struct vmademo_buffer *buf, loff_t start, loff_t last)
 			return err;
 		if (store->start_change)
 			err = store->start_change(buf, false);
+		if (!err && vmademo_is_off(buf)) {
+			err = -EAGAIN;
+			if (store->end_change)
+				store->end_change(buf);
+		}
 		if (err)
 			vmademo_unlock_shape(buf);
 	} while (err);
-	if (vmademo_is_off(buf)) {
-		if (store->end_change)
-			store->end_change(buf);
-		vmademo_unlock_shape(buf);
-		return -EIO;
-	}
 	/*
 	 * The store's file takes its i_rwsem.  lockdep knows that file systems fault with
 	 * theirs held, and that a fault takes this lock.  But no fault on a mapping of a
@@ -163,13 +166,14 @@ int vmademo_resize(struct vmademo_buffer *buf, loff_t size, bool keep)
  * The store must be able to grow with it; this is the time to say no.
  *
  * Context: May sleep.  The caller holds i_rwsem for writing.
- * Return: 0; -EIO if its power is off; or what the store says.
+ * Return: 0; -EIO if its power is off; -EINTR if the task is being killed; or what the store
+ *         says.
  */
 int vmademo_grow(struct vmademo_buffer *buf, loff_t end)
 {
-	if (vmademo_is_off(buf))
-		return -EIO;
-	return buf->store->grow ? buf->store->grow(buf, end) : 0;
+	int err = vmademo_power_here(buf);
+
+	return !err && buf->store->grow ? buf->store->grow(buf, end) : err;
 }
 
 /**
@@ -273,6 +277,11 @@ static void put(struct folio **folio)
 	*folio = NULL;
 }
 
+static bool is_gone(const struct address_space *mapping, const struct folio *folio)
+{
+	return folio && folio->mapping != mapping;
+}
+
 /* Makes [start, end) zero; with keep, what is allocated stays so. */
 static int make_zero(struct vmademo_buffer *buf, loff_t start, loff_t end, bool keep)
 {
@@ -291,6 +300,7 @@ static int make_zero(struct vmademo_buffer *buf, loff_t start, loff_t end, bool 
 	/* In the store, the last page too, as far as it has data */
 	stored = end == i_size_read(buf->inode) ? end : past;
 
+again:
 	/* Pages of which a part stays are needed, and are held until they are zeroed */
 	if (start < first)
 		head = vmademo_get_or_read(mapping, start);
@@ -308,6 +318,14 @@ static int make_zero(struct vmademo_buffer *buf, loff_t start, loff_t end, bool 
 	err = lock_store(buf, start, end - 1);
 	if (err)
 		goto out;
+	/* By a power cut that it has met, or broken memory */
+	if (is_gone(mapping, head) || is_gone(mapping, tail)) {
+		store_is_done(buf);
+		vmademo_unlock_shape(buf);
+		put(&head);
+		put(&tail);
+		goto again;
+	}
 	taken = reserve_part(buf, head);
 	err = min(taken, 0) ?: min(reserve_part(buf, tail), 0);
 	if (err && taken > 0)

@@ -99,7 +99,8 @@ static int copy_store(struct snapshot *s)
 		past = pos < 0 ? pos : from->store->seek(from, pos, SEEK_HOLE);
 		if (past < 0)
 			return past;
-		past = min(past, size);
+		/* At least a page, whatever the backing file's file system says */
+		past = clamp(past, pos + 1, size);
 		for (pos = round_down(pos, PAGE_SIZE); pos < past && !err; pos += PAGE_SIZE) {
 			err = fatal_signal_pending(current) ? -EINTR :
 							      copy_from_store(s, pos >> PAGE_SHIFT);
@@ -118,7 +119,16 @@ static void let_go(struct folio *folio, bool locked)
 	folio_put(folio);
 }
 
-/* The folio there, which nobody writes to until let_go(); NULL if there is none. */
+/* Nothing of it is still to be written.  It need not even be up to date. */
+static bool is_stored(struct folio *folio)
+{
+	return !folio_test_dirty(folio) && !folio_test_writeback(folio);
+}
+
+/*
+ * The folio there, which nobody writes to until let_go(); NULL if there is none, or if it has
+ * arrived in the store since it was listed.
+ */
 static struct folio *hold(struct snapshot *s, pgoff_t index, bool *locked)
 {
 	struct address_space *mapping = s->cut.buf->inode->i_mapping;
@@ -127,6 +137,11 @@ static struct folio *hold(struct snapshot *s, pgoff_t index, bool *locked)
 	if (!folio)
 		return NULL;
 	while (!folio_trylock(folio)) {
+		/* It is read in, which can take long: what was listed has arrived, and left */
+		if (!folio_test_uptodate(folio)) {
+			folio_put(folio);
+			return NULL;
+		}
 		/* Write-protected when that began, and writers wait until it has ended */
 		if (folio_test_writeback(folio)) {
 			*locked = false;
@@ -139,7 +154,7 @@ static struct folio *hold(struct snapshot *s, pgoff_t index, bool *locked)
 		}
 	}
 	*locked = true;
-	if (folio->mapping != mapping || vmademo_folio_is_broken(folio)) {
+	if (folio->mapping != mapping || is_stored(folio) || vmademo_folio_is_broken(folio)) {
 		let_go(folio, true);
 		return NULL;
 	}
@@ -194,6 +209,7 @@ static int copy_one(struct snapshot *s, size_t i)
 {
 	DECLARE_BITMAP(which, VMADEMO_CUT_SECTORS);
 	unsigned int sectors = PAGE_SIZE / SZ_512;
+	const struct rnd_state random = s->cut.random;
 	struct folio *folio;
 	bool locked;
 	int err;
@@ -208,9 +224,11 @@ static int copy_one(struct snapshot *s, size_t i)
 	if (!folio)
 		return 0;
 	err = i < s->cut.written ? copy_whole(s, folio) : copy_torn(s, folio, which, sectors);
-	/* A rule can have ended write-back without the store */
-	if (!err && !locked && !folio_test_writeback(folio))
+	/* A rule can have ended write-back without the store: the same sectors once more */
+	if (!err && !locked && !folio_test_writeback(folio)) {
+		s->cut.random = random;
 		err = -EAGAIN;
+	}
 	let_go(folio, locked);
 	cond_resched();
 	return err ?: 1;
@@ -224,7 +242,7 @@ static int copy_dirty(struct snapshot *s)
 
 	for (i = 0; i < s->cut.past_torn; i++) {
 		do
-			n = copy_one(s, i);
+			n = fatal_signal_pending(current) ? -EINTR : copy_one(s, i);
 		while (n == -EAGAIN);
 		if (n < 0)
 			return n;
@@ -244,8 +262,10 @@ static void count_lost(struct snapshot *s)
 
 		if (!folio)
 			continue;
-		s->cut.crash->lost_folios++;
-		s->cut.crash->lost_bytes += folio_size(folio);
+		if (!is_stored(folio)) {
+			s->cut.crash->lost_folios++;
+			s->cut.crash->lost_bytes += folio_size(folio);
+		}
 		folio_put(folio);
 	}
 }
@@ -299,6 +319,12 @@ static int take(struct snapshot *s)
 	unsigned int noio;
 	int err;
 
+	/* Of a cut that is under way, it shows what that leaves */
+	if (vmademo_is_off(buf)) {
+		err = vmademo_cut_now(buf);
+		if (err)
+			return err;
+	}
 	/* Without power, nothing can have been written */
 	if (vmademo_is_off(buf)) {
 		s->cut.crash->written_permille = 0;

@@ -13,12 +13,13 @@
  * at rest: in bytes, and in folios where none is large.
  *
  * Locks: the mapping's i_mmap_rwsem, to count mappings; the page cache is walked
- * under RCU.
+ * under RCU.  past_lock, alone: around what trees keep of files that are gone.
  */
 #include <linux/backing-dev.h>
 #include <linux/device.h>
 #include <linux/pagemap.h>
 #include <linux/seq_file.h>
+#include <linux/spinlock.h>
 #include <linux/sysfs.h>
 #include <linux/vmademo.h>
 
@@ -27,6 +28,8 @@
 #include "rules.h"
 #include "store/store.h"
 #include "vmademo.h"
+
+static DEFINE_SPINLOCK(past_lock);
 
 static struct vmademo_buffer *buffer_of_device(struct device *dev)
 {
@@ -103,19 +106,47 @@ void vmademo_stats_fill(const struct vmademo_buffer *buf, struct vmademo_stats *
 		*(__u64 *)((void *)stats + stats_fields[i]) = vmademo_counter_sum(buf, i);
 }
 
-/**
- * vmademo_stats_add() - add the counters of a buffer to others
- * @buf: the buffer
- * @to: what they are added to
- *
- * Context: Any.
- */
-void vmademo_stats_add(const struct vmademo_buffer *buf, struct vmademo_stats *to)
+static void add(const struct vmademo_buffer *buf, struct vmademo_stats *to)
 {
 	int i;
 
 	for (i = 0; i < VMADEMO_NR_COUNTERS; i++)
 		*(__u64 *)((void *)to + stats_fields[i]) += vmademo_counter_sum(buf, i);
+}
+
+/**
+ * vmademo_stats_keep() - a file of a tree has ended: its counters stay with the tree
+ * @buf: its buffer, which nobody else knows
+ *
+ * Context: Any but an interrupt.
+ */
+void vmademo_stats_keep(const struct vmademo_buffer *buf)
+{
+	spin_lock(&past_lock);
+	add(buf, &buf->tree->past);
+	spin_unlock(&past_lock);
+}
+
+/**
+ * vmademo_stats_of_tree() - all counters of all files of a tree, together
+ * @tree: the tree
+ * @stats: filled, but for its size and flags.  A file that is just ending may be missing
+ *
+ * Context: May sleep.
+ */
+void vmademo_stats_of_tree(struct vmademo_tree *tree, struct vmademo_stats *stats)
+{
+	struct vmademo_buffer *buf = NULL;
+	u32 size = stats->size;
+
+	spin_lock(&past_lock);
+	*stats = tree->past;
+	spin_unlock(&past_lock);
+	stats->size = size;
+	stats->last_crash_lost_folios = READ_ONCE(tree->cut.lost_folios);
+	stats->last_crash_lost_bytes = READ_ONCE(tree->cut.lost_bytes);
+	while ((buf = vmademo_power_next(tree, buf)))
+		add(buf, stats);
 }
 
 static ssize_t counter_show(struct device *dev, struct device_attribute *attr,

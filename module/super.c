@@ -26,7 +26,6 @@
 #include <linux/workqueue.h>
 
 #include "compat.h"
-#include "power.h"
 #include "rules.h"
 #include "store/store.h"
 #include "vmademo.h"
@@ -38,6 +37,7 @@ struct kmem_cache *vmademo_buffer_cache __ro_after_init;
 static struct file_system_type vmademo_private_fs_type;
 static struct vfsmount *shared_mnt;
 static struct workqueue_struct *put_queue;
+struct workqueue_struct *vmademo_cut_queue __ro_after_init;
 static atomic_t private_stores = ATOMIC_INIT(0);
 static DEFINE_MUTEX(sync_lock);
 
@@ -101,7 +101,7 @@ void vmademo_evict_inode(struct inode *inode)
 	if (buf->store->close)
 		buf->store->close(buf);
 	if (buf->tree)
-		vmademo_power_ended(buf);
+		vmademo_stats_keep(buf);
 	vmademo_rules_free(buf->rules);
 	kfree(buf->latency);
 	kmem_cache_free(vmademo_buffer_cache, buf);
@@ -313,10 +313,16 @@ int vmademo_super_init(void)
 	put_queue = alloc_workqueue("vmademo", WQ_UNBOUND, 0);
 	if (!put_queue)
 		goto destroy_cache;
+	/* Of buffers that have no queue of their own */
+	vmademo_cut_queue = alloc_workqueue("vmademo-cut", WQ_UNBOUND, WQ_MAX_ACTIVE);
+	if (!vmademo_cut_queue)
+		goto destroy_put;
 	shared_mnt = make_mount(&vmademo_fs_type, true);
 	if (!IS_ERR(shared_mnt))
 		return 0;
 	err = PTR_ERR(shared_mnt);
+	destroy_workqueue(vmademo_cut_queue);
+destroy_put:
 	destroy_workqueue(put_queue);
 destroy_cache:
 	kmem_cache_destroy(vmademo_buffer_cache);
@@ -331,6 +337,7 @@ destroy_cache:
 void vmademo_super_exit(void)
 {
 	destroy_workqueue(put_queue);
+	destroy_workqueue(vmademo_cut_queue);
 	end_mount(shared_mnt);
 	kmem_cache_destroy(vmademo_buffer_cache);
 }

@@ -19,6 +19,7 @@
 #include <linux/pagemap.h>
 
 #include "compat.h"
+#include "power.h"
 #include "rules.h"
 #include "store/store.h"
 #include "view.h"

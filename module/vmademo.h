@@ -6,7 +6,8 @@
  *
  *   main -> phys/, node -> ioctl -> view, snapshot -> crash -> shape -> buffer -> super
  *        -> writeback, allocate -> fill -> folio -> store/
- *   ioctl, view, fault -> revocation; ioctl -> power -> crash
+ *   ioctl, view, fault -> revocation; ioctl -> power -> crash; shape, snapshot, crash -> power,
+ *        if they meet a cut that is not done yet
  *   tree/: mount -> names -> attributes; names -> buffer
  *   phys/: phys -> claim -> pci, reserved; phys -> map, revoke -> io
  *   fault, phys/map -> ahead; all of them -> stats, rules (rules.h)
@@ -92,13 +93,14 @@ struct vmademo_store_ops;
  * @order: the logarithm of how many pages a folio of theirs has at most
  * @limit: pages that its files may take; can be changed by a remount
  * @used: pages that they take, of store none or held by store ram
- * @inodes: how many there are: files, directories, links and the root
+ * @inodes: how many there are: files, directories, links and the root; and further names of
+ *          files (hard links)
  * @rules: faults on demand in all of its files; NULL until the first one (rules.h)
  * @buffers: its files, oldest first; this and what follows under power_lock (power.c)
  * @power: as that of its buffers: VMADEMO_POWERLESS and its like; 0: the power is on
  * @due: of how many of them the cut is not done yet
  * @cut: what came of the last cut, all together
- * @past: the counters of files that are gone
+ * @past: the counters of files that are gone; under past_lock (stats.c)
  */
 struct vmademo_tree {
 	const struct vmademo_store_ops *store;
@@ -162,7 +164,7 @@ struct vmademo_tree {
  *            which reads as zeroes; LLONG_MAX if all are.  Changed under @rest_lock
  * @file_was: of store file: how long it was before it was made longer for a write
  * @rest_lock: of store file: held while the backing file's size is changed
- * @reads: of store file: the queue for reading
+ * @reads: of store file: the queue for reading, and of @cut_work
  * @writes: of store file: the queue of @write_work
  * @stores: of store file: all of them
  * @all: in debugfs.c: all buffers
@@ -328,14 +330,7 @@ static inline u64 vmademo_took(struct vmademo_buffer *buf, enum vmademo_latency_
 	return ns;
 }
 
-/* ---- power cuts ---------------------------------------------------------- */
-
-/* Whether what is written from here on may be lost before it is made durable. */
-static inline bool vmademo_was_cut(const struct vmademo_buffer *buf, unsigned int cuts)
-{
-	smp_rmb();	/* after what found the page cache clean */
-	return cuts & 1 || READ_ONCE(buf->cuts) != cuts || READ_ONCE(buf->power);
-}
+/* ---- the size after a power cut ------------------------------------------ */
 
 /* For size_kept: any size is durable at once.  So it is but with store ram. */
 #define VMADEMO_SIZE_DURABLE	LLONG_MAX
@@ -427,7 +422,8 @@ u64 vmademo_counter_sum(const struct vmademo_buffer *buf,
 long vmademo_mappings(const struct vmademo_buffer *buf);
 void vmademo_show_fdinfo(struct seq_file *m, struct file *file);
 void vmademo_stats_fill(const struct vmademo_buffer *buf, struct vmademo_stats *stats);
-void vmademo_stats_add(const struct vmademo_buffer *buf, struct vmademo_stats *to);
+void vmademo_stats_keep(const struct vmademo_buffer *buf);
+void vmademo_stats_of_tree(struct vmademo_tree *tree, struct vmademo_stats *stats);
 
 /* pages.c */
 int vmademo_pages(struct vmademo_buffer *buf, pgoff_t first, u64 *count, u8 __user *to);
@@ -453,6 +449,7 @@ int vmademo_parse_bytes(const char *text, u64 *bytes);
 /* super.c */
 extern struct kmem_cache *vmademo_buffer_cache;
 extern bool vmademo_exec;
+extern struct workqueue_struct *vmademo_cut_queue;
 extern unsigned int vmademo_max_stores;
 int vmademo_super_init(void);
 void vmademo_super_exit(void);
@@ -579,7 +576,7 @@ long vmademo_node_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
 
 /* ioctl_power.c */
 long vmademo_ioctl_snapshot(struct file *file, void __user *arg);
-bool vmademo_may_cut_tree(const struct file *file);
+int vmademo_may_cut_tree(const struct file *file);
 long vmademo_ioctl_crash(struct file *file, void __user *arg);
 long vmademo_ioctl_power(struct file *file, void __user *arg);
 

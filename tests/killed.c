@@ -8,6 +8,7 @@
 
 #include "kselftest_harness.h"
 #include "slow_store.h"
+#include "snapshot.h"
 
 #define PAGES 64
 /* The last page is one in part */
@@ -161,6 +162,13 @@ static void cut_power_with_torn_pages(int fd, unsigned char *map)
 	ioctl(fd, VMADEMO_IOC_CRASH, &c);
 }
 
+static void take_one(int fd, unsigned char *map)
+{
+	struct vmademo_crash c = { .written_permille = 1000 };
+
+	take_snapshot(fd, &c);
+}
+
 #define CALL(function)              \
 	{                           \
 #function, function \
@@ -183,40 +191,10 @@ static const struct call {
 	CALL(cut_power),
 	CALL(cut_power_with_all_written),
 	CALL(cut_power_with_torn_pages),
+	CALL(take_one),
 };
 
 #define CALLS (int)(sizeof(calls) / sizeof(calls[0]))
-
-/* The state of a process, as /proc shows it: D is one that waits in the kernel. */
-static char state_of(pid_t pid)
-{
-	char path[64], state = '?';
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	f = fopen(path, "r");
-	if (!f || fscanf(f, "%*d (%*[^)]) %c", &state) != 1)
-		state = '?';
-	if (f)
-		fclose(f);
-	return state;
-}
-
-/* It waits, and not just for a moment. */
-static bool waits(pid_t pid)
-{
-	int in_a_row = 0;
-
-	for (int i = 0; i < LONG * 100 && in_a_row < 20; i++) {
-		char state = state_of(pid);
-
-		if (state == 'Z' || state == '?')
-			return false;
-		in_a_row = state == 'D' ? in_a_row + 1 : 0;
-		usleep(10000);
-	}
-	return in_a_row == 20;
-}
 
 static pid_t start(FIXTURE_DATA(stuck) * self, const struct call *call)
 {

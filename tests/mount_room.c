@@ -4,6 +4,7 @@
  * is not lost, whatever the machine is short of.
  */
 #include <linux/falloc.h>
+#include <sys/xattr.h>
 
 #include "kselftest_harness.h"
 #include "mount.h"
@@ -245,8 +246,8 @@ TEST_F(room, inodes)
 	EXPECT_FAILS(ENOSPC, mkfifo(AT "b", 0600));
 	EXPECT_FAILS(ENOSPC, open(TREE, O_RDWR | O_TMPFILE, 0600));
 	EXPECT_FAILS(ENOENT, open(AT "b", O_RDONLY));
-	/* A further name for a file is none */
-	EXPECT_EQ(0, link(AT "a", AT "b"));
+	/* A further name takes memory, too */
+	EXPECT_FAILS(ENOSPC, link(AT "a", AT "b"));
 	/* One that is open is there until it is closed */
 	fd = open(AT "3", O_RDONLY | O_CLOEXEC);
 	ASSERT_LE(0, fd);
@@ -254,6 +255,89 @@ TEST_F(room, inodes)
 	EXPECT_FAILS(ENOSPC, mkdir(AT "c", 0700));
 	close(fd);
 	EXPECT_EQ(0, mkdir(AT "c", 0700));
+}
+
+/* Each way in which a file gets and loses a further name, which counts as an inode. */
+TEST_F(room, further_names)
+{
+	const int64_t inodes = inodes_taken();
+	char path[64];
+	int fd;
+
+	ASSERT_EQ(0, write_file(AT "b", "b"));
+	ASSERT_EQ(0, link(AT "a", AT "a1"));
+	ASSERT_EQ(0, link(AT "a", AT "a2"));
+	ASSERT_EQ(0, link(AT "b", AT "b1"));
+	EXPECT_EQ(inodes + 4, inodes_taken());
+	/* Over one of several names, over the last one, over one of its own */
+	ASSERT_EQ(0, rename(AT "b1", AT "a1"));
+	EXPECT_EQ(inodes + 3, inodes_taken());
+	ASSERT_EQ(0, rename(AT "a2", AT "a"));
+	EXPECT_EQ(inodes + 3, inodes_taken());
+	ASSERT_EQ(0, syscall(SYS_renameat2, AT_FDCWD, AT "a", AT_FDCWD, AT "b",
+			     2 /* RENAME_EXCHANGE */));
+	EXPECT_EQ(inodes + 3, inodes_taken());
+	ASSERT_EQ(0, unlink(AT "a2"));
+	EXPECT_EQ(inodes + 2, inodes_taken());
+	ASSERT_EQ(0, rename(AT "a1", AT "b"));
+	EXPECT_EQ(inodes + 2, inodes_taken());
+	ASSERT_EQ(0, unlink(AT "b"));
+	ASSERT_EQ(0, unlink(AT "a"));
+	/* The fixture's is open */
+	EXPECT_EQ(inodes, inodes_taken());
+	/* A file without a name gets its first one, and a second */
+	fd = open(TREE, O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
+	ASSERT_LE(0, fd);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	ASSERT_EQ(0, linkat(AT_FDCWD, path, AT_FDCWD, AT "t", AT_SYMLINK_FOLLOW));
+	EXPECT_EQ(inodes + 1, inodes_taken());
+	ASSERT_EQ(0, link(AT "t", AT "t1"));
+	EXPECT_EQ(inodes + 2, inodes_taken());
+	close(fd);
+	ASSERT_EQ(0, unlink(AT "t"));
+	ASSERT_EQ(0, unlink(AT "t1"));
+	EXPECT_EQ(inodes, inodes_taken());
+}
+
+/* Attributes take room, and give it back. */
+TEST_F(room, attributes)
+{
+	static char value[60000];
+	char name[32], page[PAGE] = { 0 };
+	int64_t all, n;
+
+	ASSERT_EQ(0, fsetxattr(self->fd, "user.a", "x", 1, 0));
+	EXPECT_EQ(PAGE, room_taken());
+	ASSERT_EQ(0, fsetxattr(self->fd, "user.a", value, 60000, 0));
+	EXPECT_EQ(15 * PAGE, room_taken());
+	ASSERT_EQ(0, fsetxattr(self->fd, "user.a", "x", 1, 0));
+	EXPECT_EQ(PAGE, room_taken());
+	ASSERT_EQ(0, fremovexattr(self->fd, "user.a"));
+	EXPECT_EQ(0, room_taken());
+
+	/* Of several inodes until it is full; names count, too */
+	for (n = 0; n < 10; n++) {
+		snprintf(name, sizeof(name), AT "x%d", (int)n);
+		ASSERT_EQ(0, mkdir(name, 0700));
+		if (setxattr(name, "user.a", value, 60000, 0))
+			break;
+	}
+	EXPECT_EQ(ENOSPC, errno);
+	EXPECT_EQ(PAGES / 15, n);
+	all = room_taken();
+	EXPECT_EQ(n * 15 * PAGE, all);
+	for (int i = 0; i < (int)(PAGES - n * 15); i++)
+		ASSERT_EQ(PAGE, write(self->fd, page, PAGE));
+	EXPECT_FAILS(ENOSPC, write(self->fd, page, PAGE));
+	EXPECT_FAILS(ENOSPC, fsetxattr(self->fd, "user.a", "x", 1, 0));
+	EXPECT_EQ(PAGES * PAGE, room_taken());
+	while (n >= 0) {
+		snprintf(name, sizeof(name), AT "x%d", (int)n--);
+		ASSERT_EQ(0, rmdir(name));
+	}
+	ASSERT_EQ(0, ftruncate(self->fd, 0));
+	EXPECT_EQ(0, room_taken());
+	EXPECT_EQ(0, fsetxattr(self->fd, "user.a", "x", 1, 0));
 }
 
 /* Memory that breaks: the page is not given back twice. */

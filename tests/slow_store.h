@@ -345,4 +345,35 @@ static inline bool ends(pid_t pid)
 	return false;
 }
 
+/* The state of a process, as /proc shows it: D is one that waits in the kernel. */
+static inline char state_of(pid_t pid)
+{
+	char path[64], state = '?';
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	f = fopen(path, "r");
+	if (!f || fscanf(f, "%*d (%*[^)]) %c", &state) != 1)
+		state = '?';
+	if (f)
+		fclose(f);
+	return state;
+}
+
+/* It waits, and not just for a moment. */
+static inline bool waits(pid_t pid)
+{
+	int in_a_row = 0;
+
+	for (int i = 0; i < LONG * 100 && in_a_row < 20; i++) {
+		char state = state_of(pid);
+
+		if (state == 'Z' || state == '?')
+			return false;
+		in_a_row = state == 'D' ? in_a_row + 1 : 0;
+		usleep(10000);
+	}
+	return in_a_row == 20;
+}
+
 #endif /* VMADEMO_SLOW_STORE_H */

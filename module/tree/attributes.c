@@ -17,7 +17,10 @@
 
 #include "tree/tree.h"
 
-/* Of one inode, as newer kernels have it for tmpfs: nobody else limits this memory. */
+/*
+ * Of one inode, as newer kernels have it for tmpfs.  No reclaim gets this memory back: so it takes
+ * room of the tree, in whole pages.
+ */
 #define MAX_COUNT	128
 #define MAX_BYTES	(128 << 10)
 
@@ -83,11 +86,36 @@ static int get_value(const struct xattr_handler *handler, struct dentry *dentry,
 	return ret;
 }
 
-/* With the lock held.  @new is NULL to delete. */
-static int replace(struct vmademo_attributes *attributes, struct named_value *old,
-		   struct named_value *new, int flags)
+static size_t memory_of(const struct named_value *a)
 {
+	return a ? struct_size(a, value, a->size) + strlen(a->name) + 1 : 0;
+}
+
+/* With the lock held. */
+static int set_memory(struct inode *inode, size_t memory)
+{
+	struct vmademo_attributes *attributes = vmademo_attributes_of(inode);
+	struct vmademo_tree *tree = vmademo_tree_of(inode->i_sb);
+	unsigned long had = DIV_ROUND_UP(attributes->memory, PAGE_SIZE);
+	unsigned long has = DIV_ROUND_UP(memory, PAGE_SIZE);
+
+	if (has <= had) {
+		atomic_long_sub(had - has, &tree->used);
+	} else if (atomic_long_add_return(has - had, &tree->used) > READ_ONCE(tree->limit)) {
+		atomic_long_sub(has - had, &tree->used);
+		return -ENOSPC;
+	}
+	attributes->memory = memory;
+	return 0;
+}
+
+/* With the lock held.  @new is NULL to delete. */
+static int replace(struct inode *inode, struct named_value *old, struct named_value *new,
+		   int flags)
+{
+	struct vmademo_attributes *attributes = vmademo_attributes_of(inode);
 	size_t bytes = attributes->bytes + (new ? new->size : 0) - (old ? old->size : 0);
+	int err;
 
 	if (old && flags & XATTR_CREATE)
 		return -EEXIST;
@@ -95,6 +123,9 @@ static int replace(struct vmademo_attributes *attributes, struct named_value *ol
 		return -ENODATA;
 	if (new && (bytes > MAX_BYTES || (!old && attributes->count == MAX_COUNT)))
 		return -ENOSPC;
+	err = set_memory(inode, attributes->memory + memory_of(new) - memory_of(old));
+	if (err)
+		return err;
 	attributes->bytes = bytes;
 	attributes->count += !!new - !!old;
 	if (old && new)
@@ -121,7 +152,7 @@ static int set_value(const struct xattr_handler *handler, VMADEMO_IDMAP *idmap,
 	}
 	mutex_lock(&attributes->lock);
 	old = find(attributes, name);
-	err = replace(attributes, old, new, flags);
+	err = replace(inode, old, new, flags);
 	mutex_unlock(&attributes->lock);
 	free_value(err ? new : old);
 	if (!err)
@@ -174,21 +205,24 @@ void vmademo_attributes_init(struct vmademo_attributes *attributes)
 	INIT_LIST_HEAD(&attributes->list);
 	attributes->count = 0;
 	attributes->bytes = 0;
+	attributes->memory = 0;
 }
 
 /**
  * vmademo_attributes_free() - the inode is going
- * @attributes: of the inode
+ * @inode: the inode
  *
  * Context: May sleep.
  */
-void vmademo_attributes_free(struct vmademo_attributes *attributes)
+void vmademo_attributes_free(struct inode *inode)
 {
+	struct vmademo_attributes *attributes = vmademo_attributes_of(inode);
 	struct named_value *a, *next;
 
 	list_for_each_entry_safe(a, next, &attributes->list, list)
 		free_value(a);
 	INIT_LIST_HEAD(&attributes->list);
+	set_memory(inode, 0);
 }
 
 static const struct xattr_handler user_handler = {

@@ -59,6 +59,22 @@ void vmademo_free_inode(struct inode *inode)
 			container_of(inode, struct vmademo_tree_inode, inode));
 }
 
+/* As many as there are pages, and the root: they take memory that no reclaim gets back. */
+static int count_one(struct super_block *sb)
+{
+	struct vmademo_tree *tree = vmademo_tree_of(sb);
+
+	if (atomic_long_inc_return(&tree->inodes) - 1 <= READ_ONCE(tree->limit))
+		return 0;
+	atomic_long_dec(&tree->inodes);
+	return -ENOSPC;
+}
+
+static void uncount_one(struct super_block *sb)
+{
+	atomic_long_dec(&vmademo_tree_of(sb)->inodes);
+}
+
 /**
  * vmademo_evict_name() - .evict_inode: the last name and the last descriptor are gone
  * @inode: the inode
@@ -69,30 +85,26 @@ void vmademo_free_inode(struct inode *inode)
  */
 void vmademo_evict_name(struct inode *inode)
 {
-	struct vmademo_tree *tree = vmademo_tree_of(inode->i_sb);
 	struct vmademo_buffer *buf = inode->i_private;
 
 	if (buf)
 		vmademo_power_remove(buf);
 	vmademo_evict_inode(inode);
-	vmademo_attributes_free(vmademo_attributes_of(inode));
-	atomic_long_dec(&tree->inodes);
+	vmademo_attributes_free(inode);
+	uncount_one(inode->i_sb);
 }
 
-/* As many as there are pages, and the root: they take memory that no reclaim gets back. */
 static struct inode *new_counted(struct super_block *sb)
 {
-	struct vmademo_tree *tree = vmademo_tree_of(sb);
-	struct inode *inode = NULL;
+	int err = count_one(sb);
+	struct inode *inode;
 
-	if (atomic_long_inc_return(&tree->inodes) - 1 > READ_ONCE(tree->limit)) {
-		atomic_long_dec(&tree->inodes);
-		return ERR_PTR(-ENOSPC);
-	}
+	if (err)
+		return ERR_PTR(err);
 	inode = new_inode(sb);
 	if (inode)
 		return inode;
-	atomic_long_dec(&tree->inodes);
+	uncount_one(sb);
 	return ERR_PTR(-ENOMEM);
 }
 
@@ -213,6 +225,51 @@ static int make_tmpfile(VMADEMO_IDMAP *idmap, struct inode *dir, struct file *fi
 	return finish_open_simple(file, PTR_ERR_OR_ZERO(inode));
 }
 
+/*
+ * A further name is counted as an inode is, for the memory that it takes.  The first is not; nor
+ * is one that a file without a name gets.
+ */
+static int link_name(struct dentry *from, struct inode *dir, struct dentry *dentry)
+{
+	bool further = d_inode(from)->i_nlink;
+	int err = further ? count_one(dir->i_sb) : 0;
+
+	if (err)
+		return err;
+	err = simple_link(from, dir, dentry);
+	if (err && further)
+		uncount_one(dir->i_sb);
+	return err;
+}
+
+static bool is_further(const struct dentry *dentry)
+{
+	const struct inode *inode = d_inode(dentry);
+
+	return inode && !S_ISDIR(inode->i_mode) && inode->i_nlink > 1;
+}
+
+static int unlink_name(struct inode *dir, struct dentry *dentry)
+{
+	bool further = is_further(dentry);
+	int err = simple_unlink(dir, dentry);
+
+	if (!err && further)
+		uncount_one(dir->i_sb);
+	return err;
+}
+
+static int rename_name(VMADEMO_IDMAP *idmap, struct inode *dir, struct dentry *dentry,
+		       struct inode *to_dir, struct dentry *to, unsigned int flags)
+{
+	bool further = !(flags & RENAME_EXCHANGE) && is_further(to);
+	int err = simple_rename(idmap, dir, dentry, to_dir, to, flags);
+
+	if (!err && further)
+		uncount_one(dir->i_sb);
+	return err;
+}
+
 /* Names are durable the moment they are there. */
 static int fsync_dir(struct file *file, loff_t start, loff_t end, int datasync)
 {
@@ -225,13 +282,13 @@ VMADEMO_MKDIR_HOOK(make_dir)
 static const struct inode_operations dir_iops = {
 	.create		= VMADEMO_CREATE,
 	.lookup		= simple_lookup,
-	.link		= simple_link,
-	.unlink		= simple_unlink,
+	.link		= link_name,
+	.unlink		= unlink_name,
 	.symlink	= make_symlink,
 	.mkdir		= vmademo_mkdir_hook,
 	.rmdir		= simple_rmdir,
 	.mknod		= make_name,
-	.rename		= simple_rename,
+	.rename		= rename_name,
 	.tmpfile	= make_tmpfile,
 	.listxattr	= vmademo_listxattr,
 };

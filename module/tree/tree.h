@@ -22,12 +22,14 @@
  * @list: in the order in which they were made
  * @count: how many
  * @bytes: of all their values
+ * @memory: bytes that they take, names and all: so much of the tree's room, in pages
  */
 struct vmademo_attributes {
 	struct mutex lock;	/* see above */
 	struct list_head list;
 	unsigned int count;
 	size_t bytes;
+	size_t memory;
 };
 
 /**
@@ -54,7 +56,7 @@ static inline struct vmademo_attributes *vmademo_attributes_of(struct inode *ino
 extern VMADEMO_XATTR_TABLE(vmademo_xattrs);
 ssize_t vmademo_listxattr(struct dentry *dentry, char *names, size_t size);
 void vmademo_attributes_init(struct vmademo_attributes *attributes);
-void vmademo_attributes_free(struct vmademo_attributes *attributes);
+void vmademo_attributes_free(struct inode *inode);
 
 /* names.c */
 int vmademo_names_init(void);

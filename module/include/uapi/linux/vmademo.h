@@ -519,8 +519,9 @@ struct vmademo_stats {
 /*
  * On both: simulates a power cut.  Every folio that is not on the store is gone, from
  * mappings too, and the next touch reads what the store has.  What was dirty is lost, but
- * for what happens to have been written, see above.  Private copies stay, and so does
- * the size.  An fsync, msync or synchronous write that it meets half way is EIO.
+ * for what happens to have been written, see above.  So is a new size that is not durable yet, see
+ * VMADEMO_CREATE_DURABLE_SIZE.  Private copies stay.  An fsync, msync or synchronous write that it meets half way is EIO.  Any other
+ * request that it meets comes before it, or after it.
  *
  * On a regular file or a directory of a mounted tree: the same for all files of the tree, at one
  * moment, as VMADEMO_IOC_POWER has it.  What is told is that of all files together; it is 0
@@ -529,6 +530,7 @@ struct vmademo_stats {
  *
  *   EBADF    the file is not open for writing, and no directory
  *   EPERM    it is a tree's, and the caller neither owns its root nor has CAP_SYS_ADMIN
+ *   EROFS    it is a directory, and mounted read only there
  *   EINVAL   written_permille over 1000
  *   EOPNOTSUPP   the buffer has no store
  *   EINTR    the caller was killed; of a tree, it may have been done all the same
@@ -691,6 +693,7 @@ struct vmademo_stats {
  *   EBADF    a descriptor is not open, or not for writing and no directory (of a read only
  *            buffer: nor is the caller its owner or root)
  *   EPERM    one is a tree's, and the caller neither owns its root nor has CAP_SYS_ADMIN
+ *   EROFS    one is a directory, and mounted read only there
  *   EINVAL   count over VMADEMO_POWER_MAX; a descriptor of something else; a buffer or tree that
  *            is named twice; written_permille over 1000; seed, written_permille or torn to switch
  *            on
@@ -710,7 +713,8 @@ struct vmademo_stats {
  * Nothing arrives in the store meanwhile: so nobody has been told that something is durable
  * which is missing here.  What is under write-back is not waited for; it counts as dirty.  So
  * a rule that delays a write_out or a flush gives time for a snapshot at that event.  But a
- * write(2), truncation or fallocate(2) under way is waited for.
+ * write(2), truncation or fallocate(2) under way is waited for, and so is what is just being
+ * written to the store; a power cut that is not done yet is done first.
  *
  * The buffer stays as it is, but that the pages that happened to be written are write-protected,
  * as by write-back: the next write to one by a mapping is a mkwrite.  While the power is off,
