@@ -302,7 +302,7 @@ TEST_F(tree, with_others)
 	EXPECT_FAILS(EINVAL, ioctl(alone, VMADEMO_IOC_POWER, &p));
 	close(alone);
 
-	EXPECT_FAILS(ENOTTY, ioctl(self->dir, VMADEMO_IOC_INFO, &c));
+	EXPECT_FAILS(ENOTTY, ioctl(self->dir, VMADEMO_IOC_PAGES, &c));
 	EXPECT_FAILS(ENOTTY, ioctl(self->dir, VMADEMO_IOC_REVOKE));
 	c.written_permille = 1001;
 	EXPECT_FAILS(EINVAL, crash(self->dir, &c));
