@@ -93,7 +93,7 @@ static void do_create(struct worker *w)
 	enum below_it kind = below(w, NR_BELOW);
 	struct file node = some_file(w, BIT_OF(NODE_FILE));
 	struct vmademo_create c = { .size = some_size(w),
-				    .flags = below(w, 2),
+				    .flags = below(w, 4),
 				    .store = kind < ON_TMPFS
 						     ? kind
 						     : VMADEMO_STORE_FILE };

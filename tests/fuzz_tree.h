@@ -108,6 +108,14 @@ static void do_tree_ask(struct worker *w)
 	const char *name = ANY_OF(w, names);
 	size_t len = one_in(w, 4) ? below(w, 70000) : below(w, 100);
 	struct vmademo_crash c = { .seed = draw(w) };
+	struct vmademo_rule r = { .op = below(w, VMADEMO_OP_ALLOCATE + 1),
+				  .status = one_in(w, 2) ? EIO
+							 : VMADEMO_STATUS_SIGBUS,
+				  .skip = below(w, 4),
+				  .times = 1 + below(w, 2) };
+	struct vmademo_rule_id id = { .id = below(w, 8) };
+	struct vmademo_stats stats = { .size = sizeof(stats) };
+	struct vmademo_info info;
 	struct statfs s;
 	int fd;
 
@@ -150,6 +158,18 @@ static void do_tree_ask(struct worker *w)
 		if (one_in(w, 8))
 			CALL(w, ioctl(fd, VMADEMO_IOC_CRASH, &c),
 			     "CRASH of %.60s", path);
+		else if (one_in(w, 8))
+			CALL(w, ioctl(fd, VMADEMO_IOC_RULE_ADD, &r),
+			     "RULE_ADD on %.60s: op %u", path, r.op);
+		else if (one_in(w, 4))
+			CALL(w, ioctl(fd, VMADEMO_IOC_RULE_DEL, &id),
+			     "RULE_DEL on %.60s", path);
+		else if (one_in(w, 8))
+			CALL(w, ioctl(fd, VMADEMO_IOC_STATS, &stats),
+			     "STATS of %.60s", path);
+		else if (one_in(w, 8))
+			CALL(w, ioctl(fd, VMADEMO_IOC_INFO, &info),
+			     "INFO of %.60s", path);
 		else if (one_in(w, 2))
 			CALL(w, fsync(fd), "fsync(%.60s)", path);
 		else
