@@ -40,6 +40,17 @@ static inline int keep_code_patched(void)
 	return fd;
 }
 
+/*
+ * For a program that makes many rules one after another: with one that stays, none is the first,
+ * for which the kernel's code is patched, nor the last.
+ */
+#define KEEP_A_RULE                                                \
+	static void __attribute__((constructor)) keep_a_rule(void) \
+	{                                                          \
+		ADD_RULE(create_with(VMADEMO_STORE_NONE, PAGE, 0), \
+			 .op = VMADEMO_OP_READ, .status = EIO);    \
+	}
+
 /* Deletes one; or all, with id 0. */
 static inline int del_rule(int fd, uint64_t id)
 {

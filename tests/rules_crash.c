@@ -7,6 +7,8 @@
 
 #include "rules_crash.h"
 
+KEEP_A_RULE
+
 /* The power goes at the n-th write-out: those before it have arrived, and nothing else. */
 TEST_F(store, nth_write_out)
 {

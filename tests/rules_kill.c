@@ -5,6 +5,8 @@
  */
 #include "rules_crash.h"
 
+KEEP_A_RULE
+
 /* ---- faults -------------------------------------------------------------- */
 
 /* A touch of the last page, which was not mapped, or to be written for the first time. */
