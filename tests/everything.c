@@ -17,6 +17,8 @@
 #include "rules.h"
 #include "snapshot.h"
 
+KEEP_A_RULE
+
 #define NO_STORE ((enum store_kind) - 1)
 
 #define PAGES 64UL

@@ -15,6 +15,8 @@
 #include "slow_store.h"
 #include "snapshot.h"
 
+KEEP_A_RULE
+
 #define PAGES 16UL
 #define SIZE  (PAGES * PAGE)
 
@@ -33,6 +35,8 @@ FIXTURE_SETUP(met)
 	self->fd = new_file(AT "a");
 	ASSERT_LE(0, self->fd);
 	ASSERT_EQ(0, ftruncate(self->fd, SIZE));
+	/* Or a cut would undo that */
+	ASSERT_EQ(0, fsync(self->fd));
 	self->map = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
 			 self->fd, 0);
 	ASSERT_NE(MAP_FAILED, self->map);

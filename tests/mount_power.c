@@ -10,6 +10,8 @@
 #include "power.h"
 #include "rules.h"
 
+KEEP_A_RULE
+
 #define FILES 6
 #define PAGES 16UL
 #define SIZE  (PAGES * PAGE)

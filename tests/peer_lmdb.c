@@ -19,6 +19,8 @@
 #include "power.h"
 #include "rules.h"
 
+KEEP_A_RULE
+
 #ifndef HAVE_LMDB
 TEST(lmdb)
 {

@@ -25,6 +25,8 @@
 #include "rules.h"
 #include "snapshot.h"
 
+KEEP_A_RULE
+
 #ifndef HAVE_SQLITE
 TEST(sqlite)
 {

@@ -8,6 +8,8 @@
 #include "kselftest_harness.h"
 #include "rules.h"
 
+KEEP_A_RULE
+
 #define PAGES 16UL
 #define RULED 3UL
 

@@ -6,6 +6,8 @@
 
 #include "rules_crash.h"
 
+KEEP_A_RULE
+
 struct busy {
 	int fd;
 	volatile bool stop;

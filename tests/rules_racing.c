@@ -12,6 +12,8 @@
 #include "kselftest_harness.h"
 #include "rules.h"
 
+KEEP_A_RULE
+
 #define PAGES 32UL
 
 static int rounds(void)

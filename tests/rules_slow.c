@@ -12,6 +12,8 @@
 #include "kselftest_harness.h"
 #include "rules.h"
 
+KEEP_A_RULE
+
 #define PAGES 16UL
 #define LONG  VMADEMO_DELAY_MAX
 #define SHORT 50000U

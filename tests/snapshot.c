@@ -14,6 +14,8 @@
 #include "rules.h"
 #include "snapshot.h"
 
+KEEP_A_RULE
+
 static unsigned char bytes[SIZE], others[SIZE];
 
 static void random_bytes(unsigned char *p, size_t len, unsigned int seed)

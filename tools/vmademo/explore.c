@@ -239,6 +239,20 @@ static int replay(struct explore *explore)
 	}
 }
 
+/*
+ * A rule that stays, for as long as this process does.  Without it, that of each run would be the
+ * first and the last one there is, and the kernel's code be patched for it.
+ */
+static void keep_a_rule(void)
+{
+	static const struct buffer_options small = {
+		.size = 1,
+		.store = VMADEMO_STORE_NONE,
+	};
+
+	add_counting_rule(create_buffer(&small), VMADEMO_OP_READ);
+}
+
 int verb_explore(int argc, char **argv)
 {
 	struct explore explore = {
@@ -257,6 +271,7 @@ int verb_explore(int argc, char **argv)
 	if (!explore.buffer.dir)
 		explore.pages = (explore.buffer.size + page_size() - 1) /
 				page_size();
+	keep_a_rule();
 	launch_block_signals();
 	/* What the program leaves behind comes to us, to be killed */
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
