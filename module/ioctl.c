@@ -61,9 +61,9 @@ static long ioctl_create(struct file *node, void __user *arg)
 		return -EFAULT;
 	if (c.folio_size && vmademo_parse_order(c.folio_size, &order))
 		return -EINVAL;
-	if (c.flags & ~(VMADEMO_FD_CLOEXEC | VMADEMO_CREATE_DURABLE_SIZE) || c.store >= ARRAY_SIZE(stores) ||
-	    !RESERVED_OK(c.reserved) || c.size > VMADEMO_MAX_SIZE ||
-	    (c.store != VMADEMO_STORE_FILE && c.store_fd))
+	if (c.flags & ~(VMADEMO_FD_CLOEXEC | VMADEMO_CREATE_DURABLE_SIZE) ||
+	    c.store >= ARRAY_SIZE(stores) || !RESERVED_OK(c.reserved) ||
+	    c.size > VMADEMO_MAX_SIZE || (c.store != VMADEMO_STORE_FILE && c.store_fd))
 		return -EINVAL;
 	/* A node that nobody can open for writing is open as far as can be */
 	if (!(node->f_mode & FMODE_WRITE) && !buffer_of(node)->read_only)

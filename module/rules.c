@@ -93,6 +93,7 @@ void vmademo_rule_put(struct vmademo_rule_entry *entry)
 
 static struct vmademo_rules *rules_of(const struct vmademo_target *of)
 {
+	/* As vmademo_rules_of() does it */
 	return of->tree ? smp_load_acquire(&of->tree->rules) : vmademo_rules_of(of->buf);
 }
 

@@ -519,9 +519,10 @@ struct vmademo_stats {
 /*
  * On both: simulates a power cut.  Every folio that is not on the store is gone, from
  * mappings too, and the next touch reads what the store has.  What was dirty is lost, but
- * for what happens to have been written, see above.  So is a new size that is not durable yet, see
- * VMADEMO_CREATE_DURABLE_SIZE.  Private copies stay.  An fsync, msync or synchronous write that it meets half way is EIO.  Any other
- * request that it meets comes before it, or after it.
+ * for what happens to have been written, see above.  So is a new size that is not durable
+ * yet, see VMADEMO_CREATE_DURABLE_SIZE.  Private copies stay.  An fsync, msync or synchronous
+ * write that it meets half way is EIO.  Any other request that it meets comes before it, or
+ * after it.
  *
  * On a regular file or a directory of a mounted tree: the same for all files of the tree, at one
  * moment, as VMADEMO_IOC_POWER has it.  What is told is that of all files together; it is 0
