@@ -442,9 +442,9 @@ explore_dir_left_out() {
 	is status 1 $? || { cat err out; return 1; }
 	json '[(.broken | length) > 0, .repeats, .fewest_lost.lost]' '[true,true,1]' || return
 	cut=$(jq -r .fewest_lost.cut out)
-	explore_dir --replay "$cut" --keep left
+	explore_dir --replay "$cut" --keep remains
 	is "replay $cut" 1 $? || { cat err out; return 1; }
-	json .verdict '"broken"' && is 'what is left of it' '' "$(cat left/f)" || return
+	json .verdict '"broken"' && is 'what is left of it' '' "$(cat remains/f)" || return
 	# What a directory had before
 	mkdir from && echo old >from/f || return
 	ends 0 explore --dir --size 1M --cuts 10 --init from --check 'grep -qx old @/f' -- sh -c 'echo other >@/g; sync @/g'
