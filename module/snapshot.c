@@ -399,7 +399,8 @@ long vmademo_ioctl_snapshot(struct file *file, void __user *arg)
 	if (memcmp(&asked, &crash, sizeof(crash)) || crash.flags & ~VMADEMO_FD_CLOEXEC ||
 	    crash.written_permille > 1000)
 		return -EINVAL;
-	if (!(file->f_mode & FMODE_READ))
+	/* It takes room that others may want, and holds writers up: not for who may only read */
+	if (!(file->f_mode & FMODE_READ) || !vmademo_may_rule(file))
 		return -EBADF;
 	fd = get_unused_fd_flags(crash.flags ? O_CLOEXEC : 0);
 	if (fd < 0)

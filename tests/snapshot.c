@@ -266,6 +266,7 @@ TEST_F(store, refused)
 
 	const int64_t used = node_value("ram_used");
 	const int writing = reopen(self->fd, O_WRONLY);
+	const int reading = reopen(self->fd, O_RDONLY);
 	struct vmademo_crash c = { .written_permille = 1001 };
 
 	EXPECT_FAILS(EINVAL, take_snapshot(self->fd, &c));
@@ -277,6 +278,7 @@ TEST_F(store, refused)
 	EXPECT_FAILS(EINVAL, take_snapshot(self->fd, &c));
 	EXPECT_FAILS(EFAULT, ioctl(self->fd, VMADEMO_IOC_SNAPSHOT, NULL));
 	EXPECT_FAILS(EBADF, take_snapshot(writing, NULL));
+	EXPECT_FAILS(EBADF, take_snapshot(reading, NULL));
 	ASSERT_EQ(0, ioctl(self->fd, VMADEMO_IOC_REVOKE));
 	EXPECT_FAILS(ENODEV, take_snapshot(self->fd, NULL));
 	ASSERT_EQ(0, ioctl(self->fd, VMADEMO_IOC_RESTORE));

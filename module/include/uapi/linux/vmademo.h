@@ -707,7 +707,7 @@ struct vmademo_stats {
 /*
  * On both: returns a descriptor of a new buffer: what a power cut at this moment would leave,
  * while the program goes on.  It is as one that VMADEMO_IOC_CREATE makes, with store ram, and
- * has the size of this one; its pages count against ram_limit.  struct vmademo_crash says what
+ * has the size that the cut would leave; its pages count against ram_limit.  struct vmademo_crash says what
  * the cut is, and what it would have lost; of its flags there is VMADEMO_FD_CLOEXEC.  With the
  * same seed, and the same folios dirty, the bytes are those that VMADEMO_IOC_CRASH leaves.
  *
@@ -721,7 +721,8 @@ struct vmademo_stats {
  * as by write-back: the next write to one by a mapping is a mkwrite.  While the power is off,
  * nothing happens to be written.
  *
- *   EBADF    the file is not open for reading
+ *   EBADF    the file is not open for reading and writing (of a read only buffer: the caller is
+ *            neither its owner nor root)
  *   EINVAL   written_permille over 1000
  *   EOPNOTSUPP   the buffer has no store
  *   ENODEV   the buffer is revoked
