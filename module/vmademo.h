@@ -15,7 +15,7 @@
  * Lock order, over all files (a lock is taken before those below it):
  *
  *   rules->lock                       making and deleting rules; the folio lock is taken
- *                                     below it
+ *                                     below it, and by that of a tree the locks of its files
  *   power_lock (power.c)              a spinlock, taken under any of those below
  *   inode->i_rwsem                    write(2), power cuts, and what changes the size
  *     buf->shape_lock                 shared: starting write-back;
@@ -31,6 +31,8 @@
  *           mapping->i_mmap_rwsem     unmapping and cleaning, by the kernel; resize
  *                                     and punch take it without a folio lock too
  *           page table lock           held by the kernel around .dirty_folio
+ *           old_lock                  of store ram, if there is no room; below it, locks are
+ *                                     tried only (store/ram_size.c)
  *
  * A store that is a file takes the locks of that file's file system, among them i_rwsem,
  * under which that file system may take the mmap lock: in a worker to be read and written
