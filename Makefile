@@ -19,6 +19,9 @@ DKMS_SRC := /usr/src/vmademo-$(VERSION)
 all:
 	$(MAKE) -C $(KDIR) M=$(CURDIR) modules
 
+examples:
+	$(MAKE) -C $(KDIR) M=$(CURDIR)/examples/modules modules
+
 install: all
 	$(MAKE) -C $(KDIR) M=$(CURDIR) modules_install
 	depmod $(KVER)
@@ -121,9 +124,10 @@ help:
 	@echo 'make shell           a shell in a virtual machine with the module loaded'
 	@echo 'make lint            compiler warnings, sparse, checkpatch and others'
 	@echo 'make                 build the module for the running kernel (KVER=...)'
+	@echo 'make examples        build the modules in examples/modules for it'
 	@echo 'make install         build it and put it where modprobe finds it'
 	@echo 'make dkms-install    give it to dkms, which does so for each new kernel'
 	@echo 'make dkms-uninstall  take it away from dkms'
 	@echo 'make clean           remove what was built'
 
-.PHONY: all install demo check check-debug fuzz bench coverage kernels tools tools-install tools-uninstall shell lint dkms-install dkms-uninstall clean help
+.PHONY: all examples install demo check check-debug fuzz bench coverage kernels tools tools-install tools-uninstall shell lint dkms-install dkms-uninstall clean help

@@ -45,6 +45,51 @@ TEST_F_TIMEOUT(nomem, loading, 1200)
 			  EXPECT_EQ(-1, access("/sys/class/bdi/vmademo", F_OK)));
 }
 
+static int load_example(const char *name, const char *parameters)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/vmademo_%s.ko",
+		 getenv("VMADEMO_EXAMPLES"), name);
+	return load_module_file(path, parameters);
+}
+
+static int unload_example(const char *name)
+{
+	char module[32];
+
+	snprintf(module, sizeof(module), "vmademo_%s", name);
+	return syscall(SYS_delete_module, module, O_NONBLOCK);
+}
+
+/* So with the modules in examples/modules: what was done before an allocation failed is undone. */
+TEST_F_TIMEOUT(nomem, loading_examples, 1200)
+{
+	RUN_IF_READY();
+
+	static const char *const names[] = { "pages", "cache", "physical" };
+	const int many = 1000000;
+	char node[32];
+	int first;
+
+	if (!getenv("VMADEMO_EXAMPLES"))
+		SKIP(return,
+			   "VMADEMO_EXAMPLES does not name where the modules are");
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		snprintf(node, sizeof(node), "/dev/vmademo-%s", names[i]);
+		fail_from_now(self->fail_nth, many);
+		EXPECT_EQ(-1, load_example(names[i], "pages=0"));
+		first = allocations(self->fail_nth, many);
+		first = first > 10 ? first - 10 : 1;
+		EACH_FAILURE_FROM(
+			first, 1, , load_example(names[i], "") == 0,
+			ASSERT_TRUE(!ok || !unload_example(names[i]));
+			EXPECT_EQ(-1, access(node, F_OK));
+			EXPECT_EQ(-1,
+				  access("/sys/class/bdi/vmademo-cache", F_OK)));
+	}
+}
+
 TEST_F(nomem, unloading)
 {
 	RUN_IF_READY();

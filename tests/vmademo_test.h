@@ -589,6 +589,20 @@ static inline void soil_free_memory(void)
 
 /* ---- the module ---------------------------------------------------------- */
 
+/* Loads the module that is in a file; 0 or -1 and errno. */
+static inline int load_module_file(const char *path, const char *parameters)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC), ret, err;
+
+	if (fd < 0)
+		return -1;
+	ret = syscall(SYS_finit_module, fd, parameters, 0);
+	err = errno;
+	close(fd);
+	errno = err;
+	return ret;
+}
+
 /*
  * Loads the module that VMADEMO_KO names, with VMADEMO_PARAMS before the
  * parameters; 0 or -1 and errno.
@@ -596,17 +610,10 @@ static inline void soil_free_memory(void)
 static inline int load_module(const char *parameters)
 {
 	const char *path = getenv("VMADEMO_KO"), *more = getenv("VMADEMO_PARAMS");
-	int fd = open(path ? path : "", O_RDONLY | O_CLOEXEC), ret, err;
 	char all[512];
 
-	if (fd < 0)
-		return -1;
 	snprintf(all, sizeof(all), "%s %s", more ? more : "", parameters);
-	ret = syscall(SYS_finit_module, fd, all, 0);
-	err = errno;
-	close(fd);
-	errno = err;
-	return ret;
+	return load_module_file(path ? path : "", all);
 }
 
 static inline int unload_module(void)
