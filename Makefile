@@ -67,30 +67,50 @@ PREFIX ?= /usr/local
 MAN = $(DESTDIR)$(PREFIX)/share/man
 COMPLETION = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 
-tools-install: tools
+UDEV = $(DESTDIR)$(PREFIX)/lib/udev/rules.d
+INCLUDE = $(DESTDIR)$(PREFIX)/include/linux
+
+tools-install: tools tools-files
+
+# What is built already; also for debian/rules
+tools-files:
 	install -D -t $(DESTDIR)$(PREFIX)/bin build/tools/vmademo
 	install -D -m 644 -t $(MAN)/man1 man/vmademo.1
 	install -D -m 644 -t $(MAN)/man4 man/vmademo.4
 	install -D -m 644 -t $(COMPLETION) tools/completion/vmademo
+	install -D -m 644 -t $(UDEV) tools/60-vmademo.rules
+	install -D -m 644 -t $(INCLUDE) module/include/uapi/linux/vmademo.h
 
 tools-uninstall:
-	rm -f $(DESTDIR)$(PREFIX)/bin/vmademo $(MAN)/man1/vmademo.1 $(MAN)/man4/vmademo.4 $(COMPLETION)/vmademo
+	rm -f $(DESTDIR)$(PREFIX)/bin/vmademo $(MAN)/man1/vmademo.1 $(MAN)/man4/vmademo.4 $(COMPLETION)/vmademo \
+		$(UDEV)/60-vmademo.rules $(INCLUDE)/vmademo.h
 
 shell:
 	@scripts/deps demo
 	@exec scripts/shell
 
+deb:
+	@scripts/deps deb
+	@exec scripts/deb
+
+dist:
+	@exec scripts/dist
+
 lint:
 	@scripts/deps lint
 	@exec scripts/lint
+
+# What dkms builds, where it looks for it; also for debian/rules
+dkms-source:
+	mkdir -p $(DESTDIR)$(DKMS_SRC)/module
+	cp Kbuild dkms.conf LICENSE $(DESTDIR)$(DKMS_SRC)/
+	cp -R module/Kbuild module/*.[ch] module/*/ $(DESTDIR)$(DKMS_SRC)/module/
 
 # Into dkms's hands: it builds the module again for every kernel to come.
 dkms-install:
 	@[ -z "$$(dkms status -m vmademo -v $(VERSION))" ] || \
 		dkms remove -m vmademo -v $(VERSION) --all
-	mkdir -p $(DKMS_SRC)/module
-	cp Kbuild dkms.conf LICENSE $(DKMS_SRC)/
-	cp -R module/Kbuild module/*.[ch] module/*/ $(DKMS_SRC)/module/
+	$(MAKE) -s dkms-source
 	dkms add -m vmademo -v $(VERSION)
 	dkms build -m vmademo -v $(VERSION) -k $(KVER) && \
 		dkms install -m vmademo -v $(VERSION) -k $(KVER) || \
@@ -119,7 +139,7 @@ help:
 	@echo 'make coverage        which lines of the module the tests run'
 	@echo 'make kernels         the kernels that can be had'
 	@echo 'make tools           build the command vmademo, as build/tools/vmademo'
-	@echo 'make tools-install   and put it, its manual pages and completion under PREFIX=/usr/local'
+	@echo 'make tools-install   and put it, manual pages, completion, udev rule and header under PREFIX=/usr/local'
 	@echo 'make tools-uninstall take them away'
 	@echo 'make shell           a shell in a virtual machine with the module loaded'
 	@echo 'make lint            compiler warnings, sparse, checkpatch and others'
@@ -128,6 +148,8 @@ help:
 	@echo 'make install         build it and put it where modprobe finds it'
 	@echo 'make dkms-install    give it to dkms, which does so for each new kernel'
 	@echo 'make dkms-uninstall  take it away from dkms'
+	@echo 'make deb             build the Debian packages, in build/deb'
+	@echo 'make dist            archive the sources, as build/vmademo-VERSION.tar.xz'
 	@echo 'make clean           remove what was built'
 
-.PHONY: all examples install demo check check-debug fuzz bench coverage kernels tools tools-install tools-uninstall shell lint dkms-install dkms-uninstall clean help
+.PHONY: all examples install demo check check-debug fuzz bench coverage kernels tools tools-install tools-files tools-uninstall shell deb dist lint dkms-source dkms-install dkms-uninstall clean help

@@ -281,4 +281,4 @@ module_exit(vmademo_exit);
 MODULE_DESCRIPTION("A device of known behaviour to map");
 MODULE_AUTHOR("The vmademo developers");
 MODULE_LICENSE("GPL");
-MODULE_VERSION("0.1.0");
+MODULE_VERSION("0.2.0");
