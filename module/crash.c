@@ -54,11 +54,12 @@ static bool is_not_stored(struct vmademo_cut *cut, struct folio *folio)
 		return true;
 	if (!cut->in_flight)
 		return false;
+	if (folio_test_writeback(folio))
+		return true;
 	/* For a moment it is not dirty any more, and not yet under write-back */
-	if (folio_test_uptodate(folio) && folio_test_locked(folio)) {
-		folio_lock(folio);
+	if (folio_test_uptodate(folio) && folio_test_locked(folio) &&
+	    !folio_lock_killable(folio))
 		folio_unlock(folio);
-	}
 	return folio_test_writeback(folio) || folio_test_dirty(folio);
 }
 
