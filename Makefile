@@ -93,6 +93,10 @@ deb:
 	@scripts/deps deb
 	@exec scripts/deb
 
+deb-test: deb
+	@scripts/deps check
+	@exec scripts/deb-test
+
 dist:
 	@exec scripts/dist
 
@@ -149,7 +153,8 @@ help:
 	@echo 'make dkms-install    give it to dkms, which does so for each new kernel'
 	@echo 'make dkms-uninstall  take it away from dkms'
 	@echo 'make deb             build the Debian packages, in build/deb'
+	@echo 'make deb-test        and install, use and remove them in chroots and a virtual machine'
 	@echo 'make dist            archive the sources, as build/vmademo-VERSION.tar.xz'
 	@echo 'make clean           remove what was built'
 
-.PHONY: all examples install demo check check-debug fuzz bench coverage kernels tools tools-install tools-files tools-uninstall shell deb dist lint dkms-source dkms-install dkms-uninstall clean help
+.PHONY: all examples install demo check check-debug fuzz bench coverage kernels tools tools-install tools-files tools-uninstall shell deb deb-test dist lint dkms-source dkms-install dkms-uninstall clean help
