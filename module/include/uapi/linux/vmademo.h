@@ -707,9 +707,10 @@ struct vmademo_stats {
 /*
  * On both: returns a descriptor of a new buffer: what a power cut at this moment would leave,
  * while the program goes on.  It is as one that VMADEMO_IOC_CREATE makes, with store ram, and
- * has the size that the cut would leave; its pages count against ram_limit.  struct vmademo_crash says what
- * the cut is, and what it would have lost; of its flags there is VMADEMO_FD_CLOEXEC.  With the
- * same seed, and the same folios dirty, the bytes are those that VMADEMO_IOC_CRASH leaves.
+ * has the size that the cut would leave; its pages count against ram_limit.  struct
+ * vmademo_crash says what the cut is, and what it would have lost; of its flags there is
+ * VMADEMO_FD_CLOEXEC.  With the same seed, and the same folios dirty, the bytes are those that
+ * VMADEMO_IOC_CRASH leaves.
  *
  * Nothing arrives in the store meanwhile: so nobody has been told that something is durable
  * which is missing here.  What is under write-back is not waited for; it counts as dirty.  So
