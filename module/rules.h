@@ -209,6 +209,7 @@ static inline struct vmademo_rules *vmademo_rules_of(const struct vmademo_buffer
 /* Those of the tree that it is a file of. */
 static inline struct vmademo_rules *vmademo_rules_of_tree(const struct vmademo_buffer *buf)
 {
+	/* As vmademo_rules_of() does it */
 	return buf->tree ? smp_load_acquire(&buf->tree->rules) : NULL;
 }
 

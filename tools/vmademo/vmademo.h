@@ -359,8 +359,8 @@ void trace_end(void);
 	"      --first           end at the first that breaks\n"                                  \
 	"      --seed N          chooses which (1)\n"                                             \
 	"      --replay CUT      one cut, as a report names it\n"                                 \
-	"      --keep FILE       with --replay: gets what the cut left of the buffer, or with\n"  \
-	"                        --dir what it left in the directory\n"                           \
+	"      --keep FILE       with --replay: gets what the cut left of the buffer, or\n"       \
+	"                        in the directory\n"                                              \
 	"      --dir             @ is a directory in which each file is a buffer\n"               \
 	"      --size BYTES      how large the buffer is (64M)\n"                                 \
 	"      --init FILE       its first bytes are those of FILE; with --dir, what is in the\n" \
