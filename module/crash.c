@@ -3,7 +3,8 @@
  * A simulated power cut: what is not on the store is gone.  First some dirty folios,
  * as many as asked for and chosen by a seed, "happened to have been written", and some
  * others in part; then every folio is dropped from the page cache and from all
- * mappings.  The next touch reads what the store has.
+ * mappings.  The next touch reads what the store has.  What becomes of the size is in
+ * store/ram_size.c.
  *
  * Programs live on, and go on writing if they like: what they write before their page is
  * dropped is lost, what they write afterwards is not.  An fsync that the cut meets half way

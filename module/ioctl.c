@@ -382,54 +382,9 @@ static long ioctl_stats(struct file *file, void __user *arg)
 }
 
 /**
- * vmademo_view_ioctl() - .unlocked_ioctl of the regular-file view
- * @file: any file whose f_mapping is a buffer's
- * @cmd: the request
- * @arg: its argument, an address of the caller
- *
- * Context: May sleep.
- * Return: 0 or more, as the request says, or a negative errno.
- */
-long vmademo_view_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
-{
-	void __user *p = (void __user *)arg;
-
-	switch (cmd) {
-	case VMADEMO_IOC_RESIZE:
-		return ioctl_resize(file, p);
-	case VMADEMO_IOC_DISCARD:
-		return ioctl_discard(file, p);
-	case VMADEMO_IOC_INFO:
-		return ioctl_info(file, p);
-	case VMADEMO_IOC_CRASH:
-		return vmademo_ioctl_crash(file, p);
-	case VMADEMO_IOC_POWER:
-		return vmademo_ioctl_power(file, p);
-	case VMADEMO_IOC_SNAPSHOT:
-		return vmademo_ioctl_snapshot(file, p);
-	case VMADEMO_IOC_RULE_ADD:
-		return ioctl_rule_add(file, p);
-	case VMADEMO_IOC_RULE_DEL:
-		return ioctl_rule_del(file, p);
-	case VMADEMO_IOC_RULE_LIST:
-		return ioctl_rule_list(file, p);
-	case VMADEMO_IOC_REVOKE:
-		return ioctl_revoke(file, true);
-	case VMADEMO_IOC_RESTORE:
-		return ioctl_revoke(file, false);
-	case VMADEMO_IOC_PAGES:
-		return ioctl_pages(file, p);
-	case VMADEMO_IOC_STATS:
-		return ioctl_stats(file, p);
-	default:
-		return -ENOTTY;
-	}
-}
-
-/**
- * vmademo_dir_ioctl() - .unlocked_ioctl of directories of a mounted tree
- * @file: the directory
- * @cmd: the request: what is about the tree
+ * vmademo_dir_ioctl() - .unlocked_ioctl of directories of a mounted tree, and the end of others
+ * @file: the directory; or any file whose f_mapping is a buffer's
+ * @cmd: the request: what a tree and a buffer both have
  * @arg: its argument, an address of the caller
  *
  * Context: May sleep.
@@ -456,6 +411,37 @@ long vmademo_dir_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return ioctl_info(file, p);
 	default:
 		return -ENOTTY;
+	}
+}
+
+/**
+ * vmademo_view_ioctl() - .unlocked_ioctl of the regular-file view
+ * @file: any file whose f_mapping is a buffer's
+ * @cmd: the request
+ * @arg: its argument, an address of the caller
+ *
+ * Context: May sleep.
+ * Return: 0 or more, as the request says, or a negative errno.
+ */
+long vmademo_view_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	void __user *p = (void __user *)arg;
+
+	switch (cmd) {
+	case VMADEMO_IOC_RESIZE:
+		return ioctl_resize(file, p);
+	case VMADEMO_IOC_DISCARD:
+		return ioctl_discard(file, p);
+	case VMADEMO_IOC_SNAPSHOT:
+		return vmademo_ioctl_snapshot(file, p);
+	case VMADEMO_IOC_REVOKE:
+		return ioctl_revoke(file, true);
+	case VMADEMO_IOC_RESTORE:
+		return ioctl_revoke(file, false);
+	case VMADEMO_IOC_PAGES:
+		return ioctl_pages(file, p);
+	default:	/* what a tree has, too */
+		return vmademo_dir_ioctl(file, cmd, arg);
 	}
 }
 

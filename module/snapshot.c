@@ -2,7 +2,8 @@
 /*
  * What a power cut would leave, as a buffer of its own, while the program goes on: a
  * snapshot.  It is a buffer with store ram.  First it gets what is on the store, then those
- * folios that happened to be written, and some others in part, chosen as crash.c does it.
+ * folios that happened to be written, and some others in part, chosen as crash.c does it; and
+ * last its size, with what comes back if the cut undoes that it was cut off.
  *
  * It is of one moment: nothing arrives in the store meanwhile, so nobody is told that
  * something is durable which the snapshot has not.  What is under write-back may have been
