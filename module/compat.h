@@ -39,7 +39,8 @@
  *   6.15   .mkdir returns a dentry                       VMADEMO_MKDIR_HOOK
  *   6.19   filemap_alloc_folio() takes a mempolicy        vmademo_alloc_folio()
  *   6.19   names that live in the dentry cache alone     vmademo_add_name(),
- *          are marked, and not held                       vmademo_kill_names()
+ *          are marked, and not held                       vmademo_pin_name(), vmademo_unpin_name(),
+ *                                                         vmademo_kill_names()
  *   7.x    .create is not told of O_EXCL                 VMADEMO_CREATE_HOOK
  *   7.0    a mapping may say that reclaim must not       vmademo_keep_reclaim_off()
  *          wait for its write-back
@@ -254,6 +255,28 @@ static inline void vmademo_add_name(struct dentry *dentry, struct inode *inode)
 #else
 	d_instantiate(dentry, inode);
 	dget(dentry);
+#endif
+}
+
+/* The same of a name that was removed and comes back, and the end of one. */
+static inline void vmademo_pin_name(struct dentry *dentry)
+{
+	spin_lock(&dentry->d_lock);
+	/* Whoever removed it has forbidden mounts on it */
+	dentry->d_flags &= ~DCACHE_CANT_MOUNT;
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 19, 0)
+	dentry->d_flags |= DCACHE_PERSISTENT;
+#endif
+	dget_dlock(dentry);
+	spin_unlock(&dentry->d_lock);
+}
+
+static inline void vmademo_unpin_name(struct dentry *dentry)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 19, 0)
+	d_make_discardable(dentry);
+#else
+	dput(dentry);
 #endif
 }
 

@@ -192,6 +192,8 @@ static void info_of_tree(struct vmademo_tree *tree, struct vmademo_info *info)
 		.store		= tree->store->kind,
 		.flags		= READ_ONCE(tree->power) ? VMADEMO_INFO_OFF : 0,
 		.folio_size	= PAGE_SIZE << tree->order,
+		.pending_names	= vmademo_log_pending(tree),
+		.lost_names	= READ_ONCE(tree->lost_names),
 	};
 	info->durable_size = info->size;
 	while ((buf = vmademo_power_next(tree, buf))) {

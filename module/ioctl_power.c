@@ -59,7 +59,7 @@ long vmademo_ioctl_crash(struct file *file, void __user *arg)
 		return -EFAULT;
 	if (c.flags || c.reserved0 || memchr_inv(c.reserved, 0, sizeof(c.reserved)) ||
 	    c.written_permille > 1000 || c.lost_folios || c.lost_bytes ||
-	    c.written_folios || c.torn_folios)
+	    c.written_folios || c.torn_folios || c.lost_names)
 		return -EINVAL;
 	of.tree = vmademo_tree_of_dir(file);
 	if (!of.tree && !(file->f_mode & FMODE_WRITE))
@@ -186,6 +186,7 @@ static int power_off_all(struct named *n, struct vmademo_power *p)
 	p->lost_bytes = off.cut.lost_bytes;
 	p->written_folios = off.cut.written_folios;
 	p->torn_folios = off.cut.torn_folios;
+	p->lost_names = off.cut.lost_names;
 	return err;
 }
 
@@ -207,7 +208,7 @@ long vmademo_ioctl_power(struct file *file, void __user *arg)
 		return -EFAULT;
 	if (p.flags & ~VMADEMO_POWER_OFF || p.count > VMADEMO_POWER_MAX ||
 	    (!p.count && p.fds) || p.written_permille > 1000 || p.lost_folios ||
-	    p.lost_bytes || p.written_folios || p.torn_folios ||
+	    p.lost_bytes || p.written_folios || p.torn_folios || p.lost_names ||
 	    memchr_inv(p.reserved, 0, sizeof(p.reserved)))
 		return -EINVAL;
 	if (!p.flags && (p.seed || p.written_permille || p.torn))

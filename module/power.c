@@ -9,7 +9,7 @@
  * as what a disk has taken already; the cut itself (crash.c) waits for that.
  *
  * A mounted tree (tree/) has one power for all of its files, and so has a file that is made
- * while it is off.  Names are not cut: they are there, or not, whatever the power is.
+ * while it is off.  Its names are cut by a work item of their own (tree/undo.c).
  *
  * The cut is done by a work item of each buffer, one after another or at once: from that moment
  * on nothing but what began before changes what it finds in the store, so there is no hurry; and
@@ -68,12 +68,13 @@ static void add_up(struct vmademo_crash *all, const struct vmademo_crash *one)
 	all->lost_bytes += one->lost_bytes;
 	all->written_folios += one->written_folios;
 	all->torn_folios += one->torn_folios;
+	all->lost_names += one->lost_names;
 }
 
-/* With power_lock held: the cut of one of its buffers is done. */
-static void is_cut_in(struct vmademo_tree *tree, const struct vmademo_buffer *buf)
+/* With power_lock held: the cut of one of its buffers is done, or that of its names. */
+static void is_cut_in(struct vmademo_tree *tree, const struct vmademo_crash *cut)
 {
-	add_up(&tree->cut, &buf->cut);
+	add_up(&tree->cut, cut);
 	WRITE_ONCE(tree->due, tree->due - 1);
 	if (!tree->due && tree->power & VMADEMO_POWER_BACK)
 		tree->power = 0;
@@ -133,7 +134,7 @@ int vmademo_cut_now(struct vmademo_buffer *buf)
 	spin_lock(&power_lock);
 	WRITE_ONCE(buf->power, buf->power & VMADEMO_POWER_BACK ? 0 : VMADEMO_POWERLESS);
 	if (buf->tree)
-		is_cut_in(buf->tree, buf);
+		is_cut_in(buf->tree, &buf->cut);
 	spin_unlock(&power_lock);
 	wake_up_var(&buf->power);
 	if (buf->tree)
@@ -199,6 +200,34 @@ static u64 seed_of(u64 seed, u64 i)
 	return i ? vmademo_rule_random(seed, i) : seed;
 }
 
+/* With power_lock held. */
+static void lose_names(struct vmademo_tree *tree, const struct vmademo_crash *ask)
+{
+	if (!tree->log)
+		return;
+	tree->names_ask = *ask;
+	WRITE_ONCE(tree->due, tree->due + 1);
+	queue_work(vmademo_cut_queue, &tree->names_cut);
+}
+
+/**
+ * vmademo_power_names_cut() - what a power cut does to the names of a tree is done
+ * @tree: the tree
+ * @lost: so many operations are undone
+ *
+ * Context: Any but an interrupt.
+ */
+void vmademo_power_names_cut(struct vmademo_tree *tree, u64 lost)
+{
+	const struct vmademo_crash cut = { .lost_names = lost };
+
+	spin_lock(&power_lock);
+	WRITE_ONCE(tree->lost_names, lost);
+	is_cut_in(tree, &cut);
+	spin_unlock(&power_lock);
+	wake_up_var(&tree->due);
+}
+
 /* The same for all files of a tree. */
 static bool lose_tree(struct vmademo_tree *tree, const struct vmademo_crash *cut,
 		      unsigned int back)
@@ -211,6 +240,7 @@ static bool lose_tree(struct vmademo_tree *tree, const struct vmademo_crash *cut
 	if (had) {
 		tree->cut = (struct vmademo_crash) { 0 };
 		tree->power = VMADEMO_POWERLESS | back;
+		lose_names(tree, cut);
 	} else {
 		tree->power &= back | ~VMADEMO_POWER_BACK;
 	}
@@ -322,6 +352,7 @@ int vmademo_power_off(struct vmademo_power_off *off)
  */
 int vmademo_crash_tree(struct vmademo_tree *tree, struct vmademo_crash *crash)
 {
+	const struct vmademo_crash nothing = { 0 };
 	struct vmademo_buffer *buf = NULL;
 	bool had, stays;
 	int err;
@@ -331,9 +362,13 @@ int vmademo_crash_tree(struct vmademo_tree *tree, struct vmademo_crash *crash)
 	spin_lock(&power_lock);
 	stays = tree->power && !(tree->power & VMADEMO_POWER_BACK);
 	had = !stays && lose_tree(tree, crash, VMADEMO_POWER_BACK);
+	if (stays && !tree->due) {
+		tree->cut = nothing;
+		lose_names(tree, &nothing);
+	}
 	spin_unlock(&power_lock);
 	err = wait_for_tree(tree);
-	if (!err && had)
+	if (!err && (had || stays))
 		add_up(crash, &tree->cut);
 	while (stays && (buf = vmademo_power_next(tree, buf))) {
 		struct vmademo_crash one = { .seed = crash->seed };
@@ -382,17 +417,23 @@ unlock:
 
 static int switch_tree_on(struct vmademo_tree *tree)
 {
+	const struct vmademo_crash nothing = { 0 };
 	struct vmademo_buffer *buf = NULL;
-	bool due;
+	bool asked = false, due;
 	int err;
 
-	/* First, so that a file that is made from here on has power */
 	do {
 		err = wait_for_tree(tree);
 		if (err)
 			return err;
 		spin_lock(&power_lock);
+		/* What was done to names while it was off */
+		if (!tree->due && tree->power && !asked) {
+			lose_names(tree, &nothing);
+			asked = true;
+		}
 		due = tree->due;
+		/* Before its files, so that one that is made from here on has power */
 		if (!due)
 			tree->power = 0;
 		spin_unlock(&power_lock);

@@ -38,6 +38,7 @@ int vmademo_power_wait(struct vmademo_buffer *buf);
 int vmademo_power_off(struct vmademo_power_off *off);
 int vmademo_power_on(const struct vmademo_target *of);
 int vmademo_crash_tree(struct vmademo_tree *tree, struct vmademo_crash *crash);
+void vmademo_power_names_cut(struct vmademo_tree *tree, u64 lost);
 void vmademo_power_add(struct vmademo_buffer *buf);
 void vmademo_power_remove(struct vmademo_buffer *buf);
 struct vmademo_buffer *vmademo_power_next(struct vmademo_tree *tree,

@@ -8,7 +8,8 @@
  *        -> writeback, allocate -> fill -> folio -> store/
  *   ioctl, view, fault -> revocation; ioctl -> power -> crash; shape, snapshot, crash -> power,
  *        if they meet a cut that is not done yet
- *   tree/: mount -> names -> attributes; names -> buffer
+ *   tree/: mount -> names -> attributes, log; undo -> log; names -> buffer; and to log, whose
+ *        fsync is to make names durable, and who has no room: writeback, store/ram
  *   phys/: phys -> claim -> pci, reserved; phys -> map, revoke -> io
  *   fault, phys/map -> ahead; all of them -> stats, rules (rules.h)
  *
@@ -33,6 +34,7 @@
  *           page table lock           held by the kernel around .dirty_folio
  *           old_lock                  of store ram, if there is no room; below it, locks are
  *                                     tried only (store/ram_size.c)
+ *           logs_lock, log->lock      what is not durable of the names of a tree
  *
  * A store that is a file takes the locks of that file's file system, among them i_rwsem,
  * under which that file system may take the mmap lock: in a worker to be read and written
@@ -102,6 +104,10 @@ struct vmademo_store_ops;
  * @power: as that of its buffers: VMADEMO_POWERLESS and its like; 0: the power is on
  * @due: of how many of them the cut is not done yet
  * @cut: what came of the last cut, all together
+ * @lost_names: of them, operations on names; until the next cut
+ * @names_ask: what is asked of a cut for the names
+ * @names_cut: takes names back that a cut loses
+ * @log: what of the names is not durable; NULL if all of it always is (tree/log.c)
  * @past: the counters of files that are gone; under past_lock (stats.c)
  */
 struct vmademo_tree {
@@ -115,6 +121,10 @@ struct vmademo_tree {
 	u8 power;
 	unsigned int due;
 	struct vmademo_crash cut;
+	u64 lost_names;
+	struct vmademo_crash names_ask;
+	struct work_struct names_cut;
+	struct vmademo_log *log;
 	struct vmademo_stats past;
 };
 
@@ -581,6 +591,11 @@ long vmademo_ioctl_snapshot(struct file *file, void __user *arg);
 int vmademo_may_cut_tree(const struct file *file);
 long vmademo_ioctl_crash(struct file *file, void __user *arg);
 long vmademo_ioctl_power(struct file *file, void __user *arg);
+
+/* tree/log.c */
+int vmademo_log_fsync(struct vmademo_tree *tree, const struct dentry *dentry);
+bool vmademo_log_make_room(void);
+unsigned int vmademo_log_pending(const struct vmademo_tree *tree);
 
 /* tree/mount.c */
 struct vmademo_tree *vmademo_tree_of_dir(const struct file *file);

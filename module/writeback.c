@@ -310,7 +310,10 @@ int vmademo_fsync(struct file *file, loff_t start, loff_t end, int datasync)
 		err = -EIO;
 	/* Also what the flush has recorded, since others may have had the error first */
 	told = file_check_and_advance_wb_err(file);
-	return err ?: told ?: flushed;
+	err = err ?: told ?: flushed;
+	if (!err && buf->tree)
+		err = vmademo_log_fsync(buf->tree, file_dentry(file));
+	return err;
 }
 
 /* ---- leaving the page cache ---------------------------------------------- */

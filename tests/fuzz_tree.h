@@ -186,7 +186,9 @@ static void do_tree_ask(struct worker *w)
 static void mount_fuzz_tree(unsigned int round)
 {
 	static const char *const options[] = { "store=ram", "store=none",
-					       "store=ram,folio_size=64K" };
+					       "store=ram,folio_size=64K",
+					       "store=ram,names=posix",
+					       "store=ram,names=durable" };
 	char all[128];
 
 	mkdir(TREE, 0700);
@@ -223,9 +225,17 @@ static void remove_all(const char *path, int depth)
 /* Nobody has a file of it open: with the names goes all that it has taken. */
 static void umount_fuzz_tree(void)
 {
+	int fd = open(TREE, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct vmademo_power on = { 0 };
 	struct statfs s = { 0 };
 
+	/* What was done to names while it was off comes back with the power */
+	ioctl(fd, VMADEMO_IOC_POWER, &on);
 	remove_all(TREE, 0);
+	/* It may first tell errors of files that are gone */
+	for (int i = 0; i < 3 && syncfs(fd); i++)
+		;
+	close(fd);
 	/* The root stays, and would keep the room of its attributes */
 	removexattr(TREE, "user.a");
 	removexattr(TREE, "user.b");

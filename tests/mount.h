@@ -62,6 +62,16 @@ static inline const char *text_of(const char *path)
 	return text;
 }
 
+/* What was done to names is durable from here on, and what they have held is gone. */
+static inline int sync_tree(void)
+{
+	int fd = open(TREE, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int ret = syncfs(fd);
+
+	close(fd);
+	return ret;
+}
+
 /* Bytes of the tree's room that are taken, and its inodes. */
 static inline int64_t room_taken(void)
 {

@@ -114,7 +114,7 @@ TEST_F(options, all_of_them)
 		  strstr(proc_mounts(), ",store=ram,size=1024K,folio_size=16K,"))
 	TH_LOG("%s", proc_mounts());
 	EXPECT_NE(NULL,
-		  strstr(proc_mounts(), ",mode=1751,uid=7,gid=8,names=durable"));
+		  strstr(proc_mounts(), ",mode=1751,uid=7,gid=8,names=ordered"));
 	ASSERT_EQ(0, stat(TREE, &st));
 	EXPECT_EQ(S_IFDIR | 01751, st.st_mode);
 	EXPECT_EQ(7, st.st_uid);
@@ -156,8 +156,8 @@ TEST_F(options, wrong_ones)
 		{ "gid", "4294967295",
 		  "gid=4294967295: no group has that number" },
 		{ "gid", "root", "gid" },
-		{ "names", "ordered", "names=ordered: must be durable" },
-		{ "names", "posix", "names=posix: must be durable" },
+		{ "names", "lost",
+		  "names=lost: must be durable, ordered or posix" },
 		{ "nr_inodes", "3", "nr_inodes" },
 	};
 	char option[64];
@@ -175,6 +175,8 @@ TEST_F(options, wrong_ones)
 	/* As a flag */
 	EXPECT_FAILS(EINVAL, mount_tree("store"));
 	EXPECT_FAILS(EINVAL, mount_tree("frobnicate"));
+	EXPECT_FAILS(EINVAL, mount_tree("names=ordered"));
+	EXPECT_FAILS(EINVAL, mount_tree("names=posix,store=none"));
 	EXPECT_STREQ("", proc_mounts());
 }
 
@@ -192,7 +194,7 @@ TEST_F(options, remount)
 	/* What mount(8) does: all that holds, once more */
 	EXPECT_EQ(0,
 		  mount("none", TREE, "vmademo", MS_REMOUNT,
-			"store=ram,size=2M,mode=700,uid=0,gid=0,names=durable"));
+			"store=ram,size=2M,mode=700,uid=0,gid=0,names=ordered"));
 	EXPECT_NE(NULL, strstr(proc_mounts(), ",size=2048K,"));
 	EXPECT_EQ(0, mount("none", TREE, "vmademo", MS_REMOUNT, NULL));
 	EXPECT_NE(NULL, strstr(proc_mounts(), ",size=2048K,"));
@@ -212,6 +214,8 @@ TEST_F(options, remount)
 		     mount("none", TREE, "vmademo", MS_REMOUNT, "mode=777"));
 	EXPECT_FAILS(EINVAL, mount("none", TREE, "vmademo", MS_REMOUNT, "uid=1"));
 	EXPECT_FAILS(EINVAL, mount("none", TREE, "vmademo", MS_REMOUNT, "gid=1"));
+	EXPECT_FAILS(EINVAL,
+		     mount("none", TREE, "vmademo", MS_REMOUNT, "names=posix"));
 	EXPECT_FAILS(EINVAL,
 		     mount("none", TREE, "vmademo", MS_REMOUNT, "size=1"));
 

@@ -65,7 +65,7 @@ static int crash(int fd, struct vmademo_crash *c)
 	return ioctl(fd, VMADEMO_IOC_CRASH, c);
 }
 
-/* Whoever asks: every file loses what is not stored, and none its name. */
+/* Whoever asks: every file loses what is not stored, and none its name if that is durable. */
 TEST_F(tree, every_file)
 {
 	int tmp = open(TREE, O_RDWR | O_TMPFILE | O_CLOEXEC, 0600), asked[3];
@@ -82,11 +82,14 @@ TEST_F(tree, every_file)
 			memset(self->map[i], 'n', (i + 1) * PAGE);
 		ASSERT_EQ(4, pwrite(tmp, "gone", 4, 0));
 		ASSERT_EQ(0, write_file(AT "new", "text"));
+		ASSERT_EQ(0, fsync(self->dir));
+		ASSERT_EQ(0, write_file(AT "newer", "text"));
 		ASSERT_EQ(0, crash(asked[n], &c)) TH_LOG("%s", strerror(errno));
-		/* 1 + 2 + ... pages, and one of each of the other two */
-		EXPECT_EQ(FILES * (FILES + 1) / 2 + 2, c.lost_folios);
+		/* 1 + 2 + ... pages, and one of each of the other three */
+		EXPECT_EQ(FILES * (FILES + 1) / 2 + 3, c.lost_folios);
 		EXPECT_EQ(c.lost_folios * PAGE, c.lost_bytes);
 		EXPECT_EQ(0, c.written_folios);
+		EXPECT_EQ(1, c.lost_names);
 		for (int i = 0; i < FILES; i++) {
 			EXPECT_EQ(n + 1, account_of(self->fd[i]).crashes);
 			EXPECT_EQ(i + 1, fd_value(self->fd[i],
@@ -98,7 +101,9 @@ TEST_F(tree, every_file)
 		/* Nothing of it was durable, and so its size was not */
 		EXPECT_EQ(0, lseek(tmp, 0, SEEK_END));
 		EXPECT_STREQ("", text_of(AT "new"));
+		EXPECT_FAILS(ENOENT, access(AT "newer", F_OK));
 		ASSERT_EQ(0, unlink(AT "new"));
+		ASSERT_EQ(0, fsync(self->dir));
 	}
 	close(tmp);
 	close(asked[2]);
@@ -175,7 +180,7 @@ TEST_F(tree, off)
 		EXPECT_EQ(EIO, told(self->fd[i]));
 	}
 	EXPECT_FAILS(EIO, open(name(0), O_RDWR | O_TRUNC));
-	/* Names are not the store's business */
+	/* Names can be changed, but not for long: see below */
 	fd = new_file(AT "new");
 	ASSERT_LE(0, fd);
 	EXPECT_TRUE(is_off(fd));
@@ -188,8 +193,13 @@ TEST_F(tree, off)
 	ASSERT_EQ(0, power_cut(self->dir));
 	EXPECT_TRUE(is_off(fd));
 
+	EXPECT_FAILS(EIO, fsync(self->dir));
 	ASSERT_EQ(0, power_on(self->dir));
 	ASSERT_EQ(0, power_on(self->fd[4]));
+	/* What was done to them while it was off never was */
+	EXPECT_FAILS(ENOENT, access(AT "new", F_OK));
+	EXPECT_FAILS(ENOENT, access(AT "other", F_OK));
+	EXPECT_EQ(0, access(name(5), F_OK));
 	EXPECT_FALSE(is_off(fd));
 	for (int i = 0; i < FILES; i++) {
 		EXPECT_FALSE(is_off(self->fd[i]));
@@ -203,10 +213,9 @@ TEST_F(tree, off)
 	told(fd);
 	EXPECT_EQ(0, fsync(fd));
 	munmap(new_map, SIZE);
-	close(fd);
-	/* What ends while it is off gives its room back all the same */
+	/* What ends while it is off gives its room back all the same: it had no name */
 	ASSERT_EQ(0, power_off(self->dir));
-	ASSERT_EQ(0, unlink(AT "new"));
+	close(fd);
 	EXPECT_EQ((int64_t)(FILES * SIZE), room_taken());
 	ASSERT_EQ(0, power_on(self->dir));
 }
@@ -337,6 +346,8 @@ TEST_F(tree, who_may)
 	ASSERT_EQ(0, chmod(TREE, 0777));
 	for (int owner = 0; owner < 2; owner++) {
 		ASSERT_EQ(0, chown(TREE, owner ? 1234 : 4321, 0));
+		/* Or a cut would give it back */
+		ASSERT_EQ(0, fsync(self->dir));
 		pid = fork();
 		if (!pid) {
 			int dir, bad = 0;
@@ -366,7 +377,7 @@ TEST_F(tree, who_may)
 		}
 		ASSERT_EQ(pid, waitpid(pid, &status, 0));
 		EXPECT_EQ(0, status) TH_LOG("owner %d", owner);
-		ASSERT_EQ(0, unlink(AT "mine"));
+		ASSERT_EQ(owner ? -1 : 0, unlink(AT "mine"));
 	}
 	/* Open to read, it is not enough, whoever asks */
 	mine = open(name(0), O_RDONLY | O_CLOEXEC);

@@ -29,7 +29,7 @@ FIXTURE_VARIANT_ADD(room, none){
 };
 
 FIXTURE_VARIANT_ADD(room, ram){
-	.options = "store=ram,size=" ROOM ",folio_size=4K",
+	.options = "store=ram,names=durable,size=" ROOM ",folio_size=4K",
 	.ram = true,
 };
 
@@ -38,7 +38,7 @@ FIXTURE_VARIANT_ADD(room, none_large){
 };
 
 FIXTURE_VARIANT_ADD(room, ram_large){
-	.options = "store=ram,size=" ROOM ",folio_size=64K",
+	.options = "store=ram,names=durable,size=" ROOM ",folio_size=64K",
 	.ram = true,
 };
 
@@ -394,7 +394,7 @@ TEST(limit_of_all)
 	umount2(TREE, MNT_DETACH);
 	if (unload_module() || load_module("ram_limit=64K"))
 		SKIP(return, "the module cannot be loaded afresh");
-	ASSERT_EQ(0, mount_tree("store=ram,size=1M,folio_size=4K"));
+	ASSERT_EQ(0, mount_tree("store=ram,size=1M,folio_size=4K,names=durable"));
 	fd = new_file(AT "a");
 	ASSERT_LE(0, fd);
 	for (int i = 0; i < 16; i++)

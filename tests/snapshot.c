@@ -274,7 +274,7 @@ TEST_F(store, refused)
 	EXPECT_FAILS(EINVAL, take_snapshot(self->fd, &c));
 	c = (struct vmademo_crash){ .lost_folios = 1 };
 	EXPECT_FAILS(EINVAL, take_snapshot(self->fd, &c));
-	c = (struct vmademo_crash){ .reserved[3] = 1 };
+	c = (struct vmademo_crash){ .reserved[2] = 1 };
 	EXPECT_FAILS(EINVAL, take_snapshot(self->fd, &c));
 	EXPECT_FAILS(EFAULT, ioctl(self->fd, VMADEMO_IOC_SNAPSHOT, NULL));
 	EXPECT_FAILS(EBADF, take_snapshot(writing, NULL));

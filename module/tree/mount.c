@@ -26,6 +26,7 @@
 #include "power.h"
 #include "rules.h"
 #include "store/store.h"
+#include "tree/log.h"
 #include "tree/tree.h"
 
 #define DEFAULT_MODE	0755
@@ -56,6 +57,7 @@ static const struct fs_parameter_spec specs[] = {
  * @mode: the root's permissions
  * @uid: whose the root is
  * @gid: whose the root is
+ * @names: what is durable of names, when
  */
 struct options {
 	unsigned int given;
@@ -65,6 +67,7 @@ struct options {
 	umode_t mode;
 	kuid_t uid;
 	kgid_t gid;
+	enum vmademo_names names;
 };
 
 static int parse_store(struct fs_context *fc, struct options *o, const char *word)
@@ -105,6 +108,22 @@ static int parse_folio_size(struct fs_context *fc, struct options *o, const char
 	return 0;
 }
 
+static const char *const names_words[] = {
+	[VMADEMO_NAMES_DURABLE]	= "durable",
+	[VMADEMO_NAMES_ORDERED]	= "ordered",
+	[VMADEMO_NAMES_POSIX]	= "posix",
+};
+
+static int parse_names(struct fs_context *fc, struct options *o, const char *word)
+{
+	int i = match_string(names_words, ARRAY_SIZE(names_words), word);
+
+	if (i < 0)
+		return invalfc(fc, "names=%s: must be durable, ordered or posix", word);
+	o->names = i;
+	return 0;
+}
+
 static int parse_param(struct fs_context *fc, struct fs_parameter *param)
 {
 	struct options *o = fc->fs_private;
@@ -140,8 +159,7 @@ static int parse_param(struct fs_context *fc, struct fs_parameter *param)
 			err = invalfc(fc, "gid=%u: no group has that number", result.uint_32);
 		break;
 	case OPT_NAMES:
-		if (strcmp(param->string, "durable"))
-			err = invalfc(fc, "names=%s: must be durable", param->string);
+		err = parse_names(fc, o, param->string);
 		break;
 	}
 	o->given |= 1U << opt;
@@ -156,9 +174,10 @@ static int show_options(struct seq_file *m, struct dentry *root)
 	seq_printf(m, ",store=%s,size=%lluK,folio_size=%luK", tree->store->name,
 		   (u64)READ_ONCE(tree->limit) << (PAGE_SHIFT - 10),
 		   PAGE_SIZE << tree->order >> 10);
-	seq_printf(m, ",mode=%o,uid=%u,gid=%u,names=durable", inode->i_mode & S_IALLUGO,
+	seq_printf(m, ",mode=%o,uid=%u,gid=%u,names=%s", inode->i_mode & S_IALLUGO,
 		   from_kuid_munged(&init_user_ns, inode->i_uid),
-		   from_kgid_munged(&init_user_ns, inode->i_gid));
+		   from_kgid_munged(&init_user_ns, inode->i_gid),
+		   names_words[vmademo_log_names(tree)]);
 	return 0;
 }
 
@@ -201,7 +220,7 @@ static int tree_sync_fs(struct super_block *sb, int wait)
 		one = vmademo_store_flush(buf, false, i_size_read(buf->inode));
 		err = err ?: one;
 	}
-	return err;
+	return err ?: vmademo_log_fsync(tree, NULL);
 }
 
 static const struct super_operations tree_sops = {
@@ -232,10 +251,14 @@ struct vmademo_tree *vmademo_tree_of_dir(const struct file *file)
 static int fill_super(struct super_block *sb, struct fs_context *fc)
 {
 	const struct options *o = fc->fs_private;
-	struct vmademo_tree *tree = kzalloc(sizeof(*tree), GFP_KERNEL_ACCOUNT);
+	struct vmademo_tree *tree;
 	struct inode *root;
 	int err;
 
+	if (!o->store->read && o->names != VMADEMO_NAMES_DURABLE)
+		return invalfc(fc, "names=%s: store=none has no power to lose, store=ram has",
+			       names_words[o->names]);
+	tree = kzalloc(sizeof(*tree), GFP_KERNEL_ACCOUNT);
 	if (!tree)
 		return -ENOMEM;
 	tree->store = o->store;
@@ -250,7 +273,8 @@ static int fill_super(struct super_block *sb, struct fs_context *fc)
 	sb->s_time_gran = 1;
 	sb->s_op = &tree_sops;
 	sb->s_xattr = vmademo_xattrs;
-	err = super_setup_bdi_name(sb, "vmademo-%u", MINOR(sb->s_dev));
+	err = super_setup_bdi_name(sb, "vmademo-%u", MINOR(sb->s_dev)) ?:
+	      vmademo_log_make(tree, o->names);
 	if (err)
 		return err;
 	root = vmademo_make_root(sb, o->mode, o->uid, o->gid);
@@ -262,7 +286,12 @@ static int fill_super(struct super_block *sb, struct fs_context *fc)
 
 static int get_tree(struct fs_context *fc)
 {
+	struct options *o = fc->fs_private;
 	static DEFINE_MUTEX(lock);
+
+	/* As on a disk, by a journal */
+	if (!(o->given & BIT(OPT_NAMES)) && o->store->read)
+		o->names = VMADEMO_NAMES_ORDERED;
 
 	/* For good: to patch the code each time would take longer than to ask */
 	mutex_lock(&lock);
@@ -283,6 +312,7 @@ static int reconfigure(struct fs_context *fc)
 
 	if ((o->given & BIT(OPT_STORE) && o->store != tree->store) ||
 	    (o->given & BIT(OPT_FOLIO_SIZE) && o->order != tree->order) ||
+	    (o->given & BIT(OPT_NAMES) && o->names != vmademo_log_names(tree)) ||
 	    (o->given & BIT(OPT_MODE) && o->mode != (root->i_mode & S_IALLUGO)) ||
 	    (o->given & BIT(OPT_UID) && !uid_eq(o->uid, root->i_uid)) ||
 	    (o->given & BIT(OPT_GID) && !gid_eq(o->gid, root->i_gid)))
@@ -330,8 +360,11 @@ static void kill_tree(struct super_block *sb)
 {
 	struct vmademo_tree *tree = vmademo_tree_of(sb);
 
+	if (tree)
+		vmademo_log_drain(tree);
 	vmademo_kill_names(sb);
 	if (tree) {
+		vmademo_log_free(tree);
 		vmademo_rules_end(tree->rules);
 		vmademo_rules_free(tree->rules);
 	}

@@ -2,7 +2,8 @@
 /*
  * Inodes and directories of a mounted tree.  Names are kept where the kernel looks them up,
  * in its cache of directory entries, and nowhere else: each entry is held until it is removed,
- * and holds its inode.  So no shortage of memory takes a file away that has a name.
+ * and holds its inode.  So no shortage of memory takes a file away that has a name.  What is
+ * done to names is put in the log (log.c), if the tree has one.
  *
  * Regular files are buffers (buffer.c), with the operations of the regular-file view (view.c).
  *
@@ -19,6 +20,7 @@
 
 #include "compat.h"
 #include "power.h"
+#include "tree/log.h"
 #include "tree/tree.h"
 #include "view.h"
 
@@ -64,13 +66,32 @@ static int count_one(struct super_block *sb)
 {
 	struct vmademo_tree *tree = vmademo_tree_of(sb);
 
-	if (atomic_long_inc_return(&tree->inodes) - 1 <= READ_ONCE(tree->limit))
-		return 0;
-	atomic_long_dec(&tree->inodes);
+	do {
+		if (atomic_long_inc_return(&tree->inodes) - 1 <= READ_ONCE(tree->limit))
+			return 0;
+		atomic_long_dec(&tree->inodes);
+	} while (vmademo_log_make_room());
 	return -ENOSPC;
 }
 
-static void uncount_one(struct super_block *sb)
+/**
+ * vmademo_inode_count() - a further name comes back, and there is room for it or not
+ * @sb: of which tree
+ *
+ * Context: Any.
+ */
+void vmademo_inode_count(struct super_block *sb)
+{
+	atomic_long_inc(&vmademo_tree_of(sb)->inodes);
+}
+
+/**
+ * vmademo_inode_uncount() - an inode goes, or a further name of one
+ * @sb: of which tree
+ *
+ * Context: Any.
+ */
+void vmademo_inode_uncount(struct super_block *sb)
 {
 	atomic_long_dec(&vmademo_tree_of(sb)->inodes);
 }
@@ -91,7 +112,7 @@ void vmademo_evict_name(struct inode *inode)
 		vmademo_power_remove(buf);
 	vmademo_evict_inode(inode);
 	vmademo_attributes_free(inode);
-	uncount_one(inode->i_sb);
+	vmademo_inode_uncount(inode->i_sb);
 }
 
 static struct inode *new_counted(struct super_block *sb)
@@ -104,7 +125,7 @@ static struct inode *new_counted(struct super_block *sb)
 	inode = new_inode(sb);
 	if (inode)
 		return inode;
-	uncount_one(sb);
+	vmademo_inode_uncount(sb);
 	return ERR_PTR(-ENOMEM);
 }
 
@@ -166,16 +187,29 @@ struct inode *vmademo_make_root(struct super_block *sb, umode_t mode, kuid_t uid
 
 /* ---- names --------------------------------------------------------------- */
 
+/* The new inode gets its name, or is given back. */
+static int name_it(struct inode *dir, struct dentry *dentry, struct inode *inode)
+{
+	struct vmademo_name_op *op = vmademo_log_begin(VMADEMO_NAME_CREATE, dentry, NULL);
+
+	if (IS_ERR(op)) {
+		iput(inode);
+		return PTR_ERR(op);
+	}
+	vmademo_add_name(dentry, inode);
+	vmademo_inode_modified(dir);
+	if (S_ISDIR(inode->i_mode))
+		inc_nlink(dir);		/* the new one's ".." */
+	vmademo_log_end(op, dentry, 0);
+	return 0;
+}
+
 static int make_name(VMADEMO_IDMAP *idmap, struct inode *dir, struct dentry *dentry,
 		     umode_t mode, dev_t dev)
 {
 	struct inode *inode = make_inode(idmap, dir->i_sb, dir, mode, dev);
 
-	if (IS_ERR(inode))
-		return PTR_ERR(inode);
-	vmademo_add_name(dentry, inode);
-	vmademo_inode_modified(dir);
-	return 0;
+	return IS_ERR(inode) ? PTR_ERR(inode) : name_it(dir, dentry, inode);
 }
 
 static int create_file(VMADEMO_IDMAP *idmap, struct inode *dir, struct dentry *dentry,
@@ -187,11 +221,7 @@ static int create_file(VMADEMO_IDMAP *idmap, struct inode *dir, struct dentry *d
 static int make_dir(VMADEMO_IDMAP *idmap, struct inode *dir, struct dentry *dentry,
 		    umode_t mode)
 {
-	int err = make_name(idmap, dir, dentry, mode | S_IFDIR, 0);
-
-	if (!err)
-		inc_nlink(dir);		/* the new one's ".." */
-	return err;
+	return make_name(idmap, dir, dentry, mode | S_IFDIR, 0);
 }
 
 static int make_symlink(VMADEMO_IDMAP *idmap, struct inode *dir, struct dentry *dentry,
@@ -209,9 +239,7 @@ static int make_symlink(VMADEMO_IDMAP *idmap, struct inode *dir, struct dentry *
 	}
 	inode->i_link = copy;
 	i_size_write(inode, strlen(copy));
-	vmademo_add_name(dentry, inode);
-	vmademo_inode_modified(dir);
-	return 0;
+	return name_it(dir, dentry, inode);
 }
 
 /* O_TMPFILE: it has no name, but can get one by linkat(2). */
@@ -233,12 +261,19 @@ static int link_name(struct dentry *from, struct inode *dir, struct dentry *dent
 {
 	bool further = d_inode(from)->i_nlink;
 	int err = further ? count_one(dir->i_sb) : 0;
+	struct vmademo_name_op *op;
 
 	if (err)
 		return err;
-	err = simple_link(from, dir, dentry);
+	op = vmademo_log_begin(VMADEMO_NAME_LINK, dentry, NULL);
+	if (IS_ERR(op)) {
+		err = PTR_ERR(op);
+	} else {
+		err = simple_link(from, dir, dentry);
+		vmademo_log_end(op, dentry, err);
+	}
 	if (err && further)
-		uncount_one(dir->i_sb);
+		vmademo_inode_uncount(dir->i_sb);
 	return err;
 }
 
@@ -251,29 +286,57 @@ static bool is_further(const struct dentry *dentry)
 
 static int unlink_name(struct inode *dir, struct dentry *dentry)
 {
+	struct vmademo_name_op *op = vmademo_log_begin(VMADEMO_NAME_UNLINK, dentry, NULL);
 	bool further = is_further(dentry);
-	int err = simple_unlink(dir, dentry);
+	int err;
 
+	if (IS_ERR(op))
+		return PTR_ERR(op);
+	err = d_is_dir(dentry) ? simple_rmdir(dir, dentry) : simple_unlink(dir, dentry);
 	if (!err && further)
-		uncount_one(dir->i_sb);
+		vmademo_inode_uncount(dir->i_sb);
+	vmademo_log_end(op, dentry, err);
 	return err;
 }
 
 static int rename_name(VMADEMO_IDMAP *idmap, struct inode *dir, struct dentry *dentry,
 		       struct inode *to_dir, struct dentry *to, unsigned int flags)
 {
-	bool further = !(flags & RENAME_EXCHANGE) && is_further(to);
-	int err = simple_rename(idmap, dir, dentry, to_dir, to, flags);
+	bool exchange = flags & RENAME_EXCHANGE, further = !exchange && is_further(to);
+	struct vmademo_name_op *op;
+	int err;
 
+	op = vmademo_log_begin(exchange ? VMADEMO_NAME_EXCHANGE : VMADEMO_NAME_RENAME, dentry, to);
+	if (IS_ERR(op))
+		return PTR_ERR(op);
+	err = simple_rename(idmap, dir, dentry, to_dir, to, flags);
 	if (!err && further)
-		uncount_one(dir->i_sb);
+		vmademo_inode_uncount(dir->i_sb);
+	vmademo_log_end(op, dentry, err);
 	return err;
 }
 
-/* Names are durable the moment they are there. */
+/* chmod, chown and what comes with them; a file can also be truncated. */
+static int set_attributes(VMADEMO_IDMAP *idmap, struct dentry *dentry, struct iattr *attr)
+{
+	bool logged = attr->ia_valid & (ATTR_MODE | ATTR_UID | ATTR_GID) &&
+		      !(attr->ia_valid & ATTR_SIZE);
+	struct vmademo_name_op *op = NULL;
+	int err;
+
+	if (logged)
+		op = vmademo_log_begin(VMADEMO_NAME_ATTR, dentry, NULL);
+	if (IS_ERR(op))
+		return PTR_ERR(op);
+	err = S_ISREG(d_inode(dentry)->i_mode) ? vmademo_view_setattr(idmap, dentry, attr) :
+						 simple_setattr(idmap, dentry, attr);
+	vmademo_log_end(op, dentry, err);
+	return err;
+}
+
 static int fsync_dir(struct file *file, loff_t start, loff_t end, int datasync)
 {
-	return 0;
+	return vmademo_log_fsync(vmademo_tree_of(file_inode(file)->i_sb), file_dentry(file));
 }
 
 VMADEMO_CREATE_HOOK(create_file)
@@ -286,15 +349,16 @@ static const struct inode_operations dir_iops = {
 	.unlink		= unlink_name,
 	.symlink	= make_symlink,
 	.mkdir		= vmademo_mkdir_hook,
-	.rmdir		= simple_rmdir,
+	.rmdir		= unlink_name,
 	.mknod		= make_name,
 	.rename		= rename_name,
 	.tmpfile	= make_tmpfile,
+	.setattr	= set_attributes,
 	.listxattr	= vmademo_listxattr,
 };
 
 static const struct inode_operations file_iops = {
-	.setattr	= vmademo_view_setattr,
+	.setattr	= set_attributes,
 	.getattr	= vmademo_view_getattr,
 	.listxattr	= vmademo_listxattr,
 };

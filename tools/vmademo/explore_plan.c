@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Which power cuts there are: each event, before and after it, with nothing of what is dirty
- * written, all of it, a share, and a share with some pages torn.
+ * written, all of it, a share, and a share with some pages torn.  In a directory, also with some
+ * of what was done to names, but none of the data.
  */
 #include "explore.h"
 
@@ -9,7 +10,7 @@ const char *const at_names[NR_EVENTS + 1] = { "mkwrite", "write_out", "flush",
 					      "end" };
 
 /* How much is written; the last two choose it by the seed. */
-enum { NOTHING, ALL, SHARE, SHARE_AND_TORN, NR_AMOUNTS };
+enum { NOTHING, ALL, SHARE, SHARE_AND_TORN, NAMES, MORE_NAMES, NR_AMOUNTS };
 
 /* Two numbers well mixed (as in splitmix64). */
 uint64_t mix(uint64_t a, uint64_t b)
@@ -27,13 +28,19 @@ static uint64_t moments(int at)
 	return at == AT_MKWRITE ? 1 : 2;
 }
 
+/* A buffer has no names. */
+static unsigned int amounts(const struct explore *explore)
+{
+	return explore->buffer.dir ? NR_AMOUNTS : NAMES;
+}
+
 uint64_t count_combinations(const struct explore *explore)
 {
 	uint64_t points = 1; /* the end */
 
 	for (int at = 0; at < NR_EVENTS; at++)
 		points += explore->events[at] * moments(at);
-	return points * NR_AMOUNTS;
+	return points * amounts(explore);
 }
 
 /**
@@ -45,7 +52,7 @@ uint64_t count_combinations(const struct explore *explore)
  */
 struct cut combination(const struct explore *explore, uint64_t i)
 {
-	uint64_t point = i / NR_AMOUNTS, random = mix(explore->seed, i);
+	uint64_t point = i / amounts(explore), random = mix(explore->seed, i);
 	struct cut cut = { .seed = random >> 40, .at = AT_MKWRITE };
 
 	while (cut.at < NR_EVENTS &&
@@ -59,7 +66,7 @@ struct cut combination(const struct explore *explore, uint64_t i)
 		cut.number = point / moments(cut.at) + 1;
 		cut.after = point % moments(cut.at);
 	}
-	switch (i % NR_AMOUNTS) {
+	switch (i % amounts(explore)) {
 	case ALL:
 		cut.share = 1000;
 		break;
@@ -68,6 +75,10 @@ struct cut combination(const struct explore *explore, uint64_t i)
 		/* fall through */
 	case SHARE:
 		cut.share = random % 1000;
+		break;
+	case NAMES:
+	case MORE_NAMES:
+		cut.share = 1;
 		break;
 	}
 	return cut;

@@ -136,6 +136,9 @@ struct vmademo_discard {
  * @reserved0: out: 0
  * @durable_size: out: bytes that it has after a power cut, if nothing is written until then; see
  *                VMADEMO_CREATE_DURABLE_SIZE
+ * @pending_names: out: of a directory: operations on names of the tree that are not durable yet;
+ *                 of a buffer 0
+ * @lost_names: out: likewise: how many the last power cut has undone
  * @reserved: out: 0
  *
  * Of a directory: @size and @durable_size are what the tree has room for, its mount option size=;
@@ -152,7 +155,9 @@ struct vmademo_info {
 	__u32 folio_size;
 	__u32 reserved0;
 	__u64 durable_size;
-	__u64 reserved[6];
+	__u64 pending_names;
+	__u64 lost_names;
+	__u64 reserved[4];
 };
 
 /**
@@ -161,7 +166,8 @@ struct vmademo_info {
  *        same folios dirty, the same
  * @written_permille: in: how many of the dirty folios happen to have been written,
  *                    in thousandths, 0 to 1000; in a random order.  So likely is it, too, that
- *                    a new size is durable, see VMADEMO_CREATE_DURABLE_SIZE
+ *                    a new size is durable, see VMADEMO_CREATE_DURABLE_SIZE.  Of the names of a
+ *                    tree: 0, none that is not durable; 1000, all; otherwise @seed chooses
  * @torn: in: so many of the others, or all if they are fewer, happen to have been
  *        written in part: some of their sectors of 512 bytes, not all
  * @flags: in: VMADEMO_IOC_SNAPSHOT: VMADEMO_FD_CLOEXEC or 0; otherwise 0
@@ -170,6 +176,7 @@ struct vmademo_info {
  * @lost_bytes: in: 0; out: the same in bytes
  * @written_folios: in: 0; out: folios that happened to have been written
  * @torn_folios: in: 0; out: folios that happened to have been written in part
+ * @lost_names: in: 0; out: operations on names of a tree that are undone; 0 of a buffer
  * @reserved: in: 0
  */
 struct vmademo_crash {
@@ -182,7 +189,8 @@ struct vmademo_crash {
 	__u64 lost_bytes;
 	__u64 written_folios;
 	__u64 torn_folios;
-	__u64 reserved[4];
+	__u64 lost_names;
+	__u64 reserved[3];
 };
 
 /* For flags of struct vmademo_power. */
@@ -207,6 +215,7 @@ struct vmademo_crash {
  * @lost_bytes: in: 0; out: the same in bytes
  * @written_folios: in: 0; out: folios that happened to have been written
  * @torn_folios: in: 0; out: folios that happened to have been written in part
+ * @lost_names: in: 0; out: operations on names of trees that are undone
  * @reserved: in: 0
  */
 struct vmademo_power {
@@ -220,7 +229,8 @@ struct vmademo_power {
 	__u64 lost_bytes;
 	__u64 written_folios;
 	__u64 torn_folios;
-	__u64 reserved[4];
+	__u64 lost_names;
+	__u64 reserved[3];
 };
 
 /*

@@ -1,0 +1,449 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What has been done to the names of a mounted tree and is not durable yet: names that came,
+ * went or moved, modes and owners.  It is a list, oldest first.  What is made durable leaves the
+ * list, and what is on it when the power is cut may be taken back (undo.c).
+ *
+ * names=ordered: as a file system with a journal.  An fsync of anything makes all of it durable,
+ * and a cut leaves what was done up to some moment.
+ *
+ * names=posix: as little as POSIX promises.  The fsync of a directory makes the names in it
+ * durable, and its own; that of a file, its mode and owner.  A cut takes back any of the rest,
+ * as long as a tree is left: see vmademo_name_depends().
+ *
+ * What has been removed is held by the list, with all that it contains, for it may come back.
+ * Where that lacks memory or room, all is made durable early, as a journal that is full does.
+ *
+ * Locks: log->lock, inside i_rwsem of the directories and all locks of a buffer; logs_lock,
+ * outside of it, but inside those of a buffer.
+ */
+#include <linux/dcache.h>
+#include <linux/delay.h>
+#include <linux/err.h>
+#include <linux/fs.h>
+#include <linux/jiffies.h>
+#include <linux/list.h>
+#include <linux/mutex.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
+
+#include "power.h"
+#include "tree/log.h"
+#include "tree/tree.h"
+
+/* Then it is full, and all of it becomes durable. */
+#define MAX_OPS		4096
+
+static DEFINE_MUTEX(logs_lock);
+static LIST_HEAD(logs);
+static atomic_t rooms_made = ATOMIC_INIT(0);
+static DECLARE_WAIT_QUEUE_HEAD(room_wait);
+
+static struct vmademo_log *log_of(const struct super_block *sb)
+{
+	return vmademo_tree_of(sb)->log;
+}
+
+/* ---- operations ---------------------------------------------------------- */
+
+static void free_op(struct vmademo_name_op *op)
+{
+	dput(op->spot);
+	dput(op->to_spot);
+	dput(op->dentry);
+	dput(op->victim);
+	kfree(op);
+}
+
+/**
+ * vmademo_log_free_ops() - operations are durable, or taken back
+ * @ops: a list of them; becomes empty
+ *
+ * What they have removed, or created in vain, ends here.
+ *
+ * Context: May sleep.  No lock of the log may be held.
+ */
+void vmademo_log_free_ops(struct list_head *ops)
+{
+	struct vmademo_name_op *op, *next;
+
+	list_for_each_entry_safe(op, next, ops, list) {
+		list_del(&op->list);
+		free_op(op);
+		cond_resched();
+	}
+}
+
+static struct vmademo_name_op *make_op(enum vmademo_name_kind kind, struct dentry *dentry,
+				       struct dentry *to)
+{
+	struct vmademo_name_op *op = kzalloc(sizeof(*op), GFP_KERNEL_ACCOUNT);
+
+	if (!op)
+		return ERR_PTR(-ENOMEM);
+	op->kind = kind;
+	op->dentry = dget(dentry);
+	if (kind == VMADEMO_NAME_ATTR) {
+		op->mode = d_inode(dentry)->i_mode;
+		op->uid = d_inode(dentry)->i_uid;
+		op->gid = d_inode(dentry)->i_gid;
+		return op;
+	}
+	op->spot = d_alloc(dentry->d_parent, &dentry->d_name);
+	if (to && d_really_is_positive(to))
+		op->victim = dget(to);
+	if (to)
+		op->to_spot = d_alloc(to->d_parent, &to->d_name);
+	if (op->spot && (!to || op->to_spot))
+		return op;
+	free_op(op);
+	return ERR_PTR(-ENOMEM);
+}
+
+/*
+ * A cut that is taking names back wants the locks that the caller holds.  So he lets go of them
+ * and comes again, which costs no program anything but time.
+ */
+static int come_again(void)
+{
+	msleep(5);
+	if (current->flags & (PF_KTHREAD | PF_IO_WORKER))
+		return -EINTR;
+	return restart_syscall();
+}
+
+/**
+ * vmademo_log_begin() - an operation on names begins
+ * @kind: what it is
+ * @dentry: the name; of ATTR, any of the inode
+ * @to: of a rename, the new one, which has an inode if it is replaced; else NULL
+ *
+ * vmademo_log_end() must follow, unless this fails.
+ *
+ * Context: May sleep.  The caller holds i_rwsem of the directories, or of ATTR, of the inode.
+ * Return: the operation; NULL if the tree has no log; an ERR_PTR: -ENOMEM, or what makes the
+ *         system call begin again.
+ */
+struct vmademo_name_op *vmademo_log_begin(enum vmademo_name_kind kind, struct dentry *dentry,
+					  struct dentry *to)
+{
+	struct vmademo_log *log = log_of(dentry->d_sb);
+	struct vmademo_name_op *op;
+
+	if (!log)
+		return NULL;
+	op = make_op(kind, dentry, to);
+	if (IS_ERR(op))
+		return op;
+	mutex_lock(&log->lock);
+	if (!log->undoing)
+		return op;
+	mutex_unlock(&log->lock);
+	free_op(op);
+	return ERR_PTR(come_again());
+}
+
+/**
+ * vmademo_log_end() - it is done, or has failed
+ * @op: what vmademo_log_begin() returned
+ * @dentry: the name
+ * @err: not 0 if it has failed, and changed nothing
+ *
+ * Context: May sleep.
+ */
+void vmademo_log_end(struct vmademo_name_op *op, struct dentry *dentry, int err)
+{
+	struct vmademo_log *log = log_of(dentry->d_sb);
+
+	if (!op)
+		return;
+	if (!err) {
+		op->is_dir = d_is_dir(dentry) || (op->victim && d_is_dir(op->victim));
+		list_add_tail(&op->list, &log->ops);
+		WRITE_ONCE(log->nr, log->nr + 1);
+		/* While the power is off it fails, and the list grows as memory allows */
+		if (log->nr > MAX_OPS)
+			queue_work(vmademo_cut_queue, &log->room_work);
+	}
+	mutex_unlock(&log->lock);
+	if (err)
+		free_op(op);
+}
+
+/* ---- which operation needs which ----------------------------------------- */
+
+/* What a name is called, and where; a dentry that has moved is called otherwise. */
+static bool same_name(const struct dentry *a, const struct dentry *b)
+{
+	return a && b && a->d_parent == b->d_parent &&
+	       a->d_name.hash_len == b->d_name.hash_len &&
+	       !memcmp(a->d_name.name, b->d_name.name, a->d_name.len);
+}
+
+/* Those whose change is not durable. */
+static const struct dentry *from_of(const struct vmademo_name_op *op)
+{
+	return op->durable & VMADEMO_NAME_FROM ? NULL : op->spot;
+}
+
+static const struct dentry *to_of(const struct vmademo_name_op *op)
+{
+	return op->durable & VMADEMO_NAME_TO ? NULL : op->to_spot;
+}
+
+static bool share_a_name(const struct vmademo_name_op *a, const struct vmademo_name_op *b)
+{
+	return same_name(from_of(a), from_of(b)) || same_name(from_of(a), to_of(b)) ||
+	       same_name(to_of(a), from_of(b)) || same_name(to_of(a), to_of(b));
+}
+
+static bool is_in(const struct vmademo_name_op *op, const struct dentry *dir)
+{
+	return (op->spot && op->spot->d_parent == dir) ||
+	       (op->to_spot && op->to_spot->d_parent == dir);
+}
+
+static bool moves_dir(const struct vmademo_name_op *op)
+{
+	return op->is_dir && op->to_spot;
+}
+
+/**
+ * vmademo_name_depends() - must the earlier operation be durable if the later one is?
+ * @later: an operation of a list
+ * @earlier: one before it
+ *
+ * So is it with operations on the same name or inode; with what is done in a directory and the
+ * making of that directory; with the removal of a directory and what was done in it; and with
+ * moves of directories, or two could become each other's parent.
+ *
+ * Context: Any; the list does not change.
+ * Return: whether it must.
+ */
+bool vmademo_name_depends(const struct vmademo_name_op *later,
+			  const struct vmademo_name_op *earlier)
+{
+	if (later->kind == VMADEMO_NAME_ATTR || earlier->kind == VMADEMO_NAME_ATTR)
+		return later->kind == earlier->kind &&
+		       d_inode(later->dentry) == d_inode(earlier->dentry);
+	if (share_a_name(later, earlier) || (moves_dir(later) && moves_dir(earlier)))
+		return true;
+	if (earlier->is_dir && !earlier->to_spot && is_in(later, earlier->dentry))
+		return true;
+	return later->is_dir &&
+	       ((later->kind == VMADEMO_NAME_UNLINK && is_in(earlier, later->dentry)) ||
+		(later->kind == VMADEMO_NAME_RENAME && later->victim &&
+		 is_in(earlier, later->victim)));
+}
+
+/* ---- making durable ------------------------------------------------------ */
+
+/* A rename of a file from one directory to another is durable in each of them by itself. */
+static bool choose_rename(struct vmademo_name_op *op, const struct dentry *dir)
+{
+	if (op->spot->d_parent == dir)
+		op->durable |= VMADEMO_NAME_FROM;
+	if (op->to_spot->d_parent == dir)
+		op->durable |= VMADEMO_NAME_TO;
+	return op->durable == (VMADEMO_NAME_FROM | VMADEMO_NAME_TO);
+}
+
+/* What is made durable by the fsync of this file or directory? */
+static bool choose(struct vmademo_name_op *op, const struct dentry *dentry)
+{
+	if (op->kind == VMADEMO_NAME_ATTR)
+		return d_inode(op->dentry) == d_inode(dentry);
+	if (!d_is_dir(dentry))
+		return false;
+	if (op->kind == VMADEMO_NAME_CREATE && op->dentry == dentry)
+		return true;
+	return op->kind == VMADEMO_NAME_RENAME && !op->is_dir ? choose_rename(op, dentry) :
+								is_in(op, dentry);
+}
+
+/* And with it, whatever it depends on. */
+static void choose_what_is_needed(struct vmademo_log *log)
+{
+	struct vmademo_name_op *later, *earlier;
+
+	list_for_each_entry_reverse(later, &log->ops, list) {
+		if (!later->chosen)
+			continue;
+		earlier = later;
+		list_for_each_entry_continue_reverse(earlier, &log->ops, list)
+			earlier->chosen |= vmademo_name_depends(later, earlier);
+	}
+}
+
+static void choose_for_fsync(struct vmademo_log *log, const struct dentry *dentry)
+{
+	struct vmademo_name_op *op;
+
+	list_for_each_entry(op, &log->ops, list)
+		op->chosen = choose(op, dentry);
+	choose_what_is_needed(log);
+}
+
+static void take_chosen(struct vmademo_log *log, struct list_head *done)
+{
+	struct vmademo_name_op *op, *next;
+
+	list_for_each_entry_safe(op, next, &log->ops, list) {
+		if (!op->chosen)
+			continue;
+		list_move_tail(&op->list, done);
+		WRITE_ONCE(log->nr, log->nr - 1);
+	}
+}
+
+/**
+ * vmademo_log_fsync() - what an fsync of a file or directory makes durable of names
+ * @dentry: the file's or directory's; NULL for all of the tree
+ * @tree: the tree
+ *
+ * Context: May sleep.  No lock may be held.
+ * Return: 0; -EIO if the power is off.
+ */
+int vmademo_log_fsync(struct vmademo_tree *tree, const struct dentry *dentry)
+{
+	struct vmademo_log *log = tree->log;
+	LIST_HEAD(done);
+
+	if (!log)
+		return 0;
+	mutex_lock(&log->lock);
+	if (READ_ONCE(tree->power)) {
+		mutex_unlock(&log->lock);
+		return -EIO;
+	}
+	if (log->names == VMADEMO_NAMES_POSIX && dentry) {
+		choose_for_fsync(log, dentry);
+		take_chosen(log, &done);
+	} else {
+		list_splice_init(&log->ops, &done);
+		WRITE_ONCE(log->nr, 0);
+	}
+	mutex_unlock(&log->lock);
+	vmademo_log_free_ops(&done);
+	return 0;
+}
+
+/* ---- room ---------------------------------------------------------------- */
+
+static void room_work(struct work_struct *work)
+{
+	struct vmademo_log *log = container_of(work, struct vmademo_log, room_work);
+
+	if (!vmademo_log_fsync(log->tree, NULL))
+		atomic_inc(&rooms_made);
+	wake_up_all(&room_wait);
+}
+
+/**
+ * vmademo_log_make_room() - there is no room: what has been removed, ends
+ *
+ * That is done by a work item, because the caller may hold locks that the end of a file takes.
+ *
+ * Context: May sleep.  The caller may hold any lock of a buffer.
+ * Return: whether there may be room now.
+ */
+bool vmademo_log_make_room(void)
+{
+	int before = atomic_read(&rooms_made);
+	struct vmademo_log *log;
+	bool any = false;
+
+	mutex_lock(&logs_lock);
+	list_for_each_entry(log, &logs, in_logs) {
+		if (!READ_ONCE(log->nr) || READ_ONCE(log->tree->power))
+			continue;
+		queue_work(vmademo_cut_queue, &log->room_work);
+		any = true;
+	}
+	mutex_unlock(&logs_lock);
+	/* Not for long: what ends may wait for the caller's locks */
+	return any && wait_event_killable_timeout(room_wait, atomic_read(&rooms_made) != before,
+						  HZ) > 0;
+}
+
+/* ---- with the tree ------------------------------------------------------- */
+
+/**
+ * vmademo_log_pending() - how many operations are not durable
+ * @tree: the tree
+ *
+ * Context: Any.
+ * Return: how many.
+ */
+unsigned int vmademo_log_pending(const struct vmademo_tree *tree)
+{
+	return tree->log ? READ_ONCE(tree->log->nr) : 0;
+}
+
+/**
+ * vmademo_log_make() - a new tree gets its log
+ * @tree: the tree
+ * @names: what of names is durable, when
+ *
+ * Context: May sleep.
+ * Return: 0; -ENOMEM.
+ */
+int vmademo_log_make(struct vmademo_tree *tree, enum vmademo_names names)
+{
+	struct vmademo_log *log;
+
+	if (names == VMADEMO_NAMES_DURABLE)
+		return 0;
+	log = kzalloc(sizeof(*log), GFP_KERNEL_ACCOUNT);
+	if (!log)
+		return -ENOMEM;
+	log->tree = tree;
+	log->names = names;
+	mutex_init(&log->lock);
+	INIT_LIST_HEAD(&log->ops);
+	INIT_WORK(&log->room_work, room_work);
+	INIT_WORK(&tree->names_cut, vmademo_names_cut_work);
+	tree->log = log;
+	mutex_lock(&logs_lock);
+	list_add_tail(&log->in_logs, &logs);
+	mutex_unlock(&logs_lock);
+	return 0;
+}
+
+/**
+ * vmademo_log_drain() - the tree is about to go, and with it all names
+ * @tree: the tree, which nobody uses any more
+ *
+ * Context: May sleep.
+ */
+void vmademo_log_drain(struct vmademo_tree *tree)
+{
+	struct vmademo_log *log = tree->log;
+
+	if (!log)
+		return;
+	mutex_lock(&logs_lock);
+	list_del_init(&log->in_logs);
+	mutex_unlock(&logs_lock);
+	flush_work(&log->room_work);
+	flush_work(&tree->names_cut);
+	vmademo_log_free_ops(&log->ops);
+	log->nr = 0;
+}
+
+/**
+ * vmademo_log_free() - the tree has gone
+ * @tree: the tree
+ *
+ * Context: May sleep.
+ */
+void vmademo_log_free(struct vmademo_tree *tree)
+{
+	if (!tree->log)
+		return;
+	flush_work(&tree->names_cut);
+	kfree(tree->log);
+}

@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A power cut takes back what is not durable of the names of a tree (log.c): the newest first,
+ * each as it was done, but the other way round.
+ *
+ * Programs live on: what they have open stays open, and a name that comes back is the same one
+ * that they had open before.  While names are taken back nobody changes any; who looks may see
+ * a tree that is half way.
+ *
+ * Locks: i_rwsem of the directories of one operation at a time, as a rename takes them; or of
+ * the inode whose mode it was.  What is changed elsewhere under log->lock is safe, because
+ * nobody else comes that far.
+ */
+#include <linux/dcache.h>
+#include <linux/fs.h>
+#include <linux/list.h>
+#include <linux/mutex.h>
+#include <linux/vmademo.h>
+#include <linux/wait_bit.h>
+#include <linux/workqueue.h>
+
+#include "compat.h"
+#include "power.h"
+#include "rules.h"
+#include "tree/log.h"
+#include "tree/tree.h"
+
+/* ---- locks --------------------------------------------------------------- */
+
+/* By a worker, which is never killed; but it may wait long, and is not hung. */
+static void lock_inode(struct inode *inode, unsigned int subclass)
+{
+	if (down_write_killable_nested(&inode->i_rwsem, subclass))
+		down_write_nested(&inode->i_rwsem, subclass);
+}
+
+static void lock_dirs(struct dentry *a, struct dentry *b)
+{
+	if (!b || a == b) {
+		lock_inode(d_inode(a), I_MUTEX_PARENT);
+		return;
+	}
+	/* Directories stay where they are, and who wants two of them waits */
+	mutex_lock(&a->d_sb->s_vfs_rename_mutex);
+	if (is_subdir(a, b))
+		swap(a, b);
+	lock_inode(d_inode(a), I_MUTEX_PARENT);
+	lock_inode(d_inode(b), I_MUTEX_PARENT2);
+}
+
+static void unlock_dirs(struct dentry *a, struct dentry *b)
+{
+	inode_unlock(d_inode(a));
+	if (!b || a == b)
+		return;
+	inode_unlock(d_inode(b));
+	mutex_unlock(&a->d_sb->s_vfs_rename_mutex);
+}
+
+/* ---- one name ------------------------------------------------------------ */
+
+/* Somebody may have looked a name up in vain, and hold the answer. */
+static void forget(struct dentry *spot)
+{
+	struct dentry *found = d_lookup(spot->d_parent, &spot->d_name);
+
+	if (!found)
+		return;
+	if (!WARN_ON_ONCE(d_really_is_positive(found)))
+		d_drop(found);
+	dput(found);
+}
+
+static void take_away(struct dentry *dentry)
+{
+	struct inode *inode = d_inode(dentry), *dir = d_inode(dentry->d_parent);
+
+	if (S_ISDIR(inode->i_mode)) {
+		inode->i_flags |= S_DEAD;
+		drop_nlink(inode);
+		drop_nlink(dir);
+	} else if (inode->i_nlink > 1) {
+		vmademo_inode_uncount(inode->i_sb);
+	}
+	drop_nlink(inode);
+	vmademo_inode_modified(dir);
+	/* Also from what is mounted on it */
+	d_invalidate(dentry);
+	vmademo_unpin_name(dentry);
+}
+
+/* Its link count, and that of the directory. */
+static void link_again(struct inode *inode, struct inode *dir)
+{
+	if (S_ISDIR(inode->i_mode)) {
+		inode->i_flags &= ~S_DEAD;
+		set_nlink(inode, 2);
+		inc_nlink(dir);
+		return;
+	}
+	if (inode->i_nlink)
+		vmademo_inode_count(inode->i_sb);
+	set_nlink(inode, inode->i_nlink + 1);
+}
+
+static void bring_back(struct dentry *dentry, struct dentry *spot)
+{
+	struct inode *dir = d_inode(spot->d_parent);
+
+	forget(spot);
+	link_again(d_inode(dentry), dir);
+	vmademo_inode_modified(dir);
+	vmademo_pin_name(dentry);
+	d_rehash(dentry);
+}
+
+/* ---- one operation ------------------------------------------------------- */
+
+/* A directory that goes from one to another takes a link with it, its "..". */
+static void move_link(const struct dentry *dentry, struct dentry *from, struct dentry *to)
+{
+	if (!d_is_dir(dentry) || from == to)
+		return;
+	drop_nlink(d_inode(from));
+	inc_nlink(d_inode(to));
+}
+
+static void undo_rename(struct vmademo_name_op *op)
+{
+	struct dentry *dir = op->spot->d_parent, *to_dir = op->to_spot->d_parent;
+	struct inode *inode = d_inode(op->dentry);
+
+	if (op->durable & VMADEMO_NAME_TO) {
+		/* Only that the old name is gone */
+		forget(op->spot);
+		link_again(inode, d_inode(dir));
+		ihold(inode);
+		vmademo_add_name(op->spot, inode);
+		if (d_unhashed(op->spot))
+			d_rehash(op->spot);
+		vmademo_inode_modified(d_inode(dir));
+		return;
+	}
+	if (op->durable & VMADEMO_NAME_FROM) {
+		/* Only that the new one is there */
+		take_away(op->dentry);
+	} else {
+		forget(op->spot);
+		move_link(op->dentry, to_dir, dir);
+		d_move(op->dentry, op->spot);
+		vmademo_inode_modified(d_inode(dir));
+		vmademo_inode_modified(d_inode(to_dir));
+	}
+	if (op->victim)
+		bring_back(op->victim, op->to_spot);
+}
+
+static void undo_exchange(struct vmademo_name_op *op)
+{
+	struct dentry *dir = op->spot->d_parent, *to_dir = op->to_spot->d_parent;
+
+	move_link(op->dentry, to_dir, dir);
+	move_link(op->victim, dir, to_dir);
+	d_move(op->dentry, op->spot);
+	d_move(op->victim, op->to_spot);
+	vmademo_inode_modified(d_inode(dir));
+	vmademo_inode_modified(d_inode(to_dir));
+}
+
+static void undo_attr(const struct vmademo_name_op *op)
+{
+	struct inode *inode = d_inode(op->dentry);
+
+	lock_inode(inode, I_MUTEX_NORMAL);
+	inode->i_mode = op->mode;
+	inode->i_uid = op->uid;
+	inode->i_gid = op->gid;
+	vmademo_inode_changed(inode);
+	inode_unlock(inode);
+}
+
+static void undo(struct vmademo_name_op *op)
+{
+	struct dentry *dir, *to_dir;
+
+	if (op->kind == VMADEMO_NAME_ATTR) {
+		undo_attr(op);
+		return;
+	}
+	dir = op->spot->d_parent;
+	to_dir = op->to_spot ? op->to_spot->d_parent : NULL;
+	lock_dirs(dir, to_dir);
+	switch (op->kind) {
+	case VMADEMO_NAME_CREATE:
+	case VMADEMO_NAME_LINK:
+		take_away(op->dentry);
+		break;
+	case VMADEMO_NAME_UNLINK:
+		bring_back(op->dentry, op->spot);
+		break;
+	case VMADEMO_NAME_RENAME:
+		undo_rename(op);
+		break;
+	case VMADEMO_NAME_EXCHANGE:
+		undo_exchange(op);
+		break;
+	case VMADEMO_NAME_ATTR:
+		break;
+	}
+	unlock_dirs(dir, to_dir);
+}
+
+/* ---- the cut ------------------------------------------------------------- */
+
+/* With names=ordered, up to some moment all of it happened to be durable. */
+static void choose_moment(struct list_head *ops, unsigned int nr, u64 seed)
+{
+	u64 kept = vmademo_rule_random(seed, U64_MAX) % (nr + 1), i = 0;
+	struct vmademo_name_op *op;
+
+	list_for_each_entry(op, ops, list)
+		op->chosen = i++ >= kept;
+}
+
+static bool needs_a_lost_one(const struct vmademo_name_op *op, struct list_head *ops)
+{
+	const struct vmademo_name_op *earlier = op;
+
+	list_for_each_entry_continue_reverse(earlier, ops, list)
+		if (earlier->chosen && vmademo_name_depends(op, earlier))
+			return true;
+	return false;
+}
+
+/* With names=posix, any of it, but what something else depends on: now few, now many. */
+static void choose_each(struct list_head *ops, u64 seed)
+{
+	u64 share = vmademo_rule_random(seed, U64_MAX) % 1001, i = U64_MAX;
+	struct vmademo_name_op *op;
+
+	list_for_each_entry(op, ops, list) {
+		op->chosen = vmademo_rule_random(seed, --i) % 1000 >= share ||
+			     needs_a_lost_one(op, ops);
+		cond_resched();
+	}
+}
+
+static void choose(const struct vmademo_log *log, struct list_head *ops, unsigned int nr,
+		   const struct vmademo_crash *cut)
+{
+	struct vmademo_name_op *op;
+
+	if (cut->written_permille % 1000) {
+		if (log->names == VMADEMO_NAMES_ORDERED)
+			choose_moment(ops, nr, cut->seed);
+		else
+			choose_each(ops, cut->seed);
+		return;
+	}
+	list_for_each_entry(op, ops, list)
+		op->chosen = !cut->written_permille;
+}
+
+static u64 undo_all(struct list_head *ops)
+{
+	struct vmademo_name_op *op;
+	u64 lost = 0;
+
+	list_for_each_entry_reverse(op, ops, list) {
+		if (!op->chosen)
+			continue;
+		undo(op);
+		lost++;
+		cond_resched();
+	}
+	return lost;
+}
+
+/**
+ * vmademo_names_cut_work() - a power cut: what becomes of the names
+ * @work: the names_cut of a tree, whose names_ask says what is asked for
+ *
+ * Context: A worker, which is never killed.  Takes i_rwsem.
+ */
+void vmademo_names_cut_work(struct work_struct *work)
+{
+	struct vmademo_tree *tree = container_of(work, struct vmademo_tree, names_cut);
+	struct vmademo_log *log = tree->log;
+	unsigned int nr;
+	LIST_HEAD(ops);
+	u64 lost;
+
+	mutex_lock(&log->lock);
+	log->undoing = true;
+	list_splice_init(&log->ops, &ops);
+	nr = log->nr;
+	WRITE_ONCE(log->nr, 0);
+	mutex_unlock(&log->lock);
+	choose(log, &ops, nr, &tree->names_ask);
+	lost = undo_all(&ops);
+	mutex_lock(&log->lock);
+	log->undoing = false;
+	mutex_unlock(&log->lock);
+	/* What a file that is gone has lost is counted: it must not end before */
+	wait_var_event_killable(&tree->due, READ_ONCE(tree->due) == 1);
+	vmademo_log_free_ops(&ops);
+	vmademo_power_names_cut(tree, lost);
+}
