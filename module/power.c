@@ -53,6 +53,26 @@ bool vmademo_power_refuses(const struct vmademo_buffer *buf, unsigned int unless
 	return power & VMADEMO_POWERLESS && !(power & unless);
 }
 
+/**
+ * vmademo_tree_is_off() - is the power of a mounted tree not on?
+ * @tree: the tree
+ *
+ * Context: Any but an interrupt.
+ * Return: whether it is off, or what a cut does is not done yet.
+ */
+bool vmademo_tree_is_off(const struct vmademo_tree *tree)
+{
+	bool off = READ_ONCE(tree->power);
+
+	if (!off)
+		return false;
+	/* Until all have lost it that lose it at this moment */
+	spin_lock(&power_lock);
+	off = tree->power;
+	spin_unlock(&power_lock);
+	return off;
+}
+
 static void set_power(struct vmademo_buffer *buf, unsigned int set, unsigned int clear)
 {
 	spin_lock(&power_lock);

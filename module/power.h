@@ -33,6 +33,7 @@ struct vmademo_power_off {
 
 /* power.c */
 bool vmademo_power_refuses(const struct vmademo_buffer *buf, unsigned int unless);
+bool vmademo_tree_is_off(const struct vmademo_tree *tree);
 void vmademo_power_lose(struct vmademo_buffer *buf, const struct vmademo_crash *cut, bool back);
 int vmademo_power_wait(struct vmademo_buffer *buf);
 int vmademo_power_off(struct vmademo_power_off *off);

@@ -62,12 +62,17 @@ static inline const char *text_of(const char *path)
 	return text;
 }
 
-/* What was done to names is durable from here on, and what they have held is gone. */
+/*
+ * What was done to names is durable from here on, and what they have held is gone.  A write-out
+ * that a cut has met may have failed, and is told once.
+ */
 static inline int sync_tree(void)
 {
 	int fd = open(TREE, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int ret = syncfs(fd);
 
+	if (ret && errno == EIO)
+		ret = syncfs(fd);
 	close(fd);
 	return ret;
 }

@@ -315,7 +315,7 @@ int vmademo_log_fsync(struct vmademo_tree *tree, const struct dentry *dentry)
 	if (!log)
 		return 0;
 	mutex_lock(&log->lock);
-	if (READ_ONCE(tree->power)) {
+	if (vmademo_tree_is_off(tree)) {
 		mutex_unlock(&log->lock);
 		return -EIO;
 	}
@@ -326,8 +326,10 @@ int vmademo_log_fsync(struct vmademo_tree *tree, const struct dentry *dentry)
 		list_splice_init(&log->ops, &done);
 		WRITE_ONCE(log->nr, 0);
 	}
+	atomic_inc(&log->freeing);
 	mutex_unlock(&log->lock);
 	vmademo_log_free_ops(&done);
+	atomic_dec(&log->freeing);
 	return 0;
 }
 
@@ -358,15 +360,16 @@ bool vmademo_log_make_room(void)
 
 	mutex_lock(&logs_lock);
 	list_for_each_entry(log, &logs, in_logs) {
-		if (!READ_ONCE(log->nr) || READ_ONCE(log->tree->power))
+		if (READ_ONCE(log->tree->power) ||
+		    (!READ_ONCE(log->nr) && !atomic_read(&log->freeing)))
 			continue;
 		queue_work(vmademo_cut_queue, &log->room_work);
 		any = true;
 	}
 	mutex_unlock(&logs_lock);
-	/* Not for long: what ends may wait for the caller's locks */
+	/* Not for ever: what ends may wait for the caller's locks */
 	return any && wait_event_killable_timeout(room_wait, atomic_read(&rooms_made) != before,
-						  HZ) > 0;
+						  10 * HZ) > 0;
 }
 
 /* ---- with the tree ------------------------------------------------------- */

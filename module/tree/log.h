@@ -8,6 +8,7 @@
 #ifndef VMADEMO_LOG_H
 #define VMADEMO_LOG_H
 
+#include <linux/atomic.h>
 #include <linux/dcache.h>
 #include <linux/fs.h>
 #include <linux/list.h>
@@ -76,6 +77,7 @@ struct vmademo_name_op {
  * @undoing: a cut takes names back; who would change some comes again
  * @ops: oldest first
  * @nr: how many
+ * @freeing: how many tasks end what is durable, and give room back
  * @in_logs: of all logs (log.c)
  * @room_work: makes all of it durable, because there is no room
  */
@@ -86,6 +88,7 @@ struct vmademo_log {
 	bool undoing;
 	struct list_head ops;
 	unsigned int nr;
+	atomic_t freeing;
 	struct list_head in_logs;
 	struct work_struct room_work;
 };
