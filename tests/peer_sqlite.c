@@ -10,11 +10,6 @@
  * VMADEMO_STEPS: a thousand for each cut.  VMADEMO_SEED: of the first one.
  * VMADEMO_EXT4_IMAGE: an empty ext4 file system with a journal.
  */
-#if __SIZEOF_POINTER__ == 8 && __has_include(<sqlite3.h>)
-#include <sqlite3.h>
-#define HAVE_SQLITE 1
-#endif
-
 #include <stdatomic.h>
 #include <sys/mount.h>
 
@@ -24,6 +19,7 @@
 #include "power.h"
 #include "rules.h"
 #include "snapshot.h"
+#include "sqlite.h"
 
 KEEP_A_RULE
 
@@ -36,7 +32,6 @@ TEST(sqlite)
 
 #define MOUNT	"/tmp/vmademo-sqlite"
 #define FILE_DB MOUNT "/db"
-#define COMMITS 40
 
 /* ---- the file system ----------------------------------------------------- */
 
@@ -78,109 +73,7 @@ static int unmount_tree(struct tree *t)
 	return err;
 }
 
-/* ---- the program --------------------------------------------------------- */
-
-static int say_sql(sqlite3 *db, const char *format, ...)
-{
-	char sql[256];
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(sql, sizeof(sql), format, args);
-	va_end(args);
-	return sqlite3_exec(db, sql, NULL, NULL, NULL);
-}
-
-static sqlite3 *open_db(const char *journal, const char *synchronous)
-{
-	sqlite3 *db;
-
-	if (sqlite3_open(FILE_DB, &db) ||
-	    say_sql(db, "PRAGMA journal_mode=%s", journal) ||
-	    say_sql(db, "PRAGMA synchronous=%s", synchronous))
-		return NULL;
-	return db;
-}
-
-/* Row n is there if and only if transaction n is, and each has changed row 0. */
-static int commit_one(sqlite3 *db, int n)
-{
-	return say_sql(db, "BEGIN") ||
-	       say_sql(db, "INSERT INTO t VALUES (%d, %d, hex(zeroblob(%d)))",
-		       n, n, n * 37 % 900) ||
-	       say_sql(db, "UPDATE t SET v = %d WHERE k = 0", n) ||
-	       say_sql(db, "COMMIT");
-}
-
-static int make_db(const char *journal)
-{
-	sqlite3 *db = open_db(journal, "FULL");
-	int err = !db ||
-		  say_sql(db, "CREATE TABLE t(k INTEGER PRIMARY KEY, v, b)") ||
-		  say_sql(db, "INSERT INTO t VALUES (0, 0, '')");
-
-	sqlite3_close(db);
-	sync();
-	return err;
-}
-
-static int take_number(void *arg, int columns, char **values, char **names)
-{
-	*(int *)arg = columns == 1 && values[0] ? atoi(values[0]) : -1;
-	return 0;
-}
-
-static int ask(sqlite3 *db, const char *sql)
-{
-	int n = -1;
-
-	return sqlite3_exec(db, sql, take_number, &n, NULL) ? -1 : n;
-}
-
-#define BROKEN \
-	"SELECT count(*) FROM pragma_integrity_check() WHERE integrity_check <> 'ok'"
-#define WHOLE \
-	"SELECT count(*) FROM t WHERE k > 0 AND k = v AND length(b) = 2 * (k * 37 % 900)"
-
-/* How many transactions are there; -1 if it is broken. */
-static int look(const char *journal)
-{
-	sqlite3 *db = open_db(journal, "FULL");
-	int commits;
-
-	if (!db || ask(db, BROKEN))
-		return -1;
-	commits = ask(db, "SELECT v FROM t WHERE k = 0");
-	if (commits != ask(db, WHOLE) ||
-	    commits != ask(db, "SELECT count(*) - 1 FROM t") ||
-	    commit_one(db, commits + 1))
-		commits = -1;
-	sqlite3_close(db);
-	return commits;
-}
-
-static int look_apart(const char *journal)
-{
-	int *found = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
-			  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	pid_t pid = fork();
-	int commits;
-
-	if (pid == 0) {
-		*found = -1;
-		alarm(120);
-		*found = look(journal);
-		_exit(0);
-	}
-	commits = waitpid(pid, &commits, 0) == pid && WIFEXITED(commits) ? *found
-									 : -1;
-	munmap(found, PAGE);
-	return commits;
-}
-
 /* ---- the cut ------------------------------------------------------------- */
-
-static const char *const journals[] = { "DELETE", "WAL", "TRUNCATE", "PERSIST" };
 
 FIXTURE(sqlite)
 {
@@ -222,7 +115,7 @@ FIXTURE_SETUP(sqlite)
 		ASSERT_GE(t.fd, 0);
 		ASSERT_EQ(st.st_size, pwrite(t.fd, bytes, st.st_size, 0));
 		ASSERT_EQ(0, mount_tree(&t)) TH_LOG("%s", strerror(errno));
-		ASSERT_EQ(0, make_db(journals[i]));
+		ASSERT_EQ(0, make_db(FILE_DB, journals[i]));
 		ASSERT_EQ(0, unmount_tree(&t));
 		ASSERT_EQ(0, fsync(t.fd));
 		self->images[i] = t.fd;
@@ -252,7 +145,7 @@ static pid_t start(struct tree *t, const char *journal, const char *synchronous,
 	close(go[1]);
 	if (read(go[0], &byte, 1) != 1)
 		_exit(1);
-	db = open_db(journal, synchronous);
+	db = open_db(FILE_DB, journal, synchronous);
 	for (int n = 1; db && n <= COMMITS && !commit_one(db, n); n++)
 		atomic_store(acknowledged, n);
 	pause();
@@ -309,7 +202,7 @@ static int cut_one(int image, const char *journal, const char *synchronous,
 		if (!power_on(t.fd) && !del_rule(t.fd, 0)) {
 			left = -1;
 			if (!mount_tree(&t)) {
-				left = look_apart(journal);
+				left = look_apart(FILE_DB, journal);
 				unmount_tree(&t);
 			}
 		}
