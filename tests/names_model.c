@@ -133,7 +133,8 @@ static int try_new(FIXTURE_DATA(names_model) * self, struct op *op)
 	}
 	m->ino[op->obj] = st.st_ino;
 	/* It has that from the start, by whichever name it is found */
-	m->now.mode[op->obj] = m->durable.mode[op->obj] = op->mode;
+	m->now.mode[op->obj] = op->mode;
+	m->durable.mode[op->obj] = op->mode;
 	self->fd[op->obj] = fd;
 	m->objects++;
 	return 0;

@@ -109,12 +109,13 @@ static inline bool may_replace(const struct model *m, const struct names *s,
 			       const struct op *op)
 {
 	int victim = op->victim;
+	bool over_dir, is_dir;
 
 	if (!victim)
 		return true;
-	if ((m->type[victim] == DIRECTORY) != (m->type[op->obj] == DIRECTORY))
-		return false;
-	return m->type[victim] != DIRECTORY || is_empty(s, victim);
+	over_dir = m->type[victim] == DIRECTORY;
+	is_dir = m->type[op->obj] == DIRECTORY;
+	return over_dir == is_dir && (!is_dir || is_empty(s, victim));
 }
 
 static inline bool may_move(const struct model *m, const struct names *s,

@@ -107,12 +107,14 @@ static struct vmademo_name_op *make_op(enum vmademo_name_kind kind, struct dentr
  * A cut that is taking names back wants the locks that the caller holds.  So he lets go of them
  * and comes again, which costs no program anything but time.
  */
-static int come_again(void)
+static struct vmademo_name_op *come_again(struct vmademo_log *log, struct vmademo_name_op *op)
 {
-	msleep(5);
+	mutex_unlock(&log->lock);
+	free_op(op);
+	usleep_range(1000, 5000);
 	if (current->flags & (PF_KTHREAD | PF_IO_WORKER))
-		return -EINTR;
-	return restart_syscall();
+		return ERR_PTR(-EINTR);
+	return ERR_PTR(restart_syscall());
 }
 
 /**
@@ -139,11 +141,7 @@ struct vmademo_name_op *vmademo_log_begin(enum vmademo_name_kind kind, struct de
 	if (IS_ERR(op))
 		return op;
 	mutex_lock(&log->lock);
-	if (!log->undoing)
-		return op;
-	mutex_unlock(&log->lock);
-	free_op(op);
-	return ERR_PTR(come_again());
+	return log->undoing ? come_again(log, op) : op;
 }
 
 /**
