@@ -2,14 +2,15 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # The commands of docs/tracing.md, each block as it stands there, on a module that is freshly
 # loaded.  What they print must be what the module has counted.  perf, trace-cmd and bpftrace
-# are on the disk /dev/vdb, with their libraries and the document; without it, skipped.
+# are on the disk VMADEMO_TRACERS, with their libraries and the document; without it, skipped.
 # Variables that are lists:
 # shellcheck disable=SC2086
 root=/tmp/tracers
 mkdir -p $root
 echo 'TAP version 13'
-if [ -z "$VMADEMO_KO" ] || ! mount -t ext4 -o ro /dev/vdb $root 2>/dev/null; then
-	echo '1..0 # SKIP there are no perf, trace-cmd and bpftrace, or VMADEMO_KO is not set'
+if [ -z "$VMADEMO_KO" ] || [ -z "$VMADEMO_TRACERS" ] ||
+	! mount -t ext4 -o ro "$VMADEMO_TRACERS" $root 2>/dev/null; then
+	echo '1..0 # SKIP there is no disk with perf, trace-cmd and bpftrace, or VMADEMO_KO is not set'
 	exit 4
 fi
 for dir in proc sys sys/kernel/debug dev bin; do
