@@ -211,7 +211,7 @@ static void one_pair(struct __test_metadata *_metadata,
 	self->done++;
 }
 
-TEST_F(pair, status)
+TEST_F_TIMEOUT(pair, status, 600)
 {
 	int there_are = 0;
 
@@ -228,7 +228,7 @@ TEST_F(pair, status)
 	EXPECT_LT(50, self->done);
 }
 
-TEST_F(pair, others)
+TEST_F_TIMEOUT(pair, others, 600)
 {
 	static const uint32_t cuts[] = {
 		VMADEMO_RULE_CRASH,
