@@ -19,8 +19,14 @@ DKMS_SRC := /usr/src/vmademo-$(VERSION)
 all:
 	$(MAKE) -C $(KDIR) M=$(CURDIR) modules
 
-examples:
+examples: example-programs
 	$(MAKE) -C $(KDIR) M=$(CURDIR)/examples/modules modules
+
+example-programs: $(patsubst examples/%.c,build/examples/%,$(wildcard examples/*.c))
+
+build/examples/%: examples/%.c $(wildcard examples/*.h)
+	@mkdir -p $(@D)
+	$(CC) -O2 -g -Wall -Wextra -Wno-unused-parameter -o $@ $<
 
 install: all
 	$(MAKE) -C $(KDIR) M=$(CURDIR) modules_install
@@ -148,7 +154,8 @@ help:
 	@echo 'make shell           a shell in a virtual machine with the module loaded'
 	@echo 'make lint            compiler warnings, sparse, checkpatch and others'
 	@echo 'make                 build the module for the running kernel (KVER=...)'
-	@echo 'make examples        build the modules in examples/modules for it'
+	@echo 'make examples        build what is in examples: programs, and modules for that kernel'
+	@echo 'make example-programs   the programs alone, in build/examples'
 	@echo 'make install         build it and put it where modprobe finds it'
 	@echo 'make dkms-install    give it to dkms, which does so for each new kernel'
 	@echo 'make dkms-uninstall  take it away from dkms'
@@ -157,4 +164,4 @@ help:
 	@echo 'make dist            archive the sources, as build/vmademo-VERSION.tar.xz'
 	@echo 'make clean           remove what was built'
 
-.PHONY: all examples install demo check check-debug fuzz bench coverage kernels tools tools-install tools-files tools-uninstall shell deb deb-test dist lint dkms-source dkms-install dkms-uninstall clean help
+.PHONY: all examples example-programs install demo check check-debug fuzz bench coverage kernels tools tools-install tools-files tools-uninstall shell deb deb-test dist lint dkms-source dkms-install dkms-uninstall clean help

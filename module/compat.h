@@ -138,6 +138,11 @@ static inline struct folio *vmademo_alloc_folio(gfp_t gfp, unsigned int order)
 /* Whether a folio of two pages can be in the page cache. */
 #define VMADEMO_HAS_ORDER_1	(LINUX_VERSION_CODE >= KERNEL_VERSION(6, 8, 0))
 
+/* FAULT_FLAG_TRACE has FAULT_FLAG_VMA_LOCK, too. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 4, 0)
+#define VMADEMO_FAULT_FLAG_VMA_LOCK
+#endif
+
 /*
  * The page cache may have large folios, up to this order.  Older kernels know no limit: their
  * readahead may make larger ones.

@@ -2,13 +2,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # The command vmademo: each verb used rightly and wrongly, without the module, without the
 # right, through a pipe; its JSON read by jq; and whether explore finds the msync that
-# the key-value store of kvwork leaves out.
+# the key-value store of examples/kvstore.c leaves out.
 # Lists of options, commands for another shell, and functions that `check` calls:
 # shellcheck disable=SC2086,SC2046,SC2016,SC2015,SC2317
-test=${0%/*}/kvwork
+kvstore=${0%/*}/example_kvstore
 echo 'TAP version 13'
-if ! command -v vmademo >/dev/null || ! command -v jq >/dev/null || [ ! -x "$test" ]; then
-	echo '1..0 # SKIP vmademo, jq or kvwork is not installed'
+if ! command -v vmademo >/dev/null || ! command -v jq >/dev/null || [ ! -x "$kvstore" ]; then
+	echo '1..0 # SKIP vmademo, jq or example_kvstore is not installed'
 	exit 4
 fi
 
@@ -216,12 +216,12 @@ stat() {
 	ends 0 stat --watch 0.1 --count 2 && grep -q 'PER SECOND' out
 }
 mappings() {
-	with --size 72K -- "mkfifo hold; $test open \$T <hold >opened & exec 5>hold
+	with --size 72K -- "mkfifo hold; $kvstore format \$T; $kvstore load \$T <hold >opened & exec 5>hold; echo colour green >&5
 		for i in \$(seq 300); do [ -s opened ] || sleep 0.1; done
 		vmademo mappings \$T --json >out; vmademo mappings >all; vmademo info \$T --json >info
 		exec 5>&-; wait" || return
-	json '[.mappings[] | [.command, .bytes, .access, .offset]]' '[["kvwork",73728,"rw-s",0]]' || return
-	json '.mappings[0].buffer' "$(jq .ino info)" && grep -q kvwork all || return
+	json '[.mappings[] | [.command, .bytes, .access, .offset]]' '[["example_kvstore",73728,"rw-s",0]]' || return
+	json '.mappings[0].buffer' "$(jq .ino info)" && grep -q example_kvstore all || return
 	is mappings 1 "$(jq .mappings info)"
 }
 features() {
@@ -315,7 +315,7 @@ create() {
 	ends 127 create -- /nowhere/at-all && ends 126 create -- / && ends 137 create -- sh -c 'kill -9 $$'
 }
 exec_report() {
-	vmademo exec --size 72K --store ram --folio-size 4K --report json -o out -- "$test" work @ 3>/dev/null || return
+	vmademo exec --size 72K --store ram --folio-size 4K --report json -o out -- "$kvstore" work @ 3>/dev/null || return
 	json '[.exit_status, .ended_by_duration, .sigbus_page, .counters.sigbus]' '[0,false,null,0]' || return
 	json '.calls.mmap > 1 and .counters.first_writes > 9 and .counters.data_flushes > 9' true || return
 	json '.left_dirty_bytes == .counters.dirtied_bytes - .counters.written_bytes' true || return
@@ -333,7 +333,7 @@ exec_report() {
 exec_sigbus() {
 	for status in ENOSPC SIGBUS HWPOISON; do
 		vmademo exec --size 72K --store ram --folio-size 4K --rule "op=mkwrite,start=3,nr=2,status=$status" \
-			--report json -o out -- "$test" work @ 3>/dev/null
+			--report json -o out -- "$kvstore" work @ 3>/dev/null
 		is status 135 $? && json '[.signal, .sigbus_page, .rules[0].hits, .rules[0].pages]' '["SIGBUS",3,1,[3]]' || return
 	done
 	# Somebody else's SIGBUS, and one that is sent: of no page
@@ -341,12 +341,12 @@ exec_sigbus() {
 	is sent 135 $? && json '[.signal, .sigbus_page]' '["SIGBUS",null]' || return
 	# That of a child, and another end
 	vmademo exec --size 72K --store ram --folio-size 4K --rule op=mkwrite,start=3,status=ENOSPC --report json -o out -- \
-		sh -c "$test work @; kill -TERM \$\$" 3>/dev/null
+		sh -c "$kvstore work @; kill -TERM \$\$" 3>/dev/null
 	is child 143 $? && json '[.signal, .sigbus_page, .counters.sigbus]' '["SIGTERM",null,1]' || return
 	# The power is cut under it, and it is killed, by a rule that needs its number
 	for off in '' ,off; do
 		vmademo exec --size 72K --store ram --rule op=write_out,skip=4,times=1,crash,kill$off \
-			--report json -o out -- "$test" work @ 3>/dev/null
+			--report json -o out -- "$kvstore" work @ 3>/dev/null
 		is killed 137 $? && json '[.signal, .counters.crashes, .rules[0].hits]' '["SIGKILL",1,1]' || return
 	done
 }
@@ -395,7 +395,7 @@ exec_duration() {
 explore() { # OPTIONS... [MSYNC]: of the key-value store
 	msync=''
 	case $1 in -*) ;; *) msync=$1; shift ;; esac
-	vmademo explore --size 72K --ack ack --check "$test check @ ack" --report json -o out "$@" -- "$test" work @ $msync 2>err
+	vmademo explore --size 72K --ack ack --check "$kvstore check @ ack" --report json -o out "$@" -- "$kvstore" work @ $msync 2>err
 }
 
 explore_right() {
@@ -421,7 +421,7 @@ explore_left_out() {
 		done
 		is 'size of what is kept' 73728 "$(wc -c <keep1)" && cmp keep1 keep2 || return
 		# The kept bytes are those that fail
-		"$test" check keep1 ack && return 1
+		"$kvstore" check keep1 ack && return 1
 	done
 	return 0
 }
@@ -478,7 +478,7 @@ explore_children() {
 	[ ! -e survivor ] && is children '' "$(pidof sleep)"
 }
 explore_stopped() {
-	vmademo explore --size 72K --all --ack ack --check "$test check @ ack" --report json -o out -- "$test" work @ 2>err &
+	vmademo explore --size 72K --all --ack ack --check "$kvstore check @ ack" --report json -o out -- "$kvstore" work @ 2>err &
 	comes err
 	kill -INT $!
 	wait $!

@@ -15,12 +15,18 @@
 #define main msync_again_main
 #include "../examples/msync_again.c"
 #undef main
+#define main ring_main
+#include "../examples/ring.c"
+#undef main
+#define main growing_main
+#include "../examples/growing.c"
+#undef main
 
 /* What the program printed, in a static place; *status is how it ended. */
 static const char *output_of(int (*program)(int, char **), char **argv,
 			     int *status)
 {
-	static char text[1024];
+	static char text[8192];
 	int argc = 0, ends[2];
 	size_t len = 0;
 	ssize_t n;
@@ -94,6 +100,58 @@ TEST(recover_not_guarded)
 	EXPECT_TRUE(WIFSIGNALED(status));
 	EXPECT_EQ(SIGBUS, WTERMSIG(status));
 	munmap(p, 2 * PAGE);
+	close(fd);
+}
+
+/* More numbers than there are slots: the sender waits for the receiver. */
+TEST(ring)
+{
+	int fd = create_buffer(PAGE), status;
+	char *send[] = { "ring", "send", path_of(fd), "1", "2", "3",  "4",
+			 "5",	 "6",	 "7",	      "8", "9", "10", NULL };
+	char *receive[] = { "ring", "receive", path_of(fd), "4", NULL };
+	pid_t pid;
+
+	ASSERT_GE(fd, 0);
+	pid = fork();
+	if (pid == 0)
+		_exit(ring_main(13, send));
+	EXPECT_STREQ("1\n2\n3\n4\n", output_of(ring_main, receive, &status));
+	EXPECT_EQ(0, status);
+	receive[3] = "6";
+	EXPECT_STREQ("5\n6\n7\n8\n9\n10\n",
+		     output_of(ring_main, receive, &status));
+	EXPECT_EQ(0, status);
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(0, status);
+	close(fd);
+}
+
+/* It grows from nothing, over the end of a page; and no room is an error, not SIGBUS. */
+TEST(growing)
+{
+	int fd = create_with(VMADEMO_STORE_RAM, PAGE, 0), status;
+	static char line[PAGE - 6], expected[2 * PAGE];
+	char *argv[] = { "growing", path_of(fd), "begin", "1", "2", NULL };
+	struct vmademo_rule full = { .op = VMADEMO_OP_ALLOCATE, .status = ENOSPC };
+
+	ASSERT_GE(fd, 0);
+	ASSERT_EQ(0, ftruncate(fd, 0));
+	EXPECT_STREQ("begin\n1\n2\n", output_of(growing_main, argv, &status));
+	EXPECT_EQ(0, status);
+	memset(line, 'l', sizeof(line) - 1);
+	argv[2] = line;
+	argv[3] = "end";
+	argv[4] = NULL;
+	snprintf(expected, sizeof(expected), "begin\n1\n2\n%s\nend\n", line);
+	EXPECT_STREQ(expected, output_of(growing_main, argv, &status));
+	EXPECT_EQ(0, status);
+	EXPECT_EQ(strlen(expected), lseek(fd, 0, SEEK_END));
+	ASSERT_EQ(0, ioctl(fd, VMADEMO_IOC_RULE_ADD, &full));
+	EXPECT_STREQ("", output_of(growing_main, argv, &status));
+	EXPECT_EQ(1, status);
+	EXPECT_EQ(strlen(expected), lseek(fd, 0, SEEK_END));
+	EXPECT_EQ(0, fd_value(fd, "sigbus"));
 	close(fd);
 }
 

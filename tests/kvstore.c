@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Whether a store of keys and values on a mapping (kvstore.h, to be copied) keeps its
+ * Whether a store of keys and values on a mapping (examples/kvstore.h) keeps its
  * promises in a thousand power cuts; and whether a thousand are enough to find out
  * that an msync is missing.
  *
  * VMADEMO_SEED replays a run.  A failure tells it, and the round.
  */
 #include "kselftest_harness.h"
-#include "kvstore.h"
+#include "../examples/kvstore.h"
 #include "stores.h"
 
 #define SIZE   (18 * PAGE) /* two halves of eight pages */

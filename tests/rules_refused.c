@@ -5,73 +5,17 @@
  */
 #include "kselftest_harness.h"
 #include "rules.h"
+#include "rules_pairs.h"
 
 #define PAGES 16UL
-
-/* ---- which outcome an operation can have --------------------------------- */
-
-static const struct {
-	const char *op;
-	const char *can; /* and no other */
-} legal[] = {
-	{ "read_fault", " SIGBUS HWPOISON " },
-	{ "write_fault", " SIGBUS HWPOISON " },
-	{ "cow_fault", " SIGBUS HWPOISON " },
-	{ "mkwrite", " SIGBUS HWPOISON EIO ENOSPC EDQUOT " },
-	{ "read_in", " EIO ENODATA ETIMEDOUT ENOMEM " },
-	{ "write_out", " EIO ENOSPC EDQUOT ETIMEDOUT ENOMEM " },
-	{ "flush", " EIO ENOSPC EDQUOT ETIMEDOUT " },
-	{ "mmap", " ENOMEM EAGAIN EACCES EPERM ENODEV ETXTBSY EOVERFLOW " },
-	{ "read", " EIO EAGAIN EINTR ENOMEM " },
-	{ "write", " EIO ENOSPC EDQUOT EFBIG EAGAIN EINTR ENOMEM EPERM " },
-	{ "allocate",
-	  " ENOSPC EDQUOT EFBIG EIO EINTR ENOMEM EPERM ETXTBSY EOPNOTSUPP " },
-};
-
-static const struct {
-	const char *name;
-	uint32_t status;
-} statuses[] = {
-	{ "SIGBUS", VMADEMO_STATUS_SIGBUS },
-	{ "HWPOISON", VMADEMO_STATUS_HWPOISON },
-#define ERRNO(name)         \
-	{                   \
-#name, name \
-	}
-	ERRNO(EIO),
-	ERRNO(ENODATA),
-	ERRNO(ETIMEDOUT),
-	ERRNO(ENOSPC),
-	ERRNO(EDQUOT),
-	ERRNO(ENOMEM),
-	ERRNO(EAGAIN),
-	ERRNO(EINTR),
-	ERRNO(EFBIG),
-	ERRNO(EPERM),
-	ERRNO(EACCES),
-	ERRNO(ENODEV),
-	ERRNO(ETXTBSY),
-	ERRNO(EOVERFLOW),
-	ERRNO(EOPNOTSUPP),
-#undef ERRNO
-};
-
-static bool is_legal(size_t op, const char *status)
-{
-	char word[32];
-
-	snprintf(word, sizeof(word), " %s ", status);
-	return strstr(legal[op].can, word);
-}
 
 TEST(pairs)
 {
 	int fd = create_with(VMADEMO_STORE_RAM, PAGES * PAGE, 0), rules = 0;
 
 	ASSERT_GE(fd, 0);
-	for (size_t op = 0; op < sizeof(legal) / sizeof(legal[0]); op++) {
-		for (size_t i = 0; i < sizeof(statuses) / sizeof(statuses[0]);
-		     i++) {
+	for (size_t op = 0; op < OPS; op++) {
+		for (size_t i = 0; i < STATUSES; i++) {
 			bool can = is_legal(op, statuses[i].name);
 			int64_t id = ADD_RULE(fd, .op = op,
 					      .status = statuses[i].status);
@@ -87,8 +31,7 @@ TEST(pairs)
 		for (uint32_t status = 1; status; status *= 2) {
 			bool known = false;
 
-			for (size_t i = 0;
-			     i < sizeof(statuses) / sizeof(statuses[0]); i++)
+			for (size_t i = 0; i < STATUSES; i++)
 				known |= statuses[i].status == status;
 			if (!known) {
 				EXPECT_FAILS(EINVAL, ADD_RULE(fd, .op = op,
@@ -210,9 +153,9 @@ TEST(features)
 		"share",  "cut_torn",
 	};
 
-	for (size_t i = 0; i < sizeof(legal) / sizeof(legal[0]); i++)
+	for (size_t i = 0; i < OPS; i++)
 		EXPECT_TRUE(has_feature(legal[i].op));
-	for (size_t i = 0; i < sizeof(statuses) / sizeof(statuses[0]); i++)
+	for (size_t i = 0; i < STATUSES; i++)
 		EXPECT_TRUE(has_feature(statuses[i].name));
 	for (size_t i = 0; i < sizeof(more) / sizeof(more[0]); i++)
 		EXPECT_TRUE(has_feature(more[i]));

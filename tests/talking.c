@@ -1,87 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Processes that talk through a mapping: a ring of messages in it, one process that
- * sends and one that receives, and two futexes on which they sleep when the ring
- * is full or empty.  A wake-up that gets lost leaves both asleep, and the test's
- * time limit ends it.
+ * Processes that talk through a mapping, by the ring of examples/ring.h.  A wake-up that gets
+ * lost leaves both asleep, and the test's time limit ends it.
  */
-#include <linux/futex.h>
-#include <stddef.h>
 #include <sys/prctl.h>
 
 #include "kselftest_harness.h"
 #include "vmademo_test.h"
+#include "../examples/ring.h"
 
 #define LEN (16 * PAGE)
-
-/*
- * The two counters only grow, and wrap around; the slots are a power of two.  Each
- * side writes to cache lines of its own.
- */
-struct ring {
-	uint32_t sent, sender_sleeps, unused[14];
-	uint32_t received, receiver_sleeps, unused_too[14];
-	uint64_t slot[];
-};
 
 #define MAX_SLOTS 4096
 
 _Static_assert(sizeof(struct ring) + MAX_SLOTS * sizeof(uint64_t) <= LEN,
 	       "the ring must fit");
-
-static long futex(uint32_t *word, int op, uint32_t value)
-{
-	return syscall(SYS_futex, word, op, value, NULL, NULL, 0);
-}
-
-/*
- * Sleeps while *counter is what was seen.  First say that one sleeps, then sleep;
- * the other side first counts, then looks who sleeps.  So one of them sees the
- * other, and if the count comes in between, FUTEX_WAIT itself notices.
- */
-static bool sleep_while(uint32_t *counter, uint32_t seen, uint32_t *sleeps)
-{
-	bool slept;
-
-	__atomic_store_n(sleeps, 1, __ATOMIC_SEQ_CST);
-	slept = futex(counter, FUTEX_WAIT, seen) == 0;
-	__atomic_store_n(sleeps, 0, __ATOMIC_SEQ_CST);
-	return slept;
-}
-
-static void count_and_wake(uint32_t *counter, uint32_t *sleeps)
-{
-	__atomic_store_n(counter, *counter + 1, __ATOMIC_SEQ_CST);
-	if (__atomic_load_n(sleeps, __ATOMIC_SEQ_CST))
-		futex(counter, FUTEX_WAKE, 1);
-}
-
-/* Returns how often the sender slept. */
-static unsigned int send(struct ring *r, uint32_t slots, uint64_t message)
-{
-	unsigned int slept = 0;
-	uint32_t received;
-
-	while (received = __atomic_load_n(&r->received, __ATOMIC_SEQ_CST),
-	       r->sent - received == slots)
-		slept += sleep_while(&r->received, received, &r->sender_sleeps);
-	r->slot[r->sent % slots] = message;
-	count_and_wake(&r->sent, &r->receiver_sleeps);
-	return slept;
-}
-
-static uint64_t receive(struct ring *r, uint32_t slots, unsigned int *slept)
-{
-	uint64_t message;
-	uint32_t sent;
-
-	while (sent = __atomic_load_n(&r->sent, __ATOMIC_SEQ_CST),
-	       sent == r->received)
-		*slept += sleep_while(&r->sent, sent, &r->receiver_sleeps);
-	message = r->slot[r->received % slots];
-	count_and_wake(&r->received, &r->sender_sleeps);
-	return message;
-}
 
 /* A million messages, or as many as VMADEMO_STEPS says for slow machines. */
 static int many(void)
@@ -114,7 +47,7 @@ static void send_all(struct ring *r, uint32_t slots, unsigned int messages)
 	if (r == MAP_FAILED)
 		_exit(1);
 	for (unsigned int i = 0; i < messages; i++)
-		slept += send(r, slots, message(i));
+		slept += ring_send(r, slots, message(i));
 	/* With so few slots, who never slept did not wait for the other */
 	_exit(slots <= 4 && slept == 0 ? 2 : 0);
 }
@@ -161,7 +94,7 @@ static void receive_all(struct __test_metadata *_metadata, struct ring *r,
 
 	ASSERT_LE(0, pid);
 	for (unsigned int i = 0; i < messages; i++) {
-		ASSERT_EQ(message(i), receive(r, slots, &slept));
+		ASSERT_EQ(message(i), ring_receive(r, slots, &slept));
 	}
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
 	EXPECT_EQ(0, status);
@@ -277,15 +210,16 @@ TEST_F(talking, shared_futexes_are_places_in_the_file)
 	if (pid == 0) {
 		char *mine = map(open(self->path, O_RDWR), PLACE(1) - 3 * PAGE);
 
-		_exit(futex((uint32_t *)(mine + 3 * PAGE), FUTEX_WAIT, 1) != 0);
+		_exit(ring_futex((uint32_t *)(mine + 3 * PAGE), FUTEX_WAIT, 1) !=
+		      0);
 	}
 	while (!sleeps_in_futex(pid)) {
 		ASSERT_EQ(0, waitpid(pid, &status, WNOHANG));
 	}
-	EXPECT_EQ(0, futex(word, FUTEX_WAKE_PRIVATE, 1));
+	EXPECT_EQ(0, ring_futex(word, FUTEX_WAKE_PRIVATE, 1));
 	/* The next page is another place */
-	EXPECT_EQ(0, futex(word + PAGE / sizeof(*word), FUTEX_WAKE, 1));
-	EXPECT_EQ(1, futex(word, FUTEX_WAKE, 1));
+	EXPECT_EQ(0, ring_futex(word + PAGE / sizeof(*word), FUTEX_WAKE, 1));
+	EXPECT_EQ(1, ring_futex(word, FUTEX_WAKE, 1));
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
 	EXPECT_EQ(0, status);
 	munmap(word, LEN);

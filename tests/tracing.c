@@ -5,6 +5,8 @@
 #include <sys/stat.h>
 
 #include "kselftest_harness.h"
+#include "power.h"
+#include "snapshot.h"
 #include "stores.h"
 #include "windows.h"
 
@@ -219,6 +221,44 @@ TEST_F(traced, rules)
 	EXPECT_NE(NULL, strstr(traced_of(self->fd),
 			       "rule_hit: id=1 op=mkwrite page=3 status=28\n"
 			       "mkwrite: page=3 address=0x* result=SIGBUS\n"));
+}
+
+/* A snapshot, the power, revocation: each once, and what is so already is no event. */
+TEST_F(traced, power_and_revocation)
+{
+	RUN_IF_READY();
+
+	struct vmademo_crash cut = { .seed = 7 };
+	struct stat st, to;
+	char expected[128];
+	int fd;
+
+	if (variant->store == VMADEMO_STORE_NONE)
+		SKIP(return, "there is no store");
+	ASSERT_EQ(0, fstat(self->fd, &st));
+	ASSERT_EQ(1, pwrite(self->fd, "x", 1, 5 * PAGE));
+	fd = take_snapshot(self->fd, &cut);
+	ASSERT_GE(fd, 0);
+	ASSERT_EQ(0, fstat(fd, &to));
+	close(fd);
+	snprintf(expected, sizeof(expected),
+		 "snapshot: ino=%lu to=%lu seed=7 written=0 torn=0 lost=1\n",
+		 (unsigned long)st.st_ino, (unsigned long)to.st_ino);
+	EXPECT_STREQ(expected, traced("snapshot: "));
+#define EXPECT_ONCE(name, request)                                       \
+	do {                                                             \
+		snprintf(expected, sizeof(expected), name ": ino=%lu\n", \
+			 (unsigned long)st.st_ino);                      \
+		for (int i_ = 0; i_ < 2; i_++) {                         \
+			ASSERT_EQ(0, request);                           \
+			EXPECT_STREQ(i_ ? "" : expected,                 \
+				     traced(" vmademo_" name));          \
+		}                                                        \
+	} while (0)
+	EXPECT_ONCE("power_off", power_off(self->fd));
+	EXPECT_ONCE("power_on", power_on(self->fd));
+	EXPECT_ONCE("revoke_buffer", ioctl(self->fd, VMADEMO_IOC_REVOKE));
+	EXPECT_ONCE("restore", ioctl(self->fd, VMADEMO_IOC_RESTORE));
 }
 
 static int count(const char *text, const char *word)

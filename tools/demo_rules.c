@@ -4,7 +4,7 @@
  * meets a page that cannot be read, and a store of keys and values with one msync too few
  * meets the power cut that shows it.
  */
-#include "../tests/kvstore.h"
+#include "../examples/kvstore.h"
 
 #include <stdatomic.h>
 

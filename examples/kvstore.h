@@ -26,6 +26,8 @@
  *     the same in both versions, so it does not matter which of them is there.
  *
  * One thread; one program at a time.  The fields are in the machine's byte order.
+ *
+ * kvstore.c is a program around it.
  */
 #ifndef KVSTORE_H
 #define KVSTORE_H
@@ -43,7 +45,12 @@
 #define KV_MAGIC   0x4c56414b
 #define KV_BUCKETS 256
 
-/* The msyncs, each of them needed.  To show that, a test leaves one out. */
+/* Who wants to replay a run defines another one. */
+#ifndef KV_RANDOM
+#define KV_RANDOM(to, len) getrandom(to, len, 0)
+#endif
+
+/* The msyncs, each of them needed.  To show that, .left_out leaves one out. */
 #define KV_MSYNC_OPEN	0x1U /* what a program left that died */
 #define KV_MSYNC_RECORD 0x2U /* a record, before it is promised */
 #define KV_MSYNC_COPY	0x4U /* the new log, before a superblock tells of it */
@@ -257,7 +264,7 @@ static inline void kv_store_super(struct kv *kv, uint64_t generation,
  */
 static inline int kv_new_salt(uint64_t *salt)
 {
-	return getrandom(salt, sizeof(*salt), 0) == sizeof(*salt) ? 0 : -1;
+	return KV_RANDOM(salt, sizeof(*salt)) == sizeof(*salt) ? 0 : -1;
 }
 
 /* Makes room: copies what is up to date to the other half, and goes on there. */
@@ -322,7 +329,7 @@ static inline int kv_append(struct kv *kv, struct kv_record *header,
 	}
 	header->sequence = kv->sequence + 1;
 	kv_store(kv, kv->end, kv->salt, header, key, value);
-	/* Before the caller is told that it is lasting */
+	/* Before the caller is told that it is durable */
 	if (kv_msync(kv, KV_MSYNC_RECORD, kv->end, len))
 		return -1;
 	return kv_take_in(kv);
@@ -330,7 +337,7 @@ static inline int kv_append(struct kv *kv, struct kv_record *header,
 
 /* ---- what others call ----------------------------------------------------- */
 
-/* 0 when the value is lasting; or -1 and errno, then it may or may not be. */
+/* 0 when the value is durable; or -1 and errno: then it may or may not be there. */
 static inline int kv_put(struct kv *kv, const void *key, uint32_t key_len,
 			 const void *value, uint32_t value_len)
 {
@@ -343,7 +350,7 @@ static inline int kv_put(struct kv *kv, const void *key, uint32_t key_len,
 	return kv_append(kv, &r, key, value);
 }
 
-/* The same for a key that is to be gone. */
+/* The same for a key that must go. */
 static inline int kv_delete(struct kv *kv, const void *key, uint32_t key_len)
 {
 	struct kv_record r = { .key_len = key_len, .deleted = 1 };
@@ -393,13 +400,18 @@ static inline void kv_close(struct kv *kv)
 
 static inline int kv_map(struct kv *kv, int fd, size_t size)
 {
+	/* The superblocks and a page for each half */
+	if (size < 4 * KV_PAGE) {
+		errno = EINVAL;
+		return -1;
+	}
 	kv->size = size;
 	kv->half = (size - 2 * KV_PAGE) / 2 & ~(KV_PAGE - 1);
 	kv->map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	return kv->map == MAP_FAILED ? -1 : 0;
 }
 
-/* Makes an empty store, whatever was there; 0, or -1 and errno. */
+/* Makes an empty store, whatever was there.  0, or -1 and errno; EINVAL: size is too small. */
 static inline int kv_format(int fd, size_t size)
 {
 	struct kv kv = { 0 };
