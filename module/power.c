@@ -91,11 +91,21 @@ static void add_up(struct vmademo_crash *all, const struct vmademo_crash *one)
 	all->lost_names += one->lost_names;
 }
 
+/* With power_lock held.  Names are cut when all files are (tree/undo.c). */
+static void cut_names_last(struct vmademo_tree *tree)
+{
+	if (!tree->names_due || tree->due > 1)
+		return;
+	tree->names_due = false;
+	queue_work(vmademo_cut_queue, &tree->names_cut);
+}
+
 /* With power_lock held: the cut of one of its buffers is done, or that of its names. */
 static void is_cut_in(struct vmademo_tree *tree, const struct vmademo_crash *cut)
 {
 	add_up(&tree->cut, cut);
 	WRITE_ONCE(tree->due, tree->due - 1);
+	cut_names_last(tree);
 	if (!tree->due && tree->power & VMADEMO_POWER_BACK)
 		tree->power = 0;
 }
@@ -226,8 +236,9 @@ static void lose_names(struct vmademo_tree *tree, const struct vmademo_crash *as
 	if (!tree->log)
 		return;
 	tree->names_ask = *ask;
+	tree->names_until = vmademo_log_newest(tree);
+	tree->names_due = true;
 	WRITE_ONCE(tree->due, tree->due + 1);
-	queue_work(vmademo_cut_queue, &tree->names_cut);
 }
 
 /**
@@ -269,6 +280,7 @@ static bool lose_tree(struct vmademo_tree *tree, const struct vmademo_crash *cut
 		if (lose_power(buf, &one, back))
 			WRITE_ONCE(tree->due, tree->due + 1);
 	}
+	cut_names_last(tree);
 	if (!tree->due && tree->power & VMADEMO_POWER_BACK)
 		tree->power = 0;
 	return had;
@@ -385,6 +397,7 @@ int vmademo_crash_tree(struct vmademo_tree *tree, struct vmademo_crash *crash)
 	if (stays && !tree->due) {
 		tree->cut = nothing;
 		lose_names(tree, &nothing);
+		cut_names_last(tree);
 	}
 	spin_unlock(&power_lock);
 	err = wait_for_tree(tree);
@@ -450,6 +463,7 @@ static int switch_tree_on(struct vmademo_tree *tree)
 		/* What was done to names while it was off */
 		if (!tree->due && tree->power && !asked) {
 			lose_names(tree, &nothing);
+			cut_names_last(tree);
 			asked = true;
 		}
 		due = tree->due;

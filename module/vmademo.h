@@ -106,6 +106,8 @@ struct vmademo_store_ops;
  * @cut: what came of the last cut, all together
  * @lost_names: of them, operations on names; until the next cut
  * @names_ask: what is asked of a cut for the names
+ * @names_due: they are to be cut when all files are
+ * @names_until: the number of the last operation on names before that (tree/log.c)
  * @names_cut: takes names back that a cut loses
  * @log: what of the names is not durable; NULL if all of it always is (tree/log.c)
  * @past: the counters of files that are gone; under past_lock (stats.c)
@@ -123,6 +125,8 @@ struct vmademo_tree {
 	struct vmademo_crash cut;
 	u64 lost_names;
 	struct vmademo_crash names_ask;
+	bool names_due;
+	u64 names_until;
 	struct work_struct names_cut;
 	struct vmademo_log *log;
 	struct vmademo_stats past;
@@ -596,6 +600,7 @@ long vmademo_ioctl_power(struct file *file, void __user *arg);
 int vmademo_log_fsync(struct vmademo_tree *tree, const struct dentry *dentry);
 bool vmademo_log_make_room(void);
 unsigned int vmademo_log_pending(const struct vmademo_tree *tree);
+u64 vmademo_log_newest(const struct vmademo_tree *tree);
 
 /* tree/mount.c */
 struct vmademo_tree *vmademo_tree_of_dir(const struct file *file);

@@ -162,6 +162,8 @@ void vmademo_log_end(struct vmademo_name_op *op, struct dentry *dentry, int err)
 		op->is_dir = d_is_dir(dentry) || (op->victim && d_is_dir(op->victim));
 		list_add_tail(&op->list, &log->ops);
 		WRITE_ONCE(log->nr, log->nr + 1);
+		op->number = log->newest + 1;
+		WRITE_ONCE(log->newest, op->number);
 		/* While the power is off it fails, and the list grows as memory allows */
 		if (log->nr > MAX_OPS)
 			queue_work(vmademo_cut_queue, &log->room_work);
@@ -382,6 +384,18 @@ bool vmademo_log_make_room(void)
 unsigned int vmademo_log_pending(const struct vmademo_tree *tree)
 {
 	return tree->log ? READ_ONCE(tree->log->nr) : 0;
+}
+
+/**
+ * vmademo_log_newest() - the number of the operation that was done last
+ * @tree: the tree, which has a log
+ *
+ * Context: Any.
+ * Return: the number.
+ */
+u64 vmademo_log_newest(const struct vmademo_tree *tree)
+{
+	return READ_ONCE(tree->log->newest);
 }
 
 /**

@@ -41,6 +41,7 @@ enum vmademo_name_kind {
  * @kind: what was done
  * @durable: VMADEMO_NAME_... of a rename of a file from one directory to another, of which one
  *           was synced
+ * @number: the first of a tree is 1
  * @chosen: it is being made durable, or a cut takes it back
  * @is_dir: @dentry is a directory, or @victim
  * @dentry: the name that came, went or moved; it holds its inode
@@ -58,6 +59,7 @@ struct vmademo_name_op {
 	struct list_head list;
 	enum vmademo_name_kind kind;
 	unsigned int durable;
+	u64 number;
 	bool chosen;
 	bool is_dir;
 	struct dentry *dentry;
@@ -77,6 +79,7 @@ struct vmademo_name_op {
  * @undoing: a cut takes names back; who would change some comes again
  * @ops: oldest first
  * @nr: how many
+ * @newest: the number of the last one that was done
  * @freeing: how many tasks end what is durable, and give room back
  * @in_logs: of all logs (log.c)
  * @room_work: makes all of it durable, because there is no room
@@ -88,6 +91,7 @@ struct vmademo_log {
 	bool undoing;
 	struct list_head ops;
 	unsigned int nr;
+	u64 newest;
 	atomic_t freeing;
 	struct list_head in_logs;
 	struct work_struct room_work;

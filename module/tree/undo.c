@@ -7,6 +7,10 @@
  * that they had open before.  While names are taken back nobody changes any; who looks may see
  * a tree that is half way.
  *
+ * That is done after the cut of all files.  Or else a program that opens a file that has come
+ * back could write to it, and the cut of the file could take that for what was there before.
+ * What was done to names since the power went is taken back in any case.
+ *
  * Locks: i_rwsem of the directories of one operation at a time, as a rename takes them; or of
  * the inode whose mode it was.  What is changed elsewhere under log->lock is safe, because
  * nobody else comes that far.
@@ -16,7 +20,6 @@
 #include <linux/list.h>
 #include <linux/mutex.h>
 #include <linux/vmademo.h>
-#include <linux/wait_bit.h>
 #include <linux/workqueue.h>
 
 #include "compat.h"
@@ -212,10 +215,34 @@ static void undo(struct vmademo_name_op *op)
 
 /* ---- the cut ------------------------------------------------------------- */
 
-/* With names=ordered, up to some moment all of it happened to be durable. */
-static void choose_moment(struct list_head *ops, unsigned int nr, u64 seed)
+/* With log->lock held.  All that is not durable: until the power went, and since then. */
+static void split(struct vmademo_log *log, u64 until, struct list_head *ops,
+		  struct list_head *later)
 {
-	u64 kept = vmademo_rule_random(seed, U64_MAX) % (nr + 1), i = 0;
+	struct vmademo_name_op *op, *next;
+
+	list_for_each_entry_safe(op, next, &log->ops, list) {
+		op->chosen = true;
+		list_move_tail(&op->list, op->number > until ? later : ops);
+	}
+	WRITE_ONCE(log->nr, 0);
+}
+
+static u64 list_count(const struct list_head *list)
+{
+	const struct list_head *at;
+	u64 n = 0;
+
+	list_for_each(at, list)
+		n++;
+	return n;
+}
+
+/* With names=ordered, up to some moment all of it happened to be durable. */
+static void choose_moment(struct list_head *ops, u64 seed)
+{
+	u64 nr = list_count(ops), i = 0;
+	u64 kept = vmademo_rule_random(seed, U64_MAX) % (nr + 1);
 	struct vmademo_name_op *op;
 
 	list_for_each_entry(op, ops, list)
@@ -245,14 +272,14 @@ static void choose_each(struct list_head *ops, u64 seed)
 	}
 }
 
-static void choose(const struct vmademo_log *log, struct list_head *ops, unsigned int nr,
+static void choose(const struct vmademo_log *log, struct list_head *ops,
 		   const struct vmademo_crash *cut)
 {
 	struct vmademo_name_op *op;
 
 	if (cut->written_permille % 1000) {
 		if (log->names == VMADEMO_NAMES_ORDERED)
-			choose_moment(ops, nr, cut->seed);
+			choose_moment(ops, cut->seed);
 		else
 			choose_each(ops, cut->seed);
 		return;
@@ -286,23 +313,21 @@ void vmademo_names_cut_work(struct work_struct *work)
 {
 	struct vmademo_tree *tree = container_of(work, struct vmademo_tree, names_cut);
 	struct vmademo_log *log = tree->log;
-	unsigned int nr;
+	LIST_HEAD(later);
 	LIST_HEAD(ops);
 	u64 lost;
 
 	mutex_lock(&log->lock);
 	log->undoing = true;
-	list_splice_init(&log->ops, &ops);
-	nr = log->nr;
-	WRITE_ONCE(log->nr, 0);
+	split(log, tree->names_until, &ops, &later);
 	mutex_unlock(&log->lock);
-	choose(log, &ops, nr, &tree->names_ask);
-	lost = undo_all(&ops);
+	lost = undo_all(&later);
+	choose(log, &ops, &tree->names_ask);
+	lost += undo_all(&ops);
 	mutex_lock(&log->lock);
 	log->undoing = false;
 	mutex_unlock(&log->lock);
-	/* What a file that is gone has lost is counted: it must not end before */
-	wait_var_event_killable(&tree->due, READ_ONCE(tree->due) == 1);
+	vmademo_log_free_ops(&later);
 	vmademo_log_free_ops(&ops);
 	vmademo_power_names_cut(tree, lost);
 }
