@@ -6,7 +6,7 @@
 #include <sys/ioctl.h>
 #include <sys/wait.h>
 
-#include "vmademo.h"
+#include "trace.h"
 
 /* Calls that rules count, and no counter does. */
 static const uint32_t calls[] = { VMADEMO_OP_MMAP, VMADEMO_OP_READ,
@@ -196,14 +196,15 @@ static bool knows_page(const struct exec *exec)
 	       exec->traced.has_sigbus;
 }
 
-static void print_time(FILE *f, uint64_t ns)
+static void print_times(const struct times *times, FILE *f)
 {
-	if (ns < 1000)
-		fprintf(f, "%llu ns", LL(ns));
-	else if (ns < 1000000)
-		fprintf(f, "%llu us", LL((ns + 999) / 1000));
-	else
-		fprintf(f, "%.1f ms", ns / 1e6);
+	char *half = latency_words(times->median_below);
+	char *all = latency_words(times->longest_below);
+
+	fprintf(f, "  times of %-10s %llu, half of them under %s, all under %s\n",
+		times->kind, LL(times->count), half, all);
+	free(half);
+	free(all);
 }
 
 static void print_rules(const struct exec *exec, FILE *f)
@@ -267,14 +268,8 @@ static void print_text(const struct exec *exec)
 	fprintf(f,
 		"  flushes             %llu by fsync, %llu by msync or fdatasync\n",
 		LL(s->flushes), LL(s->data_flushes));
-	for (int i = 0; i < exec->nr_times; i++) {
-		fprintf(f, "  times of %-10s %llu, half of them under ",
-			exec->times[i].kind, LL(exec->times[i].count));
-		print_time(f, exec->times[i].median_below);
-		fputs(", all under ", f);
-		print_time(f, exec->times[i].longest_below);
-		fputc('\n', f);
-	}
+	for (int i = 0; i < exec->nr_times; i++)
+		print_times(&exec->times[i], f);
 	if (s->read_errors || s->write_errors)
 		fprintf(f,
 			"  errors              %llu reading in, %llu writing out\n",
@@ -373,7 +368,7 @@ int verb_exec(int argc, char **argv)
 	launch_prepare(&exec.launch);
 	make_rules(&exec);
 	latency_begin();
-	trace_begin();
+	trace_run();
 	began = now();
 	err = launch_go(&exec.launch);
 	if (err)

@@ -7,6 +7,7 @@
 #include <sys/prctl.h>
 
 #include "explore.h"
+#include "trace.h"
 
 #define CUTS	200
 #define TIMEOUT 60
@@ -279,7 +280,7 @@ int verb_explore(int argc, char **argv)
 	if (explore.events[AT_MKWRITE] + explore.events[AT_WRITE_OUT] == 0)
 		die("the program writes nothing to the %s, so there is nothing to lose",
 		    explore.buffer.dir ? "directory" : "buffer");
-	trace_begin();
+	trace_run();
 	if (explore.has_replay)
 		return replay(&explore);
 	run_all(&explore);

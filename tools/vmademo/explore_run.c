@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 
 #include "explore.h"
+#include "trace.h"
 
 static const uint32_t event_ops[NR_EVENTS] = { VMADEMO_OP_MKWRITE,
 					       VMADEMO_OP_WRITE_OUT,

@@ -8,9 +8,11 @@
  *   space.c                    what a program is run on: a buffer, or a directory of them
  *   words.c                    rules in words
  *   table.c, json.c            output
- *   show.c, change.c, rule.c, map.c, create.c, exec.c, explore.c   the verbs
+ *   show.c, change.c, rule.c, map.c, top.c, create.c, exec.c, explore.c   the verbs
  *   launch.c                   runs a program on a buffer
- *   latency.c, trace.c         what debugfs and tracefs tell, where they are
+ *   latency.c                  what debugfs tells, where it is
+ *   trace.c, traced.c          what tracefs tells, see trace.h
+ *   picture.c                  what state pages are in, see picture.h
  */
 #ifndef VMADEMO_COMMAND_H
 #define VMADEMO_COMMAND_H
@@ -309,44 +311,18 @@ struct times {
 	uint64_t median_below, longest_below; /* nanoseconds */
 };
 
-#define NR_TIMES 5
+#define NR_TIMES   5
+#define NR_BUCKETS 64
+
+extern const char *const latency_kinds[NR_TIMES];
 
 bool latency_begin(void);
 void latency_end(void);
+bool latency_counts(uint64_t ino, uint64_t counts[NR_TIMES][NR_BUCKETS]);
+uint64_t latency_below(int bucket);
+void latency_sum(struct times *times, const uint64_t counts[NR_BUCKETS]);
 int latency_read(uint64_t ino, struct times times[NR_TIMES]);
-
-/* ---- trace.c ------------------------------------------------------------- */
-
-struct hit_pages {
-	uint64_t id;
-	uint64_t pages[8];
-	size_t nr; /* of those; more are not kept */
-	bool more;
-};
-
-/**
- * struct traced - what the tracepoints told
- * @has_sigbus: a process was ended by SIGBUS, and it is known by which page
- * @sigbus_page: that page
- * @lost: pages that a cut lost, in order
- * @nr_lost: how many
- * @hits: pages at which rules acted
- * @nr_hits: rules
- */
-struct traced {
-	bool has_sigbus;
-	uint64_t sigbus_page;
-	uint64_t *lost;
-	size_t nr_lost;
-	struct hit_pages *hits;
-	size_t nr_hits;
-};
-
-bool trace_begin(void);
-void trace_clear(void);
-void trace_read(uint64_t ino, pid_t pid, struct traced *traced);
-void trace_free(struct traced *traced);
-void trace_end(void);
+char *latency_words(uint64_t ns);
 
 /* ---- verbs in files of their own ----------------------------------------- */
 

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the tracepoints tell: trace.c has the instance of tracefs, traced.c reads what a run
+ * of a program left in it.  Without tracefs nothing is told.
+ */
+#ifndef VMADEMO_TRACE_H
+#define VMADEMO_TRACE_H
+
+#include "vmademo.h"
+
+/* ---- trace.c ------------------------------------------------------------- */
+
+/**
+ * struct trace_event - what is traced
+ * @name: of the event, behind events/
+ * @filter: in the kernel's words; NULL: all
+ */
+struct trace_event {
+	const char *name, *filter;
+};
+
+/**
+ * struct trace_line - an event
+ * @command, @thread: who was running
+ * @when: seconds, as the kernel prints them
+ * @name: of the event
+ * @fields: the rest
+ */
+struct trace_line {
+	char *command;
+	pid_t thread;
+	char *when, *name, *fields;
+};
+
+bool trace_begin(const struct trace_event *events, size_t nr);
+void trace_clear(void);
+FILE *trace_open(const char *name, int flags);
+bool trace_parse(char *text, struct trace_line *line);
+void trace_end(void);
+
+/* ---- traced.c ------------------------------------------------------------ */
+
+struct hit_pages {
+	uint64_t id;
+	uint64_t pages[8];
+	size_t nr; /* of those; more are not kept */
+	bool more;
+};
+
+/**
+ * struct traced - what the tracepoints told
+ * @has_sigbus: a process was ended by SIGBUS, and it is known by which page
+ * @sigbus_page: that page
+ * @lost: pages that a cut lost, in order
+ * @nr_lost: how many
+ * @hits: pages at which rules acted
+ * @nr_hits: rules
+ */
+struct traced {
+	bool has_sigbus;
+	uint64_t sigbus_page;
+	uint64_t *lost;
+	size_t nr_lost;
+	struct hit_pages *hits;
+	size_t nr_hits;
+};
+
+bool trace_run(void);
+void trace_read(uint64_t ino, pid_t pid, struct traced *traced);
+void trace_free(struct traced *traced);
+
+#endif /* VMADEMO_TRACE_H */
