@@ -5,67 +5,7 @@
 # the key-value store of kvwork leaves out.
 # Lists of options, commands for another shell, and functions that `check` calls:
 # shellcheck disable=SC2086,SC2046,SC2016,SC2015,SC2317
-test=${0%/*}/kvwork
-echo 'TAP version 13'
-if ! command -v vmademo >/dev/null || ! command -v jq >/dev/null || [ ! -x "$test" ]; then
-	echo '1..0 # SKIP vmademo, jq or kvwork is not installed'
-	exit 4
-fi
-
-# It is built with the address sanitizer for this; what it has at its end, it may have
-export ASAN_OPTIONS=detect_leaks=0
-dir=$(mktemp -d)
-cd "$dir" || exit 1
-number=0 failed=0 why=''
-check() { # NAME FUNCTION
-	number=$((number + 1))
-	why=''
-	if "$2" >log 2>&1; then
-		echo "ok $number $1"
-	else
-		echo "# $why"
-		sed 's/^/# /' log
-		echo "not ok $number $1"
-		failed=1
-	fi
-}
-
-# Each of these ends the function that calls it, by `|| return`
-is() { # WHAT EXPECTED ACTUAL
-	why="$1: expected \"$2\", got \"$3\""
-	[ "$2" = "$3" ]
-}
-# The command must end with this status; what it says is in out and err
-ends() { # STATUS ARGUMENTS...
-	want=$1
-	shift
-	vmademo "$@" >out 2>err
-	got=$?
-	why="vmademo $*: expected status $want, got $got: $(cat err)"
-	[ "$got" = "$want" ]
-}
-says() { # TEXT: an error, in one line that begins as it should
-	why="expected \"$1\" in \"$(cat err)\""
-	grep -q "^vmademo" err && grep -qF -- "$1" err
-}
-# Waits until there is something in it, half a minute
-comes() { # FILE
-	for i in $(seq 300); do
-		[ -s "$1" ] || sleep 0.1
-	done
-}
-json() { # FILTER EXPECTED: of out
-	is "$1" "$2" "$(jq -c "$1" out)"
-}
-# A buffer that is there while a command runs: its words have $T for the target
-with() { # OPTIONS... -- SHELL-COMMAND
-	options=''
-	while [ "$1" != -- ]; do
-		options="$options $1"
-		shift
-	done
-	vmademo create $options -- sh -c "T=@; $2"
-}
+. "${0%/*}/command_lib.sh"
 
 verbs='info stat mappings features map resize discard sync crash power:off power:on revoke restore rule:add rule:list rule:del create exec explore'
 
@@ -167,7 +107,6 @@ no_module() {
 	insmod "$VMADEMO_KO" $VMADEMO_PARAMS && return $result
 }
 no_right() {
-	[ -e /etc/passwd ] || { mkdir -p /etc && echo 'nobody:x:65534:65534::/:/bin/sh' >/etc/passwd; }
 	chmod 755 "$dir" && chmod 666 out err
 	for arguments in info 'resize /dev/vmademo 1M' 'rule list' "revoke /dev/vmademo"; do
 		su nobody -s /bin/sh -c "vmademo $arguments" >out 2>err
@@ -489,10 +428,4 @@ words='help wrong words targets no_module full'
 [ "$VMADEMO_STEPS" != 3000 ] || words=''
 tests=${*:-"$words"' no_right info stat mappings features map change rules create exec_report exec_sigbus exec_dir
 exec_unused exec_duration explore_right explore_left_out explore_dir_right explore_dir_left_out explore_wrong explore_children explore_stopped'}
-echo "1..$(echo "$tests" | wc -w)"
-for function in $tests; do
-	check "$function" "$function"
-done
-[ ! -e found ] || cat found
-cd / && rm -rf "$dir"
-exit $failed
+run $tests
