@@ -52,6 +52,9 @@ wrong() {
 	ends 125 exec && says 'PROGRAM is missing' || return
 	ends 125 explore --check 'true' -- true && says 'no @' || return
 	ends 125 explore --keep x -- true && says '--replay' || return
+	for jobs in 0 257 x; do
+		ends 125 explore --jobs $jobs -- true && says 'from 1 to 256' || return
+	done
 	for cut in 1 1:flush:0:after:0:0 1:flush:1:never:0:0 1:mkwrite:1:after:0:0 1:end:2:after:0:0 1:x:1:after:0:0 \
 		1:flush:1:after:1001:0 1:flush:1:after:0:0:0; do
 		ends 125 explore --replay "$cut" -- true && says '--replay' || return
@@ -350,6 +353,9 @@ explore_left_out() {
 		json '[(.broken | length), .cuts <= 200, .repeats]' '[1,true,true]' || return
 		# Few pages are enough, and they are named
 		json '.fewest_lost | .lost <= 2 and .lost == (.lost_pages | length)' true || return
+		# The cut came in a call that is known, at a flush; at others, at a page
+		json '[.broken[] | select(.event == "flush")] | all(.call == "msync" or .call == "fdatasync" or .call == "fsync")' true || return
+		json '[.broken[] | select(.event == "mkwrite" or .event == "write_out")] | all(.page < 18)' true || return
 		echo "# $msync: $(jq -c '[.cuts, .there_are, .tries, .fewest_lost.cut, .fewest_lost.lost_pages, .fewest_lost.says]' out)" >>found
 		cut=$(jq -r .fewest_lost.cut out)
 		jq -c .fewest_lost.lost_pages out >pages
@@ -384,9 +390,52 @@ explore_dir_left_out() {
 	explore_dir --replay "$cut" --keep remains
 	is "replay $cut" 1 $? || { cat err out; return 1; }
 	json .verdict '"broken"' && is 'what is left of it' '' "$(cat remains/f)" || return
+	# The file has the name that it was written under, or that it got
+	json '.run.lost_pages | map([.file == "n" or .file == "f", .pages])' '[[true,[0]]]' || return
+	# At the sync of the file, before it is done: it is known which, and in which call
+	explore_dir --replay 1:flush:1:before:0:0
+	json '[.run.event, .run.call, .run.file, .run.lost_pages]' '["flush","fsync","f",[]]' || return
+	explore_dir --replay 1:write_out:1:before:0:1
+	json '[.run.event, .run.call, .run.page, .run.file, .run.torn_pages]' '["write_out","fsync",0,"f",[{"file":"f","pages":[0]}]]' || return
 	# What a directory had before
 	mkdir from && echo old >from/f || return
 	ends 0 explore --dir --size 1M --cuts 10 --init from --check 'grep -qx old @/f' -- sh -c 'echo other >@/g; sync @/g'
+}
+# Several runs at a time, and the report of one
+explore_jobs() {
+	for options in '' --first; do
+		for jobs in 1 3; do
+			explore RECORD --cuts 30 --jobs $jobs $options
+			is "status of $jobs jobs" 1 $? || { cat err out; return 1; }
+			jq -S 'del(.seconds)' out >jobs$jobs
+		done
+		why="$(diff jobs1 jobs3)"
+		cmp jobs1 jobs3 || return
+	done
+	step=''
+	for jobs in 1 4; do
+		explore_dir --jobs $jobs
+		is "status of $jobs jobs on a directory" 1 $? || { cat err out; return 1; }
+		jq -S 'del(.seconds)' out >jobs$jobs
+	done
+	why="$(diff jobs1 jobs4)"
+	cmp jobs1 jobs4 || return
+	# Nothing is left of them
+	is processes '' "$(pidof vmademo)" && is mounted '' "$(grep -e vmademo- -e /ack /proc/mounts)" || return
+	is left '' "$(find /tmp -maxdepth 1 -name 'vmademo-??????')" && is 'instances of tracing' '' "$(ls /sys/kernel/debug/tracing/instances)" || return
+	# Ctrl-C ends all
+	vmademo explore --size 72K --all --jobs 2 --ack ack --check "$test check @ ack" --report json -o out -- "$test" work @ 2>err &
+	comes err
+	kill -INT $!
+	wait $!
+	is status 130 $? && json '.interrupted' true && is processes '' "$(pidof vmademo kvwork)" || return
+	# So does a job that cannot go on, once
+	chmod 666 /dev/vmademo
+	su nobody -s /bin/sh -c 'vmademo explore --size 1M --jobs 2 --ack /tmp/nobody-ack -- sh -c "echo x >@; sync @"' >out 2>err
+	result=$?
+	chmod 600 /dev/vmademo
+	rm /tmp/nobody-ack
+	is 'jobs of nobody' 125 $result && says '--jobs: each has its own --ack' && is processes '' "$(pidof vmademo)"
 }
 explore_wrong() {
 	ends 125 explore -- true && says 'DID NOT USE THE BUFFER' || return
@@ -427,5 +476,5 @@ explore_stopped() {
 words='help wrong words targets no_module full'
 [ "$VMADEMO_STEPS" != 3000 ] || words=''
 tests=${*:-"$words"' no_right info stat mappings features map change rules create exec_report exec_sigbus exec_dir
-exec_unused exec_duration explore_right explore_left_out explore_dir_right explore_dir_left_out explore_wrong explore_children explore_stopped'}
+exec_unused exec_duration explore_right explore_left_out explore_dir_right explore_dir_left_out explore_jobs explore_wrong explore_children explore_stopped'}
 run $tests

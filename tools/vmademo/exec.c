@@ -368,7 +368,7 @@ int verb_exec(int argc, char **argv)
 	launch_prepare(&exec.launch);
 	make_rules(&exec);
 	latency_begin();
-	trace_run();
+	trace_run(false);
 	began = now();
 	err = launch_go(&exec.launch);
 	if (err)

@@ -76,7 +76,7 @@ bool trace_begin(const struct trace_event *events, size_t nr)
 
 		free(filter);
 		free(enable);
-		if (!good) {
+		if (!good && !events[i].optional) {
 			trace_end();
 			return false;
 		}
@@ -93,6 +93,13 @@ void trace_end(void)
 	instance = NULL;
 }
 
+/* For a new process: the instance is another's, and stays. */
+void trace_forget(void)
+{
+	free(instance);
+	instance = NULL;
+}
+
 /* Forgets what was told so far. */
 void trace_clear(void)
 {
@@ -103,6 +110,13 @@ void trace_clear(void)
 	path = must_print("%s/trace", instance);
 	close(open(path, O_WRONLY | O_TRUNC | O_CLOEXEC));
 	free(path);
+}
+
+/* What is on would trace those who read it, too, and so have no end. */
+void trace_switch(bool on)
+{
+	if (instance)
+		say("tracing_on", on ? "1" : "0");
 }
 
 /* A file of the instance; NULL: there is none. */
@@ -152,10 +166,10 @@ bool trace_parse(char *text, struct trace_line *line)
 		return false;
 	line->name = end + 2;
 	end = strstr(line->name, ": ");
-	/* Those of system calls: "sys_fsync(fd: 3)" */
-	if (!end)
-		end = strchr(line->name, '(');
-	if (!end)
+	/* Those of system calls: "sys_fsync(fd: 3)", "sys_fsync -> 0x0" */
+	if (!strncmp(line->name, "sys_", 4))
+		end = line->name + strcspn(line->name, "( ");
+	if (!end || !*end)
 		return false;
 	line->fields = end + (*end == ':' ? 2 : 1);
 	*end = '\0';

@@ -14,9 +14,11 @@
  * struct trace_event - what is traced
  * @name: of the event, behind events/
  * @filter: in the kernel's words; NULL: all
+ * @optional: it may be missing
  */
 struct trace_event {
 	const char *name, *filter;
+	bool optional;
 };
 
 /**
@@ -34,17 +36,31 @@ struct trace_line {
 
 bool trace_begin(const struct trace_event *events, size_t nr);
 void trace_clear(void);
+void trace_switch(bool on);
 FILE *trace_open(const char *name, int flags);
 bool trace_parse(char *text, struct trace_line *line);
 void trace_end(void);
+void trace_forget(void);
 
 /* ---- traced.c ------------------------------------------------------------ */
+
+/* Where something happened: @ino is of a buffer, or of a file in a directory of them. */
+struct place {
+	uint64_t ino, page;
+};
 
 struct hit_pages {
 	uint64_t id;
 	uint64_t pages[8];
 	size_t nr; /* of those; more are not kept */
 	bool more;
+	struct place first;
+	const char *call; /* that was going on at the first; NULL: it is not known */
+};
+
+struct places {
+	struct place *place;
+	size_t nr;
 };
 
 /**
@@ -52,20 +68,19 @@ struct hit_pages {
  * @has_sigbus: a process was ended by SIGBUS, and it is known by which page
  * @sigbus_page: that page
  * @lost: pages that a cut lost, in order
- * @nr_lost: how many
+ * @torn: those of them that it tore
  * @hits: pages at which rules acted
  * @nr_hits: rules
  */
 struct traced {
 	bool has_sigbus;
 	uint64_t sigbus_page;
-	uint64_t *lost;
-	size_t nr_lost;
+	struct places lost, torn;
 	struct hit_pages *hits;
 	size_t nr_hits;
 };
 
-bool trace_run(void);
+bool trace_run(bool calls);
 void trace_read(uint64_t ino, pid_t pid, struct traced *traced);
 void trace_free(struct traced *traced);
 

@@ -7,24 +7,71 @@
 
 /* Of a fault's result: SIGBUS, HWPOISON. */
 static const struct trace_event events[] = {
-	{ "vmademo/vmademo_fault", "result & 18" },
-	{ "vmademo/vmademo_mkwrite", "result & 18" },
-	{ "vmademo/vmademo_rule_hit", NULL },
-	{ "vmademo/vmademo_lose", NULL },
-	{ "signal/signal_deliver", "sig == 7" },
+	{ .name = "vmademo/vmademo_fault", .filter = "result & 18" },
+	{ .name = "vmademo/vmademo_mkwrite", .filter = "result & 18" },
+	{ .name = "vmademo/vmademo_rule_hit" },
+	{ .name = "vmademo/vmademo_lose" },
+	/* Older modules do not have it */
+	{ .name = "vmademo/vmademo_tear", .optional = true },
+	{ .name = "signal/signal_deliver", .filter = "sig == 7" },
 };
 
-/* Returns whether anything will be told. */
-bool trace_run(void)
+/* System calls in which a rule can act, or that an event can be part of. */
+static const char *const calls[] = {
+	"msync",      "fsync",	    "fdatasync",
+	"sync",	      "syncfs",	    "sync_file_range",
+	"read",	      "pread64",    "readv",
+	"preadv",     "write",	    "pwrite64",
+	"writev",     "pwritev",    "pwritev2",
+	"sendfile64", "splice",	    "copy_file_range",
+	"ftruncate",  "truncate",   "fallocate",
+	"mmap",	      "munmap",	    "mremap",
+	"madvise",    "io_submit",  "io_uring_enter",
+	"rename",     "renameat",   "renameat2",
+	"link",	      "linkat",	    "unlink",
+	"unlinkat",   "mkdir",	    "mkdirat",
+	"rmdir",      "open",	    "openat",
+	"creat",      "exit_group", "close",
+};
+
+#define NR_EVENTS ARRAY_SIZE(events)
+#define NR_CALLS  ARRAY_SIZE(calls)
+
+/**
+ * trace_run() - from now on, a run is traced
+ * @with_calls: system calls, too
+ *
+ * Return: whether anything will be told.
+ */
+bool trace_run(bool with_calls)
 {
-	return trace_begin(events, ARRAY_SIZE(events));
+	struct trace_event all[NR_EVENTS + 2 * NR_CALLS];
+	size_t nr = NR_EVENTS;
+	bool good;
+
+	memcpy(all, events, sizeof(events));
+	/* Not every kernel traces calls, or has all of these */
+	for (size_t i = 0; with_calls && i < 2 * NR_CALLS; i++)
+		all[nr++] = (struct trace_event){
+			.name = must_print("syscalls/sys_%s_%s",
+					   i % 2 ? "exit" : "enter", calls[i / 2]),
+			.optional = true,
+		};
+	good = trace_begin(all, nr);
+	while (nr > NR_EVENTS)
+		free((char *)all[--nr].name);
+	return good;
 }
 
-/* A thread that was ended by SIGBUS after it touched a page of the buffer, or may be. */
+/*
+ * A thread: it may have been ended by SIGBUS after it touched a page of the buffer, and it may
+ * be in a system call.
+ */
 struct victim {
 	pid_t thread;
 	uint64_t page;
 	bool touched, ended;
+	const char *call;
 };
 
 struct reading {
@@ -48,67 +95,117 @@ static struct victim *victim_of(struct reading *reading, pid_t thread)
 	return &v[i];
 }
 
-static void note_hit(struct traced *traced, uint64_t id, uint64_t page)
+/* Who writes back when nobody asks for it has a name, too. */
+static const char *call_of(const struct victim *v, const char *command)
+{
+	if (v->call)
+		return v->call;
+	return strncmp(command, "kworker/", 8) ? NULL : "the kernel's write-back";
+}
+
+/* Each buffer counts its rules from 1 on. */
+static void note_hit(struct traced *traced, uint64_t id, struct place at,
+		     const char *call)
 {
 	struct hit_pages *hit = NULL;
 	size_t i;
 
 	for (i = 0; i < traced->nr_hits; i++)
-		if (traced->hits[i].id == id)
+		if (traced->hits[i].id == id &&
+		    traced->hits[i].first.ino == at.ino)
 			hit = &traced->hits[i];
 	if (!hit) {
 		traced->hits = must_alloc(traced->hits,
 					  (traced->nr_hits + 1) * sizeof(*hit));
 		hit = &traced->hits[traced->nr_hits++];
-		*hit = (struct hit_pages){ .id = id };
+		*hit = (struct hit_pages){
+			.id = id,
+			.first = at,
+			.call = call,
+		};
 	}
 	for (i = 0; i < hit->nr; i++)
-		if (hit->pages[i] == page)
+		if (hit->pages[i] == at.page)
 			return;
 	if (hit->nr < ARRAY_SIZE(hit->pages))
-		hit->pages[hit->nr++] = page;
+		hit->pages[hit->nr++] = at.page;
 	else
 		hit->more = true;
 }
 
+static void note_place(struct places *places, struct place at)
+{
+	places->place = must_alloc(places->place, (places->nr + 1) * sizeof(at));
+	places->place[places->nr++] = at;
+}
+
+/* Begins, or ends. */
+static void take_call(struct reading *reading, const struct trace_line *line)
+{
+	struct victim *v = victim_of(reading, line->thread);
+
+	v->call = NULL;
+	for (size_t i = 0; *line->fields != '-' && i < NR_CALLS; i++)
+		if (!strcmp(calls[i], line->name + 4))
+			v->call = calls[i];
+}
+
+/* @ino 0: all of them are meant. */
 static void take_line(struct reading *reading, char *text, uint64_t ino)
 {
 	unsigned long long inode, page, id;
 	struct traced *traced = reading->traced;
 	struct trace_line line;
+	struct victim *v;
 
 	if (!trace_parse(text, &line))
 		return;
-	if (!strcmp(line.name, "vmademo_lose")) {
-		if (sscanf(line.fields, "ino=%llu page=%llu", &inode, &page) != 2 ||
-		    inode != ino)
-			return;
-		traced->lost = must_alloc(traced->lost,
-					  (traced->nr_lost + 1) * sizeof(page));
-		traced->lost[traced->nr_lost++] = page;
-	} else if (!strcmp(line.name, "vmademo_rule_hit")) {
-		if (sscanf(line.fields, "ino=%llu id=%llu op=%*s page=%llu",
-			   &inode, &id, &page) == 3 &&
-		    inode == ino)
-			note_hit(traced, id, page);
-	} else if (!strcmp(line.name, "signal_deliver")) {
-		struct victim *v = victim_of(reading, line.thread);
-
+	if (!strncmp(line.name, "sys_", 4)) {
+		take_call(reading, &line);
+		return;
+	}
+	v = victim_of(reading, line.thread);
+	if (!strcmp(line.name, "signal_deliver")) {
 		/* With a handler the process lives on */
 		v->ended |= v->touched && strstr(line.fields, "sa_handler=0 ");
-	} else if (sscanf(line.fields, "ino=%llu page=%llu", &inode, &page) == 2) {
-		struct victim *v = victim_of(reading, line.thread);
-
-		v->touched = inode == ino;
-		v->page = page;
+		return;
 	}
+	if (!strcmp(line.name, "vmademo_rule_hit")) {
+		if (sscanf(line.fields, "ino=%llu id=%llu op=%*s page=%llu",
+			   &inode, &id, &page) == 3 &&
+		    (!ino || inode == ino))
+			note_hit(traced, id, (struct place){ inode, page },
+				 call_of(v, line.command));
+		return;
+	}
+	if (sscanf(line.fields, "ino=%llu page=%llu", &inode, &page) != 2)
+		return;
+	if (!strcmp(line.name, "vmademo_lose") ||
+	    !strcmp(line.name, "vmademo_tear")) {
+		if (!ino || inode == ino)
+			note_place(strcmp(line.name, "vmademo_lose")
+					   ? &traced->torn
+					   : &traced->lost,
+				   (struct place){ inode, page });
+		return;
+	}
+	v->touched = inode == ino;
+	v->page = page;
 }
 
 static int compare(const void *a, const void *b)
 {
-	const uint64_t *x = a, *y = b;
+	const struct place *x = a, *y = b;
 
-	return *x < *y ? -1 : *x > *y;
+	if (x->ino != y->ino)
+		return x->ino < y->ino ? -1 : 1;
+	return x->page < y->page ? -1 : x->page > y->page;
+}
+
+static void sort(struct places *places)
+{
+	if (places->nr)
+		qsort(places->place, places->nr, sizeof(*places->place), compare);
 }
 
 /*
@@ -137,33 +234,36 @@ static void choose_victim(struct reading *reading, pid_t pid)
 
 /**
  * trace_read() - what was told of a buffer since trace_clear()
- * @ino: the buffer
+ * @ino: the buffer; 0: all buffers there are
  * @pid: the process that may have been ended by SIGBUS
  * @traced: filled; all of it is 0 without tracefs
  */
 void trace_read(uint64_t ino, pid_t pid, struct traced *traced)
 {
 	struct reading reading = { .traced = traced };
-	FILE *file = trace_open("trace", 0);
 	char *line = NULL;
 	size_t room = 0;
+	FILE *file;
 
 	memset(traced, 0, sizeof(*traced));
+	trace_switch(false);
+	file = trace_open("trace", 0);
 	while (file && getline(&line, &room, file) > 0)
 		take_line(&reading, line, ino);
 	if (file)
 		fclose(file);
 	free(line);
+	trace_switch(true);
 	choose_victim(&reading, pid);
 	free(reading.victims);
-	if (traced->nr_lost)
-		qsort(traced->lost, traced->nr_lost, sizeof(*traced->lost),
-		      compare);
+	sort(&traced->lost);
+	sort(&traced->torn);
 }
 
 void trace_free(struct traced *traced)
 {
-	free(traced->lost);
+	free(traced->lost.place);
+	free(traced->torn.place);
 	free(traced->hits);
 	memset(traced, 0, sizeof(*traced));
 }

@@ -7,8 +7,9 @@
  *   target.c                   buffers: those that are there, and new ones
  *   space.c                    what a program is run on: a buffer, or a directory of them
  *   words.c                    rules in words
+ *   names.c                    files by the number of their inode, see names.h
  *   table.c, json.c            output
- *   show.c, change.c, rule.c, map.c, top.c, create.c, exec.c, explore.c   the verbs
+ *   show.c, change.c, rule.c, map.c, create.c, exec.c, explore.c   the verbs
  *   launch.c                   runs a program on a buffer
  *   latency.c                  what debugfs tells, where it is
  *   trace.c, traced.c          what tracefs tells, see trace.h
@@ -296,6 +297,7 @@ void launch_prepare(struct launch *launch);
 int launch_go(struct launch *launch);
 enum launch_end launch_wait(struct launch *launch, double until,
 			    bool (*poll)(void *arg), void *arg);
+bool launch_signalled(void);
 void launch_kill_all(struct launch *launch);
 void launch_cannot(const struct launch *launch, int err);
 char *replace_at(const char *text, const char *path);
@@ -334,6 +336,7 @@ char *latency_words(uint64_t ns);
 	"      --all             all there are\n"                                                 \
 	"      --first           end at the first that breaks\n"                                  \
 	"      --seed N          chooses which (1)\n"                                             \
+	"  -j, --jobs N          so many runs at a time (1)\n"                                    \
 	"      --replay CUT      one cut, as a report names it\n"                                 \
 	"      --keep FILE       with --replay: gets what the cut left of the buffer, or\n"       \
 	"                        in the directory\n"                                              \
