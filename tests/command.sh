@@ -7,7 +7,7 @@
 # shellcheck disable=SC2086,SC2046,SC2016,SC2015,SC2317
 . "${0%/*}/command_lib.sh"
 
-verbs='info stat mappings features map resize discard sync crash power:off power:on revoke restore rule:add rule:list rule:del create exec explore'
+verbs='info stat mappings features map top resize discard sync crash power:off power:on revoke restore rule:add rule:list rule:del create exec explore'
 
 # ---- called wrongly ---------------------------------------------------------
 
@@ -111,7 +111,7 @@ no_module() {
 }
 no_right() {
 	chmod 755 "$dir" && chmod 666 out err
-	for arguments in info 'resize /dev/vmademo 1M' 'rule list' "revoke /dev/vmademo"; do
+	for arguments in info top 'resize /dev/vmademo 1M' 'rule list' "revoke /dev/vmademo"; do
 		su nobody -s /bin/sh -c "vmademo $arguments" >out 2>err
 		is "vmademo $arguments" 1 $? && says 'not the right' || return
 	done

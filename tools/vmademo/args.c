@@ -14,8 +14,13 @@ static int failed_status(void)
 	return verb && verb->runs ? STATUS_OWN : STATUS_FAILED;
 }
 
+/* Gives back a terminal that is drawn on, so that what is said stays. */
+void (*before_message)(void);
+
 static void prefix(void)
 {
+	if (before_message)
+		before_message();
 	fflush(stdout);
 	fprintf(stderr, "vmademo%s%s: ", verb ? " " : "", verb ? verb->name : "");
 }

@@ -156,6 +156,8 @@ char *latency_words(uint64_t ns)
 {
 	if (ns < 1000)
 		return must_print("%llu ns", (unsigned long long)ns);
+	if (ns < 10000)
+		return must_print("%.1f us", ns / 1e3);
 	if (ns < 1000000)
 		return must_print("%llu us",
 				  (unsigned long long)((ns + 999) / 1000));

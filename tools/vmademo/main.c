@@ -10,7 +10,7 @@
 const struct verb *verb;
 
 static const struct verb *const groups[] = {
-	show_verbs, map_verbs, change_verbs, rule_verbs, run_verbs,
+	show_verbs, map_verbs, top_verbs, change_verbs, rule_verbs, run_verbs,
 };
 
 static void print_usage(FILE *to)

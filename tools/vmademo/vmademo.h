@@ -9,7 +9,7 @@
  *   words.c                    rules in words
  *   names.c                    files by the number of their inode, see names.h
  *   table.c, json.c            output
- *   show.c, change.c, rule.c, map.c, create.c, exec.c, explore.c   the verbs
+ *   show.c, change.c, rule.c, map.c, top.c, create.c, exec.c, explore.c   the verbs
  *   launch.c                   runs a program on a buffer
  *   latency.c                  what debugfs tells, where it is
  *   trace.c, traced.c          what tracefs tells, see trace.h
@@ -64,7 +64,7 @@ struct verb {
 
 extern const struct verb *verb; /* that is being done */
 extern const struct verb show_verbs[], change_verbs[], rule_verbs[],
-	map_verbs[], run_verbs[];
+	map_verbs[], top_verbs[], run_verbs[];
 
 /* ---- args.c -------------------------------------------------------------- */
 
@@ -116,6 +116,7 @@ uint64_t parse_number(const char *what, const char *text, uint64_t least,
 uint64_t parse_size(const char *what, const char *text);
 double parse_seconds(const char *what, const char *text);
 
+extern void (*before_message)(void);
 __attribute__((format(printf, 1, 2))) void complain(const char *format, ...);
 __attribute__((format(printf, 1, 2), noreturn)) void die(const char *format, ...);
 __attribute__((format(printf, 1, 2), noreturn)) void bad_usage(const char *format,
@@ -136,6 +137,7 @@ double now(void);
 #define TARGET_WINDOW 2U
 
 int open_target(const char *target, unsigned int flags);
+char *target_path(const char *target);
 void get_info(int fd, struct vmademo_info *info);
 void get_stats(int fd, struct vmademo_stats *stats);
 const char *store_name(uint32_t store);
