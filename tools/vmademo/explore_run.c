@@ -291,24 +291,9 @@ static void keep_what_is_left(const struct explore *explore, int fd,
 		die_errno("--keep: %s", explore->keep);
 }
 
-/* The places that are in files with a name. */
-static size_t named(const struct names *names, const struct places *places,
-		    struct places *to)
-{
-	for (size_t i = 0; i < places->nr; i++) {
-		if (!names_of(names, places->place[i].ino))
-			continue;
-		to->place = must_alloc(to->place,
-				       (to->nr + 1) * sizeof(*to->place));
-		to->place[to->nr++] = places->place[i];
-	}
-	return to->nr;
-}
-
 /*
  * What was traced of the cut by a rule, and what it lost.  All that was lost, or nothing: the
- * trace may have been too short.  In a directory, what has no name may be of somebody else's
- * buffer.
+ * trace may have been too short, or a file have no name any more.
  */
 static void look_at_trace(const struct explore *explore, struct run *run,
 			  int fd, uint64_t id)
@@ -316,29 +301,21 @@ static void look_at_trace(const struct explore *explore, struct run *run,
 	bool dir = explore->buffer.dir;
 	struct traced traced;
 
-	trace_read(dir ? 0 : number_of(fd), 0, &traced);
+	trace_read(number_of(fd), dir ? &run->names : NULL, 0, &traced);
 	for (size_t i = 0; id && i < traced.nr_hits; i++) {
 		const struct hit_pages *hit = &traced.hits[i];
 
-		if (hit->id != id ||
-		    (dir && !names_of(&run->names, hit->first.ino)))
+		if (hit->id != id)
 			continue;
 		run->call = hit->call;
 		run->has_place = run->cut.at != AT_FLUSH || dir;
-		run->at = hit->first;
+		run->at = (struct place){ hit->ino, hit->pages[0] };
 	}
-	if (dir) {
-		named(&run->names, &traced.lost, &run->lost_pages);
-		named(&run->names, &traced.torn, &run->torn_pages);
-	} else {
+	if (traced.lost.nr == run->lost) {
 		run->lost_pages = traced.lost;
 		run->torn_pages = traced.torn;
 		traced.lost = (struct places){ 0 };
 		traced.torn = (struct places){ 0 };
-	}
-	if (run->lost_pages.nr != run->lost) {
-		run->lost_pages.nr = 0;
-		run->torn_pages.nr = 0;
 	}
 	trace_free(&traced);
 }

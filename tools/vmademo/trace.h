@@ -6,6 +6,7 @@
 #ifndef VMADEMO_TRACE_H
 #define VMADEMO_TRACE_H
 
+#include "names.h"
 #include "vmademo.h"
 
 /* ---- trace.c ------------------------------------------------------------- */
@@ -49,12 +50,12 @@ struct place {
 	uint64_t ino, page;
 };
 
+/* Of a rule and a buffer. */
 struct hit_pages {
-	uint64_t id;
+	uint64_t id, ino;
 	uint64_t pages[8];
 	size_t nr; /* of those; more are not kept */
 	bool more;
-	struct place first;
 	const char *call; /* that was going on at the first; NULL: it is not known */
 };
 
@@ -66,22 +67,23 @@ struct places {
 /**
  * struct traced - what the tracepoints told
  * @has_sigbus: a process was ended by SIGBUS, and it is known by which page
- * @sigbus_page: that page
+ * @sigbus: that page
  * @lost: pages that a cut lost, in order
  * @torn: those of them that it tore
  * @hits: pages at which rules acted
- * @nr_hits: rules
+ * @nr_hits: rules, in a directory once for each file
  */
 struct traced {
 	bool has_sigbus;
-	uint64_t sigbus_page;
+	struct place sigbus;
 	struct places lost, torn;
 	struct hit_pages *hits;
 	size_t nr_hits;
 };
 
 bool trace_run(bool calls);
-void trace_read(uint64_t ino, pid_t pid, struct traced *traced);
+void trace_read(uint64_t ino, const struct names *names, pid_t pid,
+		struct traced *traced);
 void trace_free(struct traced *traced);
 
 #endif /* VMADEMO_TRACE_H */

@@ -69,12 +69,14 @@ bool trace_run(bool with_calls)
  */
 struct victim {
 	pid_t thread;
-	uint64_t page;
+	struct place at;
 	bool touched, ended;
 	const char *call;
 };
 
 struct reading {
+	uint64_t ino;
+	const struct names *names;
 	struct traced *traced;
 	struct victim *victims;
 	size_t nr_victims;
@@ -95,6 +97,13 @@ static struct victim *victim_of(struct reading *reading, pid_t thread)
 	return &v[i];
 }
 
+/* Is it the buffer that is asked for, or one of the directory? */
+static bool is_ours(const struct reading *reading, uint64_t ino)
+{
+	return reading->names ? !!names_of(reading->names, ino)
+			      : ino == reading->ino;
+}
+
 /* Who writes back when nobody asks for it has a name, too. */
 static const char *call_of(const struct victim *v, const char *command)
 {
@@ -111,8 +120,7 @@ static void note_hit(struct traced *traced, uint64_t id, struct place at,
 	size_t i;
 
 	for (i = 0; i < traced->nr_hits; i++)
-		if (traced->hits[i].id == id &&
-		    traced->hits[i].first.ino == at.ino)
+		if (traced->hits[i].id == id && traced->hits[i].ino == at.ino)
 			hit = &traced->hits[i];
 	if (!hit) {
 		traced->hits = must_alloc(traced->hits,
@@ -120,7 +128,7 @@ static void note_hit(struct traced *traced, uint64_t id, struct place at,
 		hit = &traced->hits[traced->nr_hits++];
 		*hit = (struct hit_pages){
 			.id = id,
-			.first = at,
+			.ino = at.ino,
 			.call = call,
 		};
 	}
@@ -150,8 +158,7 @@ static void take_call(struct reading *reading, const struct trace_line *line)
 			v->call = calls[i];
 }
 
-/* @ino 0: all of them are meant. */
-static void take_line(struct reading *reading, char *text, uint64_t ino)
+static void take_line(struct reading *reading, char *text)
 {
 	unsigned long long inode, page, id;
 	struct traced *traced = reading->traced;
@@ -173,7 +180,7 @@ static void take_line(struct reading *reading, char *text, uint64_t ino)
 	if (!strcmp(line.name, "vmademo_rule_hit")) {
 		if (sscanf(line.fields, "ino=%llu id=%llu op=%*s page=%llu",
 			   &inode, &id, &page) == 3 &&
-		    (!ino || inode == ino))
+		    is_ours(reading, inode))
 			note_hit(traced, id, (struct place){ inode, page },
 				 call_of(v, line.command));
 		return;
@@ -182,15 +189,15 @@ static void take_line(struct reading *reading, char *text, uint64_t ino)
 		return;
 	if (!strcmp(line.name, "vmademo_lose") ||
 	    !strcmp(line.name, "vmademo_tear")) {
-		if (!ino || inode == ino)
+		if (is_ours(reading, inode))
 			note_place(strcmp(line.name, "vmademo_lose")
 					   ? &traced->torn
 					   : &traced->lost,
 				   (struct place){ inode, page });
 		return;
 	}
-	v->touched = inode == ino;
-	v->page = page;
+	v->touched = is_ours(reading, inode);
+	v->at = (struct place){ inode, page };
 }
 
 static int compare(const void *a, const void *b)
@@ -228,19 +235,25 @@ static void choose_victim(struct reading *reading, pid_t pid)
 	}
 	if (chosen && (ended == 1 || chosen->thread == pid)) {
 		reading->traced->has_sigbus = true;
-		reading->traced->sigbus_page = chosen->page;
+		reading->traced->sigbus = chosen->at;
 	}
 }
 
 /**
  * trace_read() - what was told of a buffer since trace_clear()
- * @ino: the buffer; 0: all buffers there are
+ * @ino: the buffer
+ * @names: or, the files of a directory that are asked for; NULL: none
  * @pid: the process that may have been ended by SIGBUS
  * @traced: filled; all of it is 0 without tracefs
  */
-void trace_read(uint64_t ino, pid_t pid, struct traced *traced)
+void trace_read(uint64_t ino, const struct names *names, pid_t pid,
+		struct traced *traced)
 {
-	struct reading reading = { .traced = traced };
+	struct reading reading = {
+		.ino = ino,
+		.names = names,
+		.traced = traced,
+	};
 	char *line = NULL;
 	size_t room = 0;
 	FILE *file;
@@ -249,7 +262,7 @@ void trace_read(uint64_t ino, pid_t pid, struct traced *traced)
 	trace_switch(false);
 	file = trace_open("trace", 0);
 	while (file && getline(&line, &room, file) > 0)
-		take_line(&reading, line, ino);
+		take_line(&reading, line);
 	if (file)
 		fclose(file);
 	free(line);
