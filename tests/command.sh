@@ -7,7 +7,7 @@
 # shellcheck disable=SC2086,SC2046,SC2016,SC2015,SC2317
 . "${0%/*}/command_lib.sh"
 
-verbs='info stat mappings features map top resize discard sync crash power:off power:on revoke restore rule:add rule:list rule:del create exec explore'
+verbs='info stat mappings features map top resize discard sync crash power:off power:on revoke restore rule:add rule:list rule:del create snapshot exec explore'
 
 # ---- called wrongly ---------------------------------------------------------
 
@@ -29,13 +29,15 @@ wrong() {
 	ends 2 power up && says 'needs a second word' || return
 	for verb in $verbs; do
 		expected=2
-		case $verb in create | exec | explore) expected=125 ;; esac
+		case $verb in create | snapshot | exec | explore) expected=125 ;; esac
 		ends $expected $(echo "$verb" | tr : ' ') --absurd && says 'there is no option --absurd' || return
 		[ ! -s out ] || return
 	done
 	for verb in resize discard sync crash 'power off' 'power on' revoke restore 'rule add' 'rule del'; do
 		ends 2 $verb && says 'TARGET is missing' || return
 	done
+	ends 125 snapshot && says 'TARGET is missing' || return
+	ends 125 snapshot -o file /dev/vmademo true && says '"true" is too much' || return
 	ends 2 info /dev/vmademo more && says '"more" is too much' || return
 	ends 2 resize /dev/vmademo && says 'SIZE is missing' || return
 	for size in 1X -1 K '' 1KK 16E 99999999999999999999 0x 1.5M; do
@@ -88,6 +90,12 @@ targets() {
 	ends 1 info /nowhere && says 'No such file' || return
 	ends 1 crash /dev/vmademo && says 'has no store' || return
 	ends 1 power on /dev/vmademo && says 'has no store' || return
+	ends 125 snapshot /dev/vmademo -- true && says 'has no store' || return
+	mkdir tree && mount -t vmademo none tree || return
+	ends 1 map tree
+	result=$?
+	umount tree
+	[ $result = 0 ] && says 'name one of its files' || return
 	ends 1 resize /dev/vmademo 8E && says 'cannot have that size' || return
 	ends 1 map --offset 1T /dev/vmademo && says 'there is no page' || return
 	ends 1 discard --length 0 /dev/vmademo && says 'no such range'
@@ -101,6 +109,7 @@ no_module() {
 		resize) arguments="$arguments 1M" ;;
 		rule:add) arguments="$arguments op=read,status=EIO" ;;
 		rule:del) arguments="$arguments 1" ;;
+		snapshot) expected=125 ;;
 		create | exec | explore) arguments='-- true' expected=125 ;;
 		esac
 		ends $expected $(echo "$verb" | tr : ' ') $arguments &&
@@ -256,6 +265,17 @@ create() {
 		json '[.rules[].rule]' '["op=read,status=EIO","op=write,status=ENOSPC"]' || return
 	ends 127 create -- /nowhere/at-all && ends 126 create -- / && ends 137 create -- sh -c 'kill -9 $$'
 }
+snapshot() {
+	with --size 70000 --store ram --folio-size 4K -- 'echo durable | dd of=$T conv=notrunc; vmademo sync $T; echo changed | dd of=$T conv=notrunc
+		vmademo snapshot $T -- head -n 1 @@ >left 2>err; head -n 1 $T >is; vmademo snapshot --share 1000 $T head -n 1 @@ >written
+		vmademo snapshot $T -- sh -c "echo other >@@; vmademo info @@ --json" >own; vmademo info $T --json >out
+		vmademo snapshot -o file $T; echo "exit 3" | SHELL=/bin/sh vmademo snapshot $T' 2>/dev/null
+	is 'status of the shell' 3 $? && is 'what is left' 'durable changed changed' "$(cat left is written | xargs)" || return
+	grep -q '^A cut now loses 1 folios, of which 0 are torn; 0 happen to be written' err || return
+	is file 'durable 70000' "$(head -n 1 file) $(wc -c <file)" || return
+	# Another buffer; that one goes on as it was
+	is store '"ram" 6' "$(jq .store own) $(jq .size own)" && json '[.size, .dirty_bytes]' '[70000,4096]'
+}
 exec_report() {
 	vmademo exec --size 72K --store ram --folio-size 4K --report json -o out -- "$test" work @ 3>/dev/null || return
 	json '[.exit_status, .ended_by_duration, .sigbus_page, .counters.sigbus]' '[0,false,null,0]' || return
@@ -303,6 +323,13 @@ exec_dir() {
 	# A rule is for files that the program makes
 	ends 1 exec --dir --size 1M --rule op=write,status=ENOSPC,skip=1,times=1 --report json -o out -- \
 		sh -c 'echo x >@/a && echo y >@/b' && grep -q 'No space left' err && json '.rules[0].hits' 1 || return
+	# Which page of which file
+	vmademo exec --dir --size 1M --store ram --folio-size 4K --rule op=mkwrite,start=3,nr=2,status=ENOSPC --report json -o out -- \
+		sh -c "truncate -s 72K @/f; exec $test work @/f" 3>/dev/null
+	is 'SIGBUS in a file' 135 $? && json '[.sigbus_page, .sigbus_file, .rules[0].files]' \
+		'[3,"f",[{"file":"f","pages":[3],"more_pages":false}]]' || return
+	ends 0 exec --dir --size 1M --rule op=write,delay_us=1 --report json -o out -- sh -c 'echo x >@/a; echo y >@/b' || return
+	json '.rules[0].files' '[{"file":"a","pages":[0],"more_pages":false},{"file":"b","pages":[0],"more_pages":false}]' || return
 	# The limit of all files
 	ends 1 exec --dir --size 64K --store ram -- sh -c 'head -c 65536 /dev/zero >@/a && echo x >@/b' && grep -q 'No space left' err || return
 	ends 125 exec --dir -- true && says 'DID NOT USE THE DIRECTORY' || return
@@ -356,6 +383,8 @@ explore_left_out() {
 		# The cut came in a call that is known, at a flush; at others, at a page
 		json '[.broken[] | select(.event == "flush")] | all(.call == "msync" or .call == "fdatasync" or .call == "fsync")' true || return
 		json '[.broken[] | select(.event == "mkwrite" or .event == "write_out")] | all(.page < 18)' true || return
+		# A store to memory is in no call
+		json '[.broken[] | select(.event == "mkwrite")] | all(.call == null)' true || return
 		echo "# $msync: $(jq -c '[.cuts, .there_are, .tries, .fewest_lost.cut, .fewest_lost.lost_pages, .fewest_lost.says]' out)" >>found
 		cut=$(jq -r .fewest_lost.cut out)
 		jq -c .fewest_lost.lost_pages out >pages
@@ -475,6 +504,6 @@ explore_stopped() {
 
 words='help wrong words targets no_module full'
 [ "$VMADEMO_STEPS" != 3000 ] || words=''
-tests=${*:-"$words"' no_right info stat mappings features map change rules create exec_report exec_sigbus exec_dir
+tests=${*:-"$words"' no_right info stat mappings features map change rules create snapshot exec_report exec_sigbus exec_dir
 exec_unused exec_duration explore_right explore_left_out explore_dir_right explore_dir_left_out explore_jobs explore_wrong explore_children explore_stopped'}
 run $tests

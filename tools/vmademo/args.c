@@ -70,7 +70,7 @@ static const char *advice(int err)
 	case EOPNOTSUPP:
 		return "the buffer has no store: there is nothing behind it";
 	case ENOTTY:
-		return "this is no buffer of vmademo, or its module is older than this command";
+		return "a directory, or no buffer; or the module is older than this command";
 	case EBADF:
 		return "it is not open for writing";
 	case EACCES:

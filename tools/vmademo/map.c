@@ -187,6 +187,8 @@ static void choose_pages(struct picture *picture, uint64_t offset, uint64_t leng
 	uint64_t pages;
 
 	get_info(picture->fd, &info);
+	if (!info.ino)
+		die("a directory has no pages: name one of its files");
 	pages = choose_range(picture, info.size, offset, length);
 	if (!picture->pages)
 		die("there is no page %llu: the buffer has %llu pages",

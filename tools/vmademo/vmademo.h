@@ -9,7 +9,8 @@
  *   words.c                    rules in words
  *   names.c                    files by the number of their inode, see names.h
  *   table.c, json.c            output
- *   show.c, change.c, rule.c, map.c, top.c, create.c, exec.c, explore.c   the verbs
+ *   show.c, change.c, rule.c, map.c, top.c, create.c,
+ *   snapshot.c, exec.c, explore.c   the verbs
  *   launch.c                   runs a program on a buffer
  *   latency.c                  what debugfs tells, where it is
  *   trace.c, traced.c          what tracefs tells, see trace.h
@@ -350,6 +351,8 @@ char *latency_words(uint64_t ns);
 	"      --report FORMAT   text or json\n"                                                  \
 	"  -o, --output FILE     the report goes to FILE, not to standard output\n"
 
+int run_on(int fd, char **argv);
+int verb_snapshot(int argc, char **argv);
 int verb_exec(int argc, char **argv);
 int verb_explore(int argc, char **argv);
 
