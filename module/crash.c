@@ -184,8 +184,10 @@ static int tear_one(struct vmademo_cut *cut, pgoff_t index)
 	err = vmademo_wait_stable(folio);
 	if (err)
 		goto unlock;
-	if (folio_test_dirty(folio))
+	if (folio_test_dirty(folio)) {
 		cut->crash->torn_folios++;
+		trace_vmademo_tear(buf->inode->i_ino, folio);
+	}
 	for_each_set_bit(sector, which, sectors) {
 		size_t at = sector * SZ_512;
 		size_t len = clamp_t(loff_t, left - (loff_t)at, 0, SZ_512);

@@ -198,6 +198,12 @@ DEFINE_EVENT(vmademo_folio, vmademo_lose,
 	TP_ARGS(ino, folio)
 );
 
+/* Written in part, by a power cut; it is lost then. */
+DEFINE_EVENT(vmademo_folio, vmademo_tear,
+	TP_PROTO(unsigned long ino, struct folio *folio),
+	TP_ARGS(ino, folio)
+);
+
 /* The store reads or writes a part of a folio. */
 DECLARE_EVENT_CLASS(vmademo_io,
 	TP_PROTO(unsigned long ino, loff_t pos, size_t bytes, int err, u64 ns),

@@ -5,69 +5,9 @@
 # the key-value store of examples/kvstore.c leaves out.
 # Lists of options, commands for another shell, and functions that `check` calls:
 # shellcheck disable=SC2086,SC2046,SC2016,SC2015,SC2317
-kvstore=${0%/*}/example_kvstore
-echo 'TAP version 13'
-if ! command -v vmademo >/dev/null || ! command -v jq >/dev/null || [ ! -x "$kvstore" ]; then
-	echo '1..0 # SKIP vmademo, jq or example_kvstore is not installed'
-	exit 4
-fi
+. "${0%/*}/command_lib.sh"
 
-# It is built with the address sanitizer for this; what it has at its end, it may have
-export ASAN_OPTIONS=detect_leaks=0
-dir=$(mktemp -d)
-cd "$dir" || exit 1
-number=0 failed=0 why=''
-check() { # NAME FUNCTION
-	number=$((number + 1))
-	why=''
-	if "$2" >log 2>&1; then
-		echo "ok $number $1"
-	else
-		echo "# $why"
-		sed 's/^/# /' log
-		echo "not ok $number $1"
-		failed=1
-	fi
-}
-
-# Each of these ends the function that calls it, by `|| return`
-is() { # WHAT EXPECTED ACTUAL
-	why="$1: expected \"$2\", got \"$3\""
-	[ "$2" = "$3" ]
-}
-# The command must end with this status; what it says is in out and err
-ends() { # STATUS ARGUMENTS...
-	want=$1
-	shift
-	vmademo "$@" >out 2>err
-	got=$?
-	why="vmademo $*: expected status $want, got $got: $(cat err)"
-	[ "$got" = "$want" ]
-}
-says() { # TEXT: an error, in one line that begins as it should
-	why="expected \"$1\" in \"$(cat err)\""
-	grep -q "^vmademo" err && grep -qF -- "$1" err
-}
-# Waits until there is something in it, half a minute
-comes() { # FILE
-	for i in $(seq 300); do
-		[ -s "$1" ] || sleep 0.1
-	done
-}
-json() { # FILTER EXPECTED: of out
-	is "$1" "$2" "$(jq -c "$1" out)"
-}
-# A buffer that is there while a command runs: its words have $T for the target
-with() { # OPTIONS... -- SHELL-COMMAND
-	options=''
-	while [ "$1" != -- ]; do
-		options="$options $1"
-		shift
-	done
-	vmademo create $options -- sh -c "T=@; $2"
-}
-
-verbs='info stat mappings features map resize discard sync crash power:off power:on revoke restore rule:add rule:list rule:del create exec explore'
+verbs='info stat mappings features map top resize discard sync crash power:off power:on revoke restore rule:add rule:list rule:del create snapshot exec explore'
 
 # ---- called wrongly ---------------------------------------------------------
 
@@ -89,13 +29,15 @@ wrong() {
 	ends 2 power up && says 'needs a second word' || return
 	for verb in $verbs; do
 		expected=2
-		case $verb in create | exec | explore) expected=125 ;; esac
+		case $verb in create | snapshot | exec | explore) expected=125 ;; esac
 		ends $expected $(echo "$verb" | tr : ' ') --absurd && says 'there is no option --absurd' || return
 		[ ! -s out ] || return
 	done
 	for verb in resize discard sync crash 'power off' 'power on' revoke restore 'rule add' 'rule del'; do
 		ends 2 $verb && says 'TARGET is missing' || return
 	done
+	ends 125 snapshot && says 'TARGET is missing' || return
+	ends 125 snapshot -o file /dev/vmademo true && says '"true" is too much' || return
 	ends 2 info /dev/vmademo more && says '"more" is too much' || return
 	ends 2 resize /dev/vmademo && says 'SIZE is missing' || return
 	for size in 1X -1 K '' 1KK 16E 99999999999999999999 0x 1.5M; do
@@ -112,6 +54,9 @@ wrong() {
 	ends 125 exec && says 'PROGRAM is missing' || return
 	ends 125 explore --check 'true' -- true && says 'no @' || return
 	ends 125 explore --keep x -- true && says '--replay' || return
+	for jobs in 0 257 x; do
+		ends 125 explore --jobs $jobs -- true && says 'from 1 to 256' || return
+	done
 	for cut in 1 1:flush:0:after:0:0 1:flush:1:never:0:0 1:mkwrite:1:after:0:0 1:end:2:after:0:0 1:x:1:after:0:0 \
 		1:flush:1:after:1001:0 1:flush:1:after:0:0:0; do
 		ends 125 explore --replay "$cut" -- true && says '--replay' || return
@@ -145,6 +90,12 @@ targets() {
 	ends 1 info /nowhere && says 'No such file' || return
 	ends 1 crash /dev/vmademo && says 'has no store' || return
 	ends 1 power on /dev/vmademo && says 'has no store' || return
+	ends 125 snapshot /dev/vmademo -- true && says 'has no store' || return
+	mkdir tree && mount -t vmademo none tree || return
+	ends 1 map tree
+	result=$?
+	umount tree
+	[ $result = 0 ] && says 'name one of its files' || return
 	ends 1 resize /dev/vmademo 8E && says 'cannot have that size' || return
 	ends 1 map --offset 1T /dev/vmademo && says 'there is no page' || return
 	ends 1 discard --length 0 /dev/vmademo && says 'no such range'
@@ -158,6 +109,7 @@ no_module() {
 		resize) arguments="$arguments 1M" ;;
 		rule:add) arguments="$arguments op=read,status=EIO" ;;
 		rule:del) arguments="$arguments 1" ;;
+		snapshot) expected=125 ;;
 		create | exec | explore) arguments='-- true' expected=125 ;;
 		esac
 		ends $expected $(echo "$verb" | tr : ' ') $arguments &&
@@ -167,9 +119,8 @@ no_module() {
 	insmod "$VMADEMO_KO" $VMADEMO_PARAMS && return $result
 }
 no_right() {
-	[ -e /etc/passwd ] || { mkdir -p /etc && echo 'nobody:x:65534:65534::/:/bin/sh' >/etc/passwd; }
 	chmod 755 "$dir" && chmod 666 out err
-	for arguments in info 'resize /dev/vmademo 1M' 'rule list' "revoke /dev/vmademo"; do
+	for arguments in info top 'resize /dev/vmademo 1M' 'rule list' "revoke /dev/vmademo"; do
 		su nobody -s /bin/sh -c "vmademo $arguments" >out 2>err
 		is "vmademo $arguments" 1 $? && says 'not the right' || return
 	done
@@ -314,6 +265,17 @@ create() {
 		json '[.rules[].rule]' '["op=read,status=EIO","op=write,status=ENOSPC"]' || return
 	ends 127 create -- /nowhere/at-all && ends 126 create -- / && ends 137 create -- sh -c 'kill -9 $$'
 }
+snapshot() {
+	with --size 70000 --store ram --folio-size 4K -- 'echo durable | dd of=$T conv=notrunc; vmademo sync $T; echo changed | dd of=$T conv=notrunc
+		vmademo snapshot $T -- head -n 1 @@ >left 2>err; head -n 1 $T >is; vmademo snapshot --share 1000 $T head -n 1 @@ >written
+		vmademo snapshot $T -- sh -c "echo other >@@; vmademo info @@ --json" >own; vmademo info $T --json >out
+		vmademo snapshot -o file $T; echo "exit 3" | SHELL=/bin/sh vmademo snapshot $T' 2>/dev/null
+	is 'status of the shell' 3 $? && is 'what is left' 'durable changed changed' "$(cat left is written | xargs)" || return
+	grep -q '^A cut now loses 1 folios, of which 0 are torn; 0 happen to be written' err || return
+	is file 'durable 70000' "$(head -n 1 file) $(wc -c <file)" || return
+	# Another buffer; that one goes on as it was
+	is store '"ram" 6' "$(jq .store own) $(jq .size own)" && json '[.size, .dirty_bytes]' '[70000,4096]'
+}
 exec_report() {
 	vmademo exec --size 72K --store ram --folio-size 4K --report json -o out -- "$kvstore" work @ 3>/dev/null || return
 	json '[.exit_status, .ended_by_duration, .sigbus_page, .counters.sigbus]' '[0,false,null,0]' || return
@@ -361,6 +323,13 @@ exec_dir() {
 	# A rule is for files that the program makes
 	ends 1 exec --dir --size 1M --rule op=write,status=ENOSPC,skip=1,times=1 --report json -o out -- \
 		sh -c 'echo x >@/a && echo y >@/b' && grep -q 'No space left' err && json '.rules[0].hits' 1 || return
+	# Which page of which file
+	vmademo exec --dir --size 1M --store ram --folio-size 4K --rule op=mkwrite,start=3,nr=2,status=ENOSPC --report json -o out -- \
+		sh -c "truncate -s 72K @/f; exec $kvstore work @/f" 3>/dev/null
+	is 'SIGBUS in a file' 135 $? && json '[.sigbus_page, .sigbus_file, .rules[0].files]' \
+		'[3,"f",[{"file":"f","pages":[3],"more_pages":false}]]' || return
+	ends 0 exec --dir --size 1M --rule op=write,delay_us=1 --report json -o out -- sh -c 'echo x >@/a; echo y >@/b' || return
+	json '.rules[0].files' '[{"file":"a","pages":[0],"more_pages":false},{"file":"b","pages":[0],"more_pages":false}]' || return
 	# The limit of all files
 	ends 1 exec --dir --size 64K --store ram -- sh -c 'head -c 65536 /dev/zero >@/a && echo x >@/b' && grep -q 'No space left' err || return
 	ends 125 exec --dir -- true && says 'DID NOT USE THE DIRECTORY' || return
@@ -411,6 +380,11 @@ explore_left_out() {
 		json '[(.broken | length), .cuts <= 200, .repeats]' '[1,true,true]' || return
 		# Few pages are enough, and they are named
 		json '.fewest_lost | .lost <= 2 and .lost == (.lost_pages | length)' true || return
+		# The cut came in a call that is known, at a flush; at others, at a page
+		json '[.broken[] | select(.event == "flush")] | all(.call == "msync" or .call == "fdatasync" or .call == "fsync")' true || return
+		json '[.broken[] | select(.event == "mkwrite" or .event == "write_out")] | all(.page < 18)' true || return
+		# A store to memory is in no call
+		json '[.broken[] | select(.event == "mkwrite")] | all(.call == null)' true || return
 		echo "# $msync: $(jq -c '[.cuts, .there_are, .tries, .fewest_lost.cut, .fewest_lost.lost_pages, .fewest_lost.says]' out)" >>found
 		cut=$(jq -r .fewest_lost.cut out)
 		jq -c .fewest_lost.lost_pages out >pages
@@ -445,9 +419,52 @@ explore_dir_left_out() {
 	explore_dir --replay "$cut" --keep remains
 	is "replay $cut" 1 $? || { cat err out; return 1; }
 	json .verdict '"broken"' && is 'what is left of it' '' "$(cat remains/f)" || return
+	# The file has the name that it was written under, or that it got
+	json '.run.lost_pages | map([.file == "n" or .file == "f", .pages])' '[[true,[0]]]' || return
+	# At the sync of the file, before it is done: it is known which, and in which call
+	explore_dir --replay 1:flush:1:before:0:0
+	json '[.run.event, .run.call, .run.file, .run.lost_pages]' '["flush","fsync","f",[]]' || return
+	explore_dir --replay 1:write_out:1:before:0:1
+	json '[.run.event, .run.call, .run.page, .run.file, .run.torn_pages]' '["write_out","fsync",0,"f",[{"file":"f","pages":[0]}]]' || return
 	# What a directory had before
 	mkdir from && echo old >from/f || return
 	ends 0 explore --dir --size 1M --cuts 10 --init from --check 'grep -qx old @/f' -- sh -c 'echo other >@/g; sync @/g'
+}
+# Several runs at a time, and the report of one
+explore_jobs() {
+	for options in '' --first; do
+		for jobs in 1 3; do
+			explore RECORD --cuts 30 --jobs $jobs $options
+			is "status of $jobs jobs" 1 $? || { cat err out; return 1; }
+			jq -S 'del(.seconds)' out >jobs$jobs
+		done
+		why="$(diff jobs1 jobs3)"
+		cmp jobs1 jobs3 || return
+	done
+	step=''
+	for jobs in 1 4; do
+		explore_dir --jobs $jobs
+		is "status of $jobs jobs on a directory" 1 $? || { cat err out; return 1; }
+		jq -S 'del(.seconds)' out >jobs$jobs
+	done
+	why="$(diff jobs1 jobs4)"
+	cmp jobs1 jobs4 || return
+	# Nothing is left of them
+	is processes '' "$(pidof vmademo)" && is mounted '' "$(grep -e vmademo- -e /ack /proc/mounts)" || return
+	is left '' "$(find /tmp -maxdepth 1 -name 'vmademo-??????')" && is 'instances of tracing' '' "$(ls /sys/kernel/debug/tracing/instances)" || return
+	# Ctrl-C ends all
+	vmademo explore --size 72K --all --jobs 2 --ack ack --check "$kvstore check @ ack" --report json -o out -- "$kvstore" work @ 2>err &
+	comes err
+	kill -INT $!
+	wait $!
+	is status 130 $? && json '.interrupted' true && is processes '' "$(pidof vmademo example_kvstore)" || return
+	# So does a job that cannot go on, once
+	chmod 666 /dev/vmademo
+	su nobody -s /bin/sh -c 'vmademo explore --size 1M --jobs 2 --ack /tmp/nobody-ack -- sh -c "echo x >@; sync @"' >out 2>err
+	result=$?
+	chmod 600 /dev/vmademo
+	rm /tmp/nobody-ack
+	is 'jobs of nobody' 125 $result && says '--jobs: each has its own --ack' && is processes '' "$(pidof vmademo)"
 }
 explore_wrong() {
 	ends 125 explore -- true && says 'DID NOT USE THE BUFFER' || return
@@ -487,12 +504,6 @@ explore_stopped() {
 
 words='help wrong words targets no_module full'
 [ "$VMADEMO_STEPS" != 3000 ] || words=''
-tests=${*:-"$words"' no_right info stat mappings features map change rules create exec_report exec_sigbus exec_dir
-exec_unused exec_duration explore_right explore_left_out explore_dir_right explore_dir_left_out explore_wrong explore_children explore_stopped'}
-echo "1..$(echo "$tests" | wc -w)"
-for function in $tests; do
-	check "$function" "$function"
-done
-[ ! -e found ] || cat found
-cd / && rm -rf "$dir"
-exit $failed
+tests=${*:-"$words"' no_right info stat mappings features map change rules create snapshot exec_report exec_sigbus exec_dir
+exec_unused exec_duration explore_right explore_left_out explore_dir_right explore_dir_left_out explore_jobs explore_wrong explore_children explore_stopped'}
+run $tests

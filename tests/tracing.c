@@ -197,6 +197,14 @@ TEST_F(traced, store)
 		     "lose: page=5 bytes=4096\n"
 		     "crash: seed=7 written=0 torn=0 lost=1\n",
 		     traced_of(self->fd));
+	c = (struct vmademo_crash){ .seed = 7, .torn = 1 };
+	ASSERT_EQ(1, pwrite(self->fd, "y", 1, 5 * PAGE));
+	clear_trace();
+	ASSERT_EQ(0, ioctl(self->fd, VMADEMO_IOC_CRASH, &c));
+	EXPECT_STREQ("tear: page=5 bytes=4096\n"
+		     "lose: page=5 bytes=4096\n"
+		     "crash: seed=7 written=0 torn=1 lost=1\n",
+		     traced_of(self->fd));
 	/* When nobody watches, nothing is written down */
 	ASSERT_EQ(0, write_text(EVENTS "enable", "0"));
 	ASSERT_EQ(1, pwrite(self->fd, "z", 1, 5 * PAGE));

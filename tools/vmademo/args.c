@@ -14,8 +14,13 @@ static int failed_status(void)
 	return verb && verb->runs ? STATUS_OWN : STATUS_FAILED;
 }
 
+/* Gives back a terminal that is drawn on, so that what is said stays. */
+void (*before_message)(void);
+
 static void prefix(void)
 {
+	if (before_message)
+		before_message();
 	fflush(stdout);
 	fprintf(stderr, "vmademo%s%s: ", verb ? " " : "", verb ? verb->name : "");
 }
@@ -65,7 +70,7 @@ static const char *advice(int err)
 	case EOPNOTSUPP:
 		return "the buffer has no store: there is nothing behind it";
 	case ENOTTY:
-		return "this is no buffer of vmademo, or its module is older than this command";
+		return "a directory, or no buffer; or the module is older than this command";
 	case EBADF:
 		return "it is not open for writing";
 	case EACCES:

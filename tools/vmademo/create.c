@@ -7,35 +7,23 @@
 
 #include "vmademo.h"
 
-static int verb_create(int argc, char **argv)
+/**
+ * run_on() - run a program for which a buffer is there
+ * @fd: the buffer
+ * @argv: the program; a shell, if there is none
+ *
+ * Return: its exit status, as a shell tells it.
+ */
+int run_on(int fd, char **argv)
 {
-	static const struct option options[] = { BUFFER_OPTIONS,
-						 { "init", required_argument,
-						   NULL, OPT_INIT },
-						 COMMON_OPTIONS,
-						 { 0 } };
-	struct buffer_options buffer = { .size = 64 << 20 };
-	char *shell[] = { NULL, NULL };
 	struct launch launch = { .in = -1, .out = -1, .err = -1, .ack = -1 };
-	bool has_size = false;
-	int opt, fd, err;
+	char *shell[] = { NULL, NULL };
+	int err;
 
-	while ((opt = next_option(argc, argv, options)) != -1) {
-		has_size |= opt == OPT_SIZE;
-		if (opt == OPT_INIT)
-			buffer.init = optarg;
-		else
-			buffer_option(&buffer, opt);
-	}
-	/* As large as the file, unless it is said otherwise */
-	if (!has_size && buffer.path)
-		buffer.size = 0;
 	launch_block_signals();
-	fd = create_buffer(&buffer);
-	add_rules(fd, &buffer);
 	launch.path = path_of(fd);
-	launch.argv = argv + optind;
-	if (optind == argc) {
+	launch.argv = argv;
+	if (!*argv) {
 		shell[0] = getenv("SHELL");
 		if (!shell[0] || !*shell[0])
 			shell[0] = "/bin/sh";
@@ -55,12 +43,45 @@ static int verb_create(int argc, char **argv)
 	return exit_status_of(launch.status);
 }
 
+static int verb_create(int argc, char **argv)
+{
+	static const struct option options[] = { BUFFER_OPTIONS,
+						 { "init", required_argument,
+						   NULL, OPT_INIT },
+						 COMMON_OPTIONS,
+						 { 0 } };
+	struct buffer_options buffer = { .size = 64 << 20 };
+	bool has_size = false;
+	int opt, fd;
+
+	while ((opt = next_option(argc, argv, options)) != -1) {
+		has_size |= opt == OPT_SIZE;
+		if (opt == OPT_INIT)
+			buffer.init = optarg;
+		else
+			buffer_option(&buffer, opt);
+	}
+	/* As large as the file, unless it is said otherwise */
+	if (!has_size && buffer.path)
+		buffer.size = 0;
+	fd = create_buffer(&buffer);
+	add_rules(fd, &buffer);
+	return run_on(fd, argv + optind);
+}
+
 const struct verb run_verbs[] = {
 	{ "create", "[OPTIONS] [-- PROGRAM ARGUMENTS...]",
 	  "make a buffer that is there while a program runs, or a shell",
 	  BUFFER_HELP
 	  "      --init FILE       its first bytes are those of FILE\n",
 	  true, verb_create },
+	{ "snapshot", "[OPTIONS] TARGET [-- PROGRAM ARGUMENTS...]",
+	  "run a program, or a shell, on what a power cut now would leave",
+	  "      --seed N          chooses what happens to have been written (0)\n"
+	  "      --share N         so many thousandths of what is dirty are (0)\n"
+	  "      --torn N          so many of the others, in part (0)\n"
+	  "  -o, --output FILE     no program: the bytes go to FILE\n",
+	  true, verb_snapshot },
 	{ "exec", "[OPTIONS] -- PROGRAM ARGUMENTS...",
 	  "run a program on a buffer, and report what it did to it",
 	  BUFFER_HELP

@@ -6,7 +6,7 @@
 #include <sys/ioctl.h>
 #include <sys/wait.h>
 
-#include "vmademo.h"
+#include "trace.h"
 
 /* Calls that rules count, and no counter does. */
 static const uint32_t calls[] = { VMADEMO_OP_MMAP, VMADEMO_OP_READ,
@@ -31,6 +31,7 @@ struct exec {
 	struct vmademo_info info;
 	struct times times[NR_TIMES];
 	int nr_times;
+	struct names names; /* of a directory */
 	struct traced traced;
 };
 
@@ -173,20 +174,15 @@ static void look(struct exec *exec, const struct vmademo_stats *before)
 			counter_of(before, i);
 	get_info(exec->fd, &exec->info);
 	exec->nr_times = latency_read(exec->info.ino, exec->times);
-	trace_read(exec->info.ino, exec->launch.pid, &exec->traced);
+	if (exec->buffer.dir)
+		names_walk(&exec->names, exec->space.path);
+	trace_read(exec->info.ino, exec->buffer.dir ? &exec->names : NULL,
+		   exec->launch.pid, &exec->traced);
 }
 
 /* ---- the report ---------------------------------------------------------- */
 
 #define LL(x) ((unsigned long long)(x))
-
-static const struct hit_pages *pages_of(const struct exec *exec, uint64_t id)
-{
-	for (size_t i = 0; i < exec->traced.nr_hits; i++)
-		if (exec->traced.hits[i].id == id)
-			return &exec->traced.hits[i];
-	return NULL;
-}
 
 /* It is known only if it was SIGBUS, and by a page of this buffer. */
 static bool knows_page(const struct exec *exec)
@@ -196,31 +192,52 @@ static bool knows_page(const struct exec *exec)
 	       exec->traced.has_sigbus;
 }
 
-static void print_time(FILE *f, uint64_t ns)
+static void print_times(const struct times *times, FILE *f)
 {
-	if (ns < 1000)
-		fprintf(f, "%llu ns", LL(ns));
-	else if (ns < 1000000)
-		fprintf(f, "%llu us", LL((ns + 999) / 1000));
-	else
-		fprintf(f, "%.1f ms", ns / 1e6);
+	char *half = latency_words(times->median_below);
+	char *all = latency_words(times->longest_below);
+
+	fprintf(f, "  times of %-10s %llu, half of them under %s, all under %s\n",
+		times->kind, LL(times->count), half, all);
+	free(half);
+	free(all);
+}
+
+/* Of a flush there are no pages. */
+static bool tells_pages(const struct hit_pages *pages,
+			const struct vmademo_rule *rule)
+{
+	return pages->id == rule->id && rule->op != VMADEMO_OP_FLUSH;
+}
+
+static void print_hits(const struct exec *exec, FILE *f,
+		       const struct vmademo_rule *rule)
+{
+	for (size_t i = 0; i < exec->traced.nr_hits; i++) {
+		const struct hit_pages *pages = &exec->traced.hits[i];
+		const char *name = names_of(&exec->names, pages->ino);
+
+		if (!tells_pages(pages, rule))
+			continue;
+		for (size_t j = 0; j < pages->nr; j++)
+			fprintf(f, "%s%llu", j ? ", " : ", at page ",
+				LL(pages->pages[j]));
+		fprintf(f, "%s%s%s", pages->more ? " and others" : "",
+			name ? " of " : "", name ? name : "");
+	}
 }
 
 static void print_rules(const struct exec *exec, FILE *f)
 {
 	for (size_t i = 0; i < exec->buffer.nr_rules; i++) {
 		const struct vmademo_rule *rule = &exec->buffer.rules[i];
-		const struct hit_pages *pages = pages_of(exec, rule->id);
 		char *words = rule_words(rule);
 
 		fprintf(f, "  rule %-14llu %s: acted on %llu of %llu events",
 			LL(i + 1), words, LL(exec->hits[i]),
 			LL(exec->matches[i]));
-		for (size_t j = 0;
-		     pages && rule->op != VMADEMO_OP_FLUSH && j < pages->nr; j++)
-			fprintf(f, "%s%llu", j ? ", " : ", at page ",
-				LL(pages->pages[j]));
-		fputs(pages && pages->more ? " and others\n" : "\n", f);
+		print_hits(exec, f, rule);
+		fputc('\n', f);
 		free(words);
 	}
 }
@@ -242,9 +259,11 @@ static void print_text(const struct exec *exec)
 		fprintf(f, "exit status %d after %.3f s\n", WEXITSTATUS(status),
 			exec->seconds);
 	if (knows_page(exec))
-		fprintf(f,
-			"  SIGBUS              by touching page %llu of the buffer\n",
-			LL(exec->traced.sigbus_page));
+		fprintf(f, "  SIGBUS              by touching page %llu of %s\n",
+			LL(exec->traced.sigbus.page),
+			exec->buffer.dir
+				? names_of(&exec->names, exec->traced.sigbus.ino)
+				: "the buffer");
 	fprintf(f,
 		"  calls               %llu mmap, %llu read, %llu write, %llu fallocate\n",
 		LL(exec->called[0]), LL(exec->called[1]), LL(exec->called[2]),
@@ -267,14 +286,8 @@ static void print_text(const struct exec *exec)
 	fprintf(f,
 		"  flushes             %llu by fsync, %llu by msync or fdatasync\n",
 		LL(s->flushes), LL(s->data_flushes));
-	for (int i = 0; i < exec->nr_times; i++) {
-		fprintf(f, "  times of %-10s %llu, half of them under ",
-			exec->times[i].kind, LL(exec->times[i].count));
-		print_time(f, exec->times[i].median_below);
-		fputs(", all under ", f);
-		print_time(f, exec->times[i].longest_below);
-		fputc('\n', f);
-	}
+	for (int i = 0; i < exec->nr_times; i++)
+		print_times(&exec->times[i], f);
 	if (s->read_errors || s->write_errors)
 		fprintf(f,
 			"  errors              %llu reading in, %llu writing out\n",
@@ -289,25 +302,43 @@ static void print_text(const struct exec *exec)
 	print_rules(exec, f);
 }
 
+static void json_hits(const struct exec *exec, const struct vmademo_rule *rule)
+{
+	if (exec->buffer.dir)
+		json_open("files", '[');
+	for (size_t i = 0; i < exec->traced.nr_hits; i++) {
+		const struct hit_pages *pages = &exec->traced.hits[i];
+
+		if (!tells_pages(pages, rule))
+			continue;
+		if (exec->buffer.dir) {
+			json_open(NULL, '{');
+			json_string("file", names_of(&exec->names, pages->ino));
+		}
+		json_open("pages", '[');
+		for (size_t j = 0; j < pages->nr; j++)
+			json_number(NULL, pages->pages[j]);
+		json_close(']');
+		json_bool("more_pages", pages->more);
+		if (exec->buffer.dir)
+			json_close('}');
+	}
+	if (exec->buffer.dir)
+		json_close(']');
+}
+
 static void json_rules(const struct exec *exec)
 {
 	json_open("rules", '[');
 	for (size_t i = 0; i < exec->buffer.nr_rules; i++) {
 		const struct vmademo_rule *rule = &exec->buffer.rules[i];
-		const struct hit_pages *pages = pages_of(exec, rule->id);
 		char *words = rule_words(rule);
 
 		json_open(NULL, '{');
 		json_string("rule", words);
 		json_number("hits", exec->hits[i]);
 		json_number("matches", exec->matches[i]);
-		if (pages && rule->op != VMADEMO_OP_FLUSH) {
-			json_open("pages", '[');
-			for (size_t j = 0; j < pages->nr; j++)
-				json_number(NULL, pages->pages[j]);
-			json_close(']');
-			json_bool("more_pages", pages->more);
-		}
+		json_hits(exec, rule);
 		json_close('}');
 		free(words);
 	}
@@ -327,8 +358,13 @@ static void print_json(const struct exec *exec)
 	else
 		json_number("exit_status", WEXITSTATUS(status));
 	json_bool("ended_by_duration", exec->ended_by_us);
-	if (knows_page(exec))
-		json_number("sigbus_page", exec->traced.sigbus_page);
+	if (knows_page(exec)) {
+		json_number("sigbus_page", exec->traced.sigbus.page);
+		if (exec->buffer.dir)
+			json_string("sigbus_file",
+				    names_of(&exec->names,
+					     exec->traced.sigbus.ino));
+	}
 	json_open("calls", '{');
 	for (i = 0; i < NR_CALLS; i++)
 		json_number(op_names[calls[i]], exec->called[i]);
@@ -373,7 +409,7 @@ int verb_exec(int argc, char **argv)
 	launch_prepare(&exec.launch);
 	make_rules(&exec);
 	latency_begin();
-	trace_begin();
+	trace_run(false);
 	began = now();
 	err = launch_go(&exec.launch);
 	if (err)

@@ -10,6 +10,7 @@
 
 #define CUTS	200
 #define TIMEOUT 60
+#define JOBS	256
 /* What is compared and kept is looked at page by page */
 #define MOST (16ULL << 30)
 /* To lose fewer pages: so many at the fewest, by so many seeds each */
@@ -25,6 +26,7 @@ static void parse(struct explore *explore, int argc, char **argv)
 		{ "all", no_argument, NULL, OPT_ALL },
 		{ "first", no_argument, NULL, OPT_FIRST_BROKEN },
 		{ "seed", required_argument, NULL, OPT_SEED },
+		{ "jobs", required_argument, NULL, 'j' },
 		{ "replay", required_argument, NULL, OPT_REPLAY },
 		{ "keep", required_argument, NULL, OPT_KEEP },
 		{ "size", required_argument, NULL, OPT_SIZE },
@@ -60,6 +62,9 @@ static void parse(struct explore *explore, int argc, char **argv)
 		case OPT_SEED:
 			explore->seed = parse_number("--seed", optarg, 0,
 						     UINT64_MAX);
+			break;
+		case 'j':
+			explore->jobs = parse_number("--jobs", optarg, 1, JOBS);
 			break;
 		case OPT_REPLAY:
 			parse_cut(&explore->replay, optarg);
@@ -104,7 +109,7 @@ static void parse(struct explore *explore, int argc, char **argv)
 
 /* ---- all cuts ------------------------------------------------------------ */
 
-static void keep_run(struct explore *explore, struct run *run)
+static void count_run(struct explore *explore, struct run *run)
 {
 	switch (run->verdict) {
 	case PASSED:
@@ -117,6 +122,7 @@ static void keep_run(struct explore *explore, struct run *run)
 		explore->hung++;
 		break;
 	case INTERRUPTED:
+		free_run(run);
 		return;
 	case BROKEN:
 		explore->broken = must_alloc(
@@ -129,31 +135,37 @@ static void keep_run(struct explore *explore, struct run *run)
 	free_run(run);
 }
 
-/*
- * As many as were asked for, in order.  Of more, each is as likely as the others: it is chosen
- * if a number by lot is below what is still wanted of what is still to come.
- */
+/* Takes what came of one, in order; returns whether it goes on. */
+static bool keep_run(struct explore *explore, struct run *run)
+{
+	bool last;
+
+	if (run->verdict == INTERRUPTED)
+		explore->interrupted = true;
+	count_run(explore, run);
+	explore->seconds = now() - explore->began;
+	last = explore->interrupted || explore->done == explore->planned ||
+	       (explore->first && explore->nr_broken);
+	print_progress(explore, explore->planned, last);
+	return !last;
+}
+
 static void run_all(struct explore *explore)
 {
-	uint64_t left = explore->combinations, wanted = left;
-	double began = now();
+	struct plan plan = begin_plan(explore);
+	struct cut cut;
 
-	if (!explore->all && wanted > explore->cuts)
-		wanted = explore->cuts;
-	for (uint64_t i = 0, planned = wanted; wanted; i++, left--) {
-		struct run run = { 0 };
+	explore->began = now();
+	explore->planned = plan.planned;
+	if (explore->jobs > 1) {
+		run_jobs(explore, keep_run);
+		return;
+	}
+	while (next_cut(&plan, &cut)) {
+		struct run run = { .cut = cut };
 
-		if (mix(~explore->seed, i) % left >= wanted)
-			continue;
-		wanted--;
-		run.cut = combination(explore, i);
 		run_cut(explore, &run, false);
-		keep_run(explore, &run);
-		explore->seconds = now() - began;
-		if (explore->first && explore->nr_broken)
-			wanted = 0;
-		print_progress(explore, planned, !wanted || explore->interrupted);
-		if (explore->interrupted)
+		if (!keep_run(explore, &run))
 			break;
 	}
 }
@@ -192,7 +204,10 @@ static void shrink(struct explore *explore)
 		if (explore->broken[i].lost < best->lost)
 			best = &explore->broken[i];
 	explore->shrunk = *best;
-	explore->shrunk.lost_pages = NULL;
+	/* What it has is best's */
+	explore->shrunk.lost_pages = (struct places){ 0 };
+	explore->shrunk.torn_pages = (struct places){ 0 };
+	explore->shrunk.names = (struct names){ 0 };
 	cut = best->cut;
 	cut.torn = 0;
 	if (best->lost > 1) {
@@ -258,6 +273,7 @@ int verb_explore(int argc, char **argv)
 	struct explore explore = {
 		.cuts = CUTS,
 		.seed = 1,
+		.jobs = 1,
 		.timeout = TIMEOUT,
 		.buffer = {
 			.size = 64 << 20,
@@ -279,7 +295,7 @@ int verb_explore(int argc, char **argv)
 	if (explore.events[AT_MKWRITE] + explore.events[AT_WRITE_OUT] == 0)
 		die("the program writes nothing to the %s, so there is nothing to lose",
 		    explore.buffer.dir ? "directory" : "buffer");
-	trace_begin();
+	trace_run(true);
 	if (explore.has_replay)
 		return replay(&explore);
 	run_all(&explore);

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What the files of the verb explore share: explore.c, the verb; explore_plan.c, which cuts;
- * explore_run.c, one of them; explore_report.c, what came of it.
+ * explore_run.c, one of them; explore_jobs.c, several at a time; explore_bytes.c, bytes that are
+ * kept; explore_report.c, what came of it.
  */
 #ifndef VMADEMO_EXPLORE_H
 #define VMADEMO_EXPLORE_H
 
+#include "names.h"
+#include "trace.h"
 #include "vmademo.h"
 
 /* The events at which the power can be cut; and when the program has ended. */
@@ -39,7 +42,12 @@ enum verdict {
 /**
  * struct run - one run with a cut, and what came of it
  * @lost: pages that the cut lost, the torn ones too
- * @lost_pages: their numbers; NULL if they are not known
+ * @lost_pages: which; there are none, or @lost
+ * @torn_pages: those of them that were torn
+ * @names: of the files that they are in, with --dir
+ * @call: the system call in which the cut came; NULL: none, or it is not known
+ * @has_place: it is known at which page that was
+ * @at: that page
  * @differ: pages that differ from the untouched result; NULL if that was not asked for
  * @check_status: of the check, as of waitpid()
  * @check_hung: it took too long
@@ -49,7 +57,11 @@ struct run {
 	struct cut cut;
 	enum verdict verdict;
 	uint64_t lost;
-	uint64_t *lost_pages;
+	struct places lost_pages, torn_pages;
+	struct names names;
+	const char *call;
+	bool has_place;
+	struct place at;
 	uint64_t *differ;
 	size_t nr_differ;
 	int check_status;
@@ -62,6 +74,7 @@ struct explore {
 	const char *check, *ack, *keep;
 	uint64_t cuts, seed;
 	bool all, first, has_replay;
+	unsigned int jobs;
 	struct cut replay;
 	double timeout;
 	struct buffer_options buffer;
@@ -77,7 +90,8 @@ struct explore {
 
 	uint64_t done, passed, not_reached, hung;
 	bool interrupted;
-	double seconds;
+	double began, seconds;
+	uint64_t planned; /* how many cuts are to be tried */
 	struct run *broken;
 	size_t nr_broken;
 	struct run shrunk; /* the one with the fewest lost pages that was found */
@@ -90,13 +104,29 @@ extern const char *const at_names[NR_EVENTS + 1];
 void parse_cut(struct cut *cut, const char *text);
 char *cut_words(const struct cut *cut);
 uint64_t count_combinations(const struct explore *explore);
-struct cut combination(const struct explore *explore, uint64_t i);
-uint64_t mix(uint64_t a, uint64_t b);
+
+/* The cuts that are tried, in order. */
+struct plan {
+	const struct explore *explore;
+	uint64_t i, left, wanted, planned;
+};
+
+struct plan begin_plan(const struct explore *explore);
+bool next_cut(struct plan *plan, struct cut *cut);
 
 /* explore_run.c */
 void dry_run(struct explore *explore);
 void run_cut(struct explore *explore, struct run *run, bool look_closely);
 void free_run(struct run *run);
+
+/* explore_jobs.c */
+void run_jobs(struct explore *explore,
+	      bool (*keep)(struct explore *explore, struct run *run));
+
+/* explore_bytes.c */
+uint8_t *states_of(const struct explore *explore, int fd);
+void copy_bytes(const struct explore *explore, int fd, int to);
+void compare_bytes(const struct explore *explore, int fd, struct run *run);
 
 /* explore_report.c */
 void print_progress(const struct explore *explore, uint64_t planned, bool last);

@@ -13,7 +13,7 @@ const char *const at_names[NR_EVENTS + 1] = { "mkwrite", "write_out", "flush",
 enum { NOTHING, ALL, SHARE, SHARE_AND_TORN, NAMES, MORE_NAMES, NR_AMOUNTS };
 
 /* Two numbers well mixed (as in splitmix64). */
-uint64_t mix(uint64_t a, uint64_t b)
+static uint64_t mix(uint64_t a, uint64_t b)
 {
 	uint64_t x = a + b * 0x9e3779b97f4a7c15ULL;
 
@@ -50,7 +50,7 @@ uint64_t count_combinations(const struct explore *explore)
  *
  * Return: the cut; for the same seed and number the same.
  */
-struct cut combination(const struct explore *explore, uint64_t i)
+static struct cut combination(const struct explore *explore, uint64_t i)
 {
 	uint64_t point = i / amounts(explore), random = mix(explore->seed, i);
 	struct cut cut = { .seed = random >> 40, .at = AT_MKWRITE };
@@ -82,6 +82,38 @@ struct cut combination(const struct explore *explore, uint64_t i)
 		break;
 	}
 	return cut;
+}
+
+struct plan begin_plan(const struct explore *explore)
+{
+	struct plan plan = {
+		.explore = explore,
+		.left = explore->combinations,
+		.wanted = explore->combinations,
+	};
+
+	if (!explore->all && plan.wanted > explore->cuts)
+		plan.wanted = explore->cuts;
+	plan.planned = plan.wanted;
+	return plan;
+}
+
+/*
+ * As many as were asked for, in order.  Of more, each is as likely as the others: it is chosen
+ * if a number by lot is below what is still wanted of what is still to come.
+ */
+bool next_cut(struct plan *plan, struct cut *cut)
+{
+	while (plan->wanted) {
+		uint64_t i = plan->i++;
+
+		if (mix(~plan->explore->seed, i) % plan->left-- >= plan->wanted)
+			continue;
+		plan->wanted--;
+		*cut = combination(plan->explore, i);
+		return true;
+	}
+	return false;
 }
 
 /* ---- in words: SEED:EVENT:NUMBER:WHEN:SHARE:TORN --------------------------- */

@@ -66,16 +66,59 @@ static void print_pages(FILE *f, const uint64_t *pages, size_t nr)
 	}
 }
 
+/* The same of places: in a directory, each file with its name. */
+static void print_places(FILE *f, const struct run *run,
+			 const struct places *places)
+{
+	uint64_t *pages = must_alloc(NULL, places->nr * sizeof(*pages));
+
+	for (size_t i = 0, nr; i < places->nr; i += nr) {
+		uint64_t ino = places->place[i].ino;
+		const char *name = names_of(&run->names, ino);
+
+		for (nr = 0;
+		     i + nr < places->nr && places->place[i + nr].ino == ino;
+		     nr++)
+			pages[nr] = places->place[i + nr].page;
+		fputs(i ? ", and " : "", f);
+		print_pages(f, pages, nr);
+		if (name)
+			fprintf(f, " of %s", name);
+	}
+	free(pages);
+}
+
+/* Where the cut was, as far as it is known. */
+static void print_moment(FILE *f, const struct run *run)
+{
+	const char *name = names_of(&run->names, run->at.ino);
+
+	if (run->has_place && run->cut.at != AT_FLUSH)
+		fprintf(f, "at page %llu", LL(run->at.page));
+	if (run->has_place && name)
+		fprintf(f, "%s%s", run->cut.at == AT_FLUSH ? "at " : " of ",
+			name);
+	if (run->call)
+		fprintf(f, "%sin %s", run->has_place ? ", " : "", run->call);
+	if (run->has_place || run->call)
+		fputs("; ", f);
+}
+
 static void print_lost(FILE *f, const struct run *run)
 {
+	print_moment(f, run);
 	if (!run->lost) {
 		fputs("nothing lost", f);
 		return;
 	}
 	fprintf(f, "%llu page%s lost", LL(run->lost), run->lost > 1 ? "s" : "");
-	if (run->lost_pages) {
+	if (run->lost_pages.nr) {
 		fputs(": ", f);
-		print_pages(f, run->lost_pages, run->lost);
+		print_places(f, run, &run->lost_pages);
+	}
+	if (run->torn_pages.nr) {
+		fputs(", of which torn: ", f);
+		print_places(f, run, &run->torn_pages);
 	}
 }
 
@@ -176,6 +219,42 @@ static void json_pages(const char *name, const uint64_t *pages, size_t nr)
 	json_close(']');
 }
 
+/* Numbers; in a directory, such a list for each file. */
+static void json_places(const char *name, const struct run *run,
+			const struct places *places, bool dir)
+{
+	json_open(name, '[');
+	for (size_t i = 0; i < places->nr; i++) {
+		uint64_t ino = places->place[i].ino;
+		bool first = !i || places->place[i - 1].ino != ino;
+		bool last = i + 1 == places->nr ||
+			    places->place[i + 1].ino != ino;
+
+		if (dir && first) {
+			json_open(NULL, '{');
+			json_string("file", names_of(&run->names, ino));
+			json_open("pages", '[');
+		}
+		json_number(NULL, places->place[i].page);
+		if (dir && last) {
+			json_close(']');
+			json_close('}');
+		}
+	}
+	json_close(']');
+}
+
+static void json_moment(const struct run *run)
+{
+	const char *name = names_of(&run->names, run->at.ino);
+
+	json_string("call", run->call);
+	if (run->has_place && run->cut.at != AT_FLUSH)
+		json_number("page", run->at.page);
+	if (run->has_place && name)
+		json_string("file", name);
+}
+
 static void json_run(const char *name, const struct run *run)
 {
 	char *words = cut_words(&run->cut);
@@ -189,8 +268,11 @@ static void json_run(const char *name, const struct run *run)
 	json_number("share", run->cut.share);
 	json_number("torn", run->cut.torn);
 	json_number("lost", run->lost);
-	if (run->lost_pages)
-		json_pages("lost_pages", run->lost_pages, run->lost);
+	json_moment(run);
+	if (run->lost_pages.nr == run->lost) {
+		json_places("lost_pages", run, &run->lost_pages, run->names.nr);
+		json_places("torn_pages", run, &run->torn_pages, run->names.nr);
+	}
 	if (run->differ)
 		json_pages("differ", run->differ, run->nr_differ);
 	if (run->check_hung)

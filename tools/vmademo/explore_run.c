@@ -144,78 +144,6 @@ static bool check(struct explore *explore, const char *path, struct run *run,
 	       !WEXITSTATUS(launch.status);
 }
 
-/* ---- bytes --------------------------------------------------------------- */
-
-/* What there is of a buffer: a byte for each page, not 0 if it may have data. */
-static uint8_t *states_of(const struct explore *explore, int fd)
-{
-	uint8_t *states = must_alloc(NULL, explore->pages);
-	struct vmademo_pages pages = {
-		.count = explore->pages,
-		.states = (uintptr_t)states,
-	};
-
-	memset(states, 0, explore->pages);
-	if (explore->pages && ioctl(fd, VMADEMO_IOC_PAGES, &pages))
-		die_errno("VMADEMO_IOC_PAGES");
-	for (uint64_t i = 0; i < explore->pages; i++)
-		states[i] &= VMADEMO_PAGE_CACHED | VMADEMO_PAGE_STORED;
-	return states;
-}
-
-static void read_page(int fd, uint64_t page, char *bytes)
-{
-	ssize_t n = pread(fd, bytes, page_size(), page * page_size());
-
-	if (n < 0)
-		die_errno("page %llu cannot be read", (unsigned long long)page);
-	memset(bytes + n, 0, page_size() - n);
-}
-
-static void copy_bytes(const struct explore *explore, int fd, int to)
-{
-	uint8_t *states = states_of(explore, fd);
-	char *bytes = must_alloc(NULL, page_size());
-	uint64_t size = explore->buffer.size;
-
-	if (ftruncate(to, size))
-		die_errno("a copy of the buffer");
-	for (uint64_t i = 0; i < explore->pages; i++) {
-		size_t len = page_size();
-
-		if (!states[i])
-			continue;
-		if (len > size - i * page_size())
-			len = size - i * page_size();
-		read_page(fd, i, bytes);
-		if (pwrite(to, bytes, len, i * page_size()) != (ssize_t)len)
-			die_errno("a copy of the buffer");
-	}
-	free(bytes);
-	free(states);
-}
-
-/* Which pages are not as they are without a cut. */
-static void compare(const struct explore *explore, int fd, struct run *run)
-{
-	uint8_t *states = states_of(explore, fd);
-	char *bytes = must_alloc(NULL, 2 * page_size());
-	char *other = bytes + page_size();
-
-	run->differ = must_alloc(NULL, explore->pages * sizeof(uint64_t));
-	run->nr_differ = 0;
-	for (uint64_t i = 0; i < explore->pages; i++) {
-		if (!states[i] && !explore->states[i])
-			continue;
-		read_page(fd, i, bytes);
-		read_page(explore->untouched, i, other);
-		if (memcmp(bytes, other, page_size()))
-			run->differ[run->nr_differ++] = i;
-	}
-	free(bytes);
-	free(states);
-}
-
 /* ---- without a cut ------------------------------------------------------- */
 
 /* A run in which events are counted; it leaves what it was run on. */
@@ -363,12 +291,40 @@ static void keep_what_is_left(const struct explore *explore, int fd,
 		die_errno("--keep: %s", explore->keep);
 }
 
+/*
+ * What was traced of the cut by a rule, and what it lost.  All that was lost, or nothing: the
+ * trace may have been too short, or a file have no name any more.
+ */
+static void look_at_trace(const struct explore *explore, struct run *run,
+			  int fd, uint64_t id)
+{
+	bool dir = explore->buffer.dir;
+	struct traced traced;
+
+	trace_read(number_of(fd), dir ? &run->names : NULL, 0, &traced);
+	for (size_t i = 0; id && i < traced.nr_hits; i++) {
+		const struct hit_pages *hit = &traced.hits[i];
+
+		if (hit->id != id)
+			continue;
+		run->call = hit->call;
+		run->has_place = run->cut.at != AT_FLUSH || dir;
+		run->at = (struct place){ hit->ino, hit->pages[0] };
+	}
+	if (traced.lost.nr == run->lost) {
+		run->lost_pages = traced.lost;
+		run->torn_pages = traced.torn;
+		traced.lost = (struct places){ 0 };
+		traced.torn = (struct places){ 0 };
+	}
+	trace_free(&traced);
+}
+
 static enum verdict judge(struct explore *explore, struct run *run, int fd,
 			  const char *path, bool look_closely)
 {
 	struct launch launch = program(explore, path, true);
 	const struct cut *cut = &run->cut;
-	struct traced traced;
 	uint64_t hits = 0, id = 0;
 	enum launch_end end;
 
@@ -385,16 +341,12 @@ static enum verdict judge(struct explore *explore, struct run *run, int fd,
 	if (!hits)
 		return end == LAUNCH_TIME_IS_UP ? HUNG : NOT_REACHED;
 	finish_cut(fd, cut, run);
-	trace_read(number_of(fd), 0, &traced);
-	/* All of them, or none: the trace may have been too short */
-	if (!explore->buffer.dir && traced.nr_lost &&
-	    traced.nr_lost == run->lost) {
-		run->lost_pages = traced.lost;
-		traced.lost = NULL;
-	}
-	trace_free(&traced);
+	/* Names are durable at once: those of before the cut */
+	if (explore->buffer.dir)
+		names_walk(&run->names, path);
+	look_at_trace(explore, run, fd, id);
 	if (look_closely && !explore->buffer.dir)
-		compare(explore, fd, run);
+		compare_bytes(explore, fd, run);
 	if (explore->keep && explore->has_replay)
 		keep_what_is_left(explore, fd, path);
 	if (check(explore, path, run, explore->has_replay))
@@ -420,8 +372,11 @@ void run_cut(struct explore *explore, struct run *run, bool look_closely)
 
 void free_run(struct run *run)
 {
-	free(run->lost_pages);
+	free(run->lost_pages.place);
+	free(run->torn_pages.place);
 	free(run->differ);
-	run->lost_pages = NULL;
+	names_free(&run->names);
+	run->lost_pages = (struct places){ 0 };
+	run->torn_pages = (struct places){ 0 };
 	run->differ = NULL;
 }

@@ -54,22 +54,78 @@ void latency_end(void)
 	switch_fd = -1;
 }
 
-struct bucket {
-	uint64_t from, count;
-};
+const char *const latency_kinds[NR_TIMES] = { "fault", "mkwrite", "read_in",
+					      "write_out", "flush" };
 
-static void sum_up(struct times *times, const struct bucket *buckets, size_t nr)
+/* The node's has no number for its name. */
+static FILE *open_times(uint64_t ino)
+{
+	char *path = must_print(DEBUGFS "%llu/latency", (unsigned long long)ino);
+	FILE *file = fopen(path, "re");
+	struct vmademo_info info;
+	int fd;
+
+	free(path);
+	if (file)
+		return file;
+	fd = open(NODE, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0) {
+		get_info(fd, &info);
+		if (info.ino == ino)
+			file = fopen(DEBUGFS "vmademo/latency", "re");
+		close(fd);
+	}
+	return file;
+}
+
+/**
+ * latency_counts() - the histograms of a buffer
+ * @ino: which
+ * @counts: filled: of each of latency_kinds, how many took less than latency_below() of the
+ *	bucket, and not less than that of the bucket before
+ *
+ * Return: whether the buffer has them.
+ */
+bool latency_counts(uint64_t ino, uint64_t counts[NR_TIMES][NR_BUCKETS])
+{
+	unsigned long long from, count;
+	FILE *file = open_times(ino);
+	char kind[32];
+
+	memset(counts, 0, NR_TIMES * sizeof(counts[0]));
+	if (!file)
+		return false;
+	while (fscanf(file, "%31s %llu %llu", kind, &from, &count) == 3)
+		for (size_t i = 0; i < NR_TIMES; i++)
+			if (!strcmp(kind, latency_kinds[i]))
+				counts[i][from ? 63 - __builtin_clzll(from) : 0] =
+					count;
+	fclose(file);
+	return true;
+}
+
+/* Nanoseconds; the first bucket is from 0. */
+uint64_t latency_below(int bucket)
+{
+	return bucket < NR_BUCKETS - 1 ? 2ULL << bucket : UINT64_MAX;
+}
+
+void latency_sum(struct times *times, const uint64_t counts[NR_BUCKETS])
 {
 	uint64_t seen = 0;
 
-	for (size_t i = 0; i < nr; i++) {
-		/* The last one that is not in it; a bucket at 0 is up to 1 */
-		uint64_t below = buckets[i].from ? 2 * buckets[i].from : 2;
-
-		seen += buckets[i].count;
+	times->count = 0;
+	times->median_below = 0;
+	times->longest_below = 0;
+	for (int i = 0; i < NR_BUCKETS; i++)
+		times->count += counts[i];
+	for (int i = 0; i < NR_BUCKETS; i++) {
+		seen += counts[i];
+		if (!counts[i])
+			continue;
 		if (!times->median_below && 2 * seen >= times->count)
-			times->median_below = below;
-		times->longest_below = below;
+			times->median_below = latency_below(i);
+		times->longest_below = latency_below(i);
 	}
 }
 
@@ -78,40 +134,32 @@ static void sum_up(struct times *times, const struct bucket *buckets, size_t nr)
  * @ino: which
  * @times: filled, one for each kind that happened
  *
- * Return: how many kinds; 0 if the buffer has no directory.
+ * Return: how many kinds; 0 if the buffer has no histograms.
  */
 int latency_read(uint64_t ino, struct times times[NR_TIMES])
 {
-	static const char *const kinds[NR_TIMES] = { "fault", "mkwrite",
-						     "read_in", "write_out",
-						     "flush" };
-	char *path = must_print(DEBUGFS "%llu/latency", (unsigned long long)ino);
-	struct bucket buckets[NR_TIMES][64];
-	size_t nr[NR_TIMES] = { 0 };
-	unsigned long long from, count;
-	FILE *file = fopen(path, "re");
-	char kind[32];
+	uint64_t counts[NR_TIMES][NR_BUCKETS];
 	int found = 0;
 
-	free(path);
-	if (!file)
+	if (!latency_counts(ino, counts))
 		return 0;
-	while (fscanf(file, "%31s %llu %llu", kind, &from, &count) == 3)
-		for (size_t i = 0; i < NR_TIMES; i++)
-			if (!strcmp(kind, kinds[i]) && nr[i] < 64)
-				buckets[i][nr[i]++] = (struct bucket){ from,
-								       count };
-	fclose(file);
 	for (size_t i = 0; i < NR_TIMES; i++) {
-		struct times *t = &times[found];
-
-		if (!nr[i])
-			continue;
-		found++;
-		*t = (struct times){ .kind = kinds[i] };
-		for (size_t j = 0; j < nr[i]; j++)
-			t->count += buckets[i][j].count;
-		sum_up(t, buckets[i], nr[i]);
+		times[found].kind = latency_kinds[i];
+		latency_sum(&times[found], counts[i]);
+		found += !!times[found].count;
 	}
 	return found;
+}
+
+/* Nanoseconds for people. */
+char *latency_words(uint64_t ns)
+{
+	if (ns < 1000)
+		return must_print("%llu ns", (unsigned long long)ns);
+	if (ns < 10000)
+		return must_print("%.1f us", ns / 1e3);
+	if (ns < 1000000)
+		return must_print("%llu us",
+				  (unsigned long long)((ns + 999) / 1000));
+	return must_print("%.1f ms", ns / 1e6);
 }

@@ -196,6 +196,22 @@ enum launch_end launch_wait(struct launch *launch, double until,
 	}
 }
 
+/* Has a signal come that ends the command? */
+bool launch_signalled(void)
+{
+	static const struct timespec none;
+	siginfo_t info;
+	int sig;
+
+	while ((sig = sigtimedwait(&waited_for, &info, &none)) > 0) {
+		if (sig == SIGCHLD)
+			continue;
+		launch_signal = sig;
+		return true;
+	}
+	return false;
+}
+
 /* Children of this process that are there now. */
 static void kill_children(void)
 {

@@ -10,7 +10,7 @@
 const struct verb *verb;
 
 static const struct verb *const groups[] = {
-	show_verbs, map_verbs, change_verbs, rule_verbs, run_verbs,
+	show_verbs, map_verbs, top_verbs, change_verbs, rule_verbs, run_verbs,
 };
 
 static void print_usage(FILE *to)
@@ -23,7 +23,8 @@ static void print_usage(FILE *to)
 		for (const struct verb *v = groups[i]; v->name; v++)
 			fprintf(to, "  %-14s %s\n", v->name, v->summary);
 	fputs("\nA TARGET is " NODE
-	      ", PID:FD, or /proc/PID/fd/FD: any descriptor of a buffer.\n\n"
+	      ", a file or directory of a mount, PID:FD, or /proc/PID/fd/FD:\n"
+	      "any descriptor of a buffer.\n\n"
 	      "Options:\n"
 	      "  -h, --help            say this; after a verb, what that takes\n"
 	      "  -V, --version         say which version this is\n\n"

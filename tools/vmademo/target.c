@@ -73,6 +73,14 @@ static bool is_window(int fd)
 	return base && !strncmp(base, "/vmademo-phys", 13);
 }
 
+/* By which it is opened; to be freed. */
+char *target_path(const char *target)
+{
+	char *pair = path_of_pair(target);
+
+	return pair ? pair : must_print("%s", target);
+}
+
 /**
  * open_target() - open a buffer that somebody named
  * @target: the node, PID:FD, or a path
@@ -82,8 +90,7 @@ static bool is_window(int fd)
  */
 int open_target(const char *target, unsigned int flags)
 {
-	char *pair = path_of_pair(target);
-	const char *path = pair ? pair : target;
+	char *path = target_path(target);
 	int mode = O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
 	struct vmademo_info info;
 	int fd;
@@ -108,7 +115,7 @@ int open_target(const char *target, unsigned int flags)
 		die_errno("%s", target);
 	}
 good:
-	free(pair);
+	free(path);
 	return fd;
 }
 

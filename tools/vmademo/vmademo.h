@@ -7,10 +7,14 @@
  *   target.c                   buffers: those that are there, and new ones
  *   space.c                    what a program is run on: a buffer, or a directory of them
  *   words.c                    rules in words
+ *   names.c                    files by the number of their inode, see names.h
  *   table.c, json.c            output
- *   show.c, change.c, rule.c, map.c, create.c, exec.c, explore.c   the verbs
+ *   show.c, change.c, rule.c, map.c, top.c, create.c,
+ *   snapshot.c, exec.c, explore.c   the verbs
  *   launch.c                   runs a program on a buffer
- *   latency.c, trace.c         what debugfs and tracefs tell, where they are
+ *   latency.c                  what debugfs tells, where it is
+ *   trace.c, traced.c          what tracefs tells, see trace.h
+ *   picture.c                  what state pages are in, see picture.h
  */
 #ifndef VMADEMO_COMMAND_H
 #define VMADEMO_COMMAND_H
@@ -61,7 +65,7 @@ struct verb {
 
 extern const struct verb *verb; /* that is being done */
 extern const struct verb show_verbs[], change_verbs[], rule_verbs[],
-	map_verbs[], run_verbs[];
+	map_verbs[], top_verbs[], run_verbs[];
 
 /* ---- args.c -------------------------------------------------------------- */
 
@@ -113,6 +117,7 @@ uint64_t parse_number(const char *what, const char *text, uint64_t least,
 uint64_t parse_size(const char *what, const char *text);
 double parse_seconds(const char *what, const char *text);
 
+extern void (*before_message)(void);
 __attribute__((format(printf, 1, 2))) void complain(const char *format, ...);
 __attribute__((format(printf, 1, 2), noreturn)) void die(const char *format, ...);
 __attribute__((format(printf, 1, 2), noreturn)) void bad_usage(const char *format,
@@ -133,6 +138,7 @@ double now(void);
 #define TARGET_WINDOW 2U
 
 int open_target(const char *target, unsigned int flags);
+char *target_path(const char *target);
 void get_info(int fd, struct vmademo_info *info);
 void get_stats(int fd, struct vmademo_stats *stats);
 const char *store_name(uint32_t store);
@@ -294,6 +300,7 @@ void launch_prepare(struct launch *launch);
 int launch_go(struct launch *launch);
 enum launch_end launch_wait(struct launch *launch, double until,
 			    bool (*poll)(void *arg), void *arg);
+bool launch_signalled(void);
 void launch_kill_all(struct launch *launch);
 void launch_cannot(const struct launch *launch, int err);
 char *replace_at(const char *text, const char *path);
@@ -309,44 +316,18 @@ struct times {
 	uint64_t median_below, longest_below; /* nanoseconds */
 };
 
-#define NR_TIMES 5
+#define NR_TIMES   5
+#define NR_BUCKETS 64
+
+extern const char *const latency_kinds[NR_TIMES];
 
 bool latency_begin(void);
 void latency_end(void);
+bool latency_counts(uint64_t ino, uint64_t counts[NR_TIMES][NR_BUCKETS]);
+uint64_t latency_below(int bucket);
+void latency_sum(struct times *times, const uint64_t counts[NR_BUCKETS]);
 int latency_read(uint64_t ino, struct times times[NR_TIMES]);
-
-/* ---- trace.c ------------------------------------------------------------- */
-
-struct hit_pages {
-	uint64_t id;
-	uint64_t pages[8];
-	size_t nr; /* of those; more are not kept */
-	bool more;
-};
-
-/**
- * struct traced - what the tracepoints told
- * @has_sigbus: a process was ended by SIGBUS, and it is known by which page
- * @sigbus_page: that page
- * @lost: pages that a cut lost, in order
- * @nr_lost: how many
- * @hits: pages at which rules acted
- * @nr_hits: rules
- */
-struct traced {
-	bool has_sigbus;
-	uint64_t sigbus_page;
-	uint64_t *lost;
-	size_t nr_lost;
-	struct hit_pages *hits;
-	size_t nr_hits;
-};
-
-bool trace_begin(void);
-void trace_clear(void);
-void trace_read(uint64_t ino, pid_t pid, struct traced *traced);
-void trace_free(struct traced *traced);
-void trace_end(void);
+char *latency_words(uint64_t ns);
 
 /* ---- verbs in files of their own ----------------------------------------- */
 
@@ -358,6 +339,7 @@ void trace_end(void);
 	"      --all             all there are\n"                                                 \
 	"      --first           end at the first that breaks\n"                                  \
 	"      --seed N          chooses which (1)\n"                                             \
+	"  -j, --jobs N          so many runs at a time (1)\n"                                    \
 	"      --replay CUT      one cut, as a report names it\n"                                 \
 	"      --keep FILE       with --replay: gets what the cut left of the buffer, or\n"       \
 	"                        in the directory\n"                                              \
@@ -369,6 +351,8 @@ void trace_end(void);
 	"      --report FORMAT   text or json\n"                                                  \
 	"  -o, --output FILE     the report goes to FILE, not to standard output\n"
 
+int run_on(int fd, char **argv);
+int verb_snapshot(int argc, char **argv);
 int verb_exec(int argc, char **argv);
 int verb_explore(int argc, char **argv);
 
