@@ -326,6 +326,26 @@ TRACE_EVENT(vmademo_snapshot,
 		  __entry->torn, __entry->lost)
 );
 
+/* A file of a mounted tree gets a name, or loses it.  op: create, link, unlink, rename, exchange */
+TRACE_EVENT(vmademo_name,
+	TP_PROTO(const char *op, unsigned long dir, unsigned long ino, const char *name),
+	TP_ARGS(op, dir, ino, name),
+	TP_STRUCT__entry(
+		__array(char, op, 12)
+		__field(unsigned long, dir)
+		__field(unsigned long, ino)
+		__array(char, name, NAME_MAX + 1)
+	),
+	TP_fast_assign(
+		strscpy(__entry->op, op, sizeof(__entry->op));
+		__entry->dir = dir;
+		__entry->ino = ino;
+		strscpy(__entry->name, name, sizeof(__entry->name));
+	),
+	TP_printk("op=%s dir=%lu ino=%lu name=%s", __entry->op, __entry->dir, __entry->ino,
+		  __entry->name)
+);
+
 /* A window, by the minor number of its node. */
 DECLARE_EVENT_CLASS(vmademo_window,
 	TP_PROTO(int minor, unsigned long start, unsigned long end),

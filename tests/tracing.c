@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "kselftest_harness.h"
+#include "mount.h"
 #include "power.h"
 #include "snapshot.h"
 #include "stores.h"
@@ -281,6 +282,57 @@ static int count(const char *text, const char *word)
 }
 
 /* A window's mappings come and go, also by halves; then it is taken away. */
+static long ino_of(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) ? -1 : (long)st.st_ino;
+}
+
+/* What is done to names in a tree, and what fails is not. */
+TEST_F(traced, names)
+{
+	char expected[512];
+	long root, d, a, f;
+	int fd;
+
+	RUN_IF_READY();
+	ASSERT_EQ(0, mount_tree(NULL));
+	root = ino_of(TREE);
+	ASSERT_EQ(0, mkdir(AT "d", 0700));
+	EXPECT_EQ(-1, mkdir(AT "d", 0700));
+	fd = new_file(AT "a b");
+	close(fd);
+	d = ino_of(AT "d");
+	a = ino_of(AT "a b");
+	ASSERT_EQ(0, link(AT "a b", AT "d/l"));
+	ASSERT_EQ(0, rename(AT "a b", AT "d/a"));
+	EXPECT_EQ(-1, rmdir(AT "d"));
+	ASSERT_EQ(0, unlink(AT "d/l"));
+	fd = new_file(AT "f");
+	close(fd);
+	f = ino_of(AT "f");
+	ASSERT_EQ(0, renameat2(AT_FDCWD, AT "f", AT_FDCWD, AT "d/a",
+			       RENAME_EXCHANGE));
+	ASSERT_EQ(0, unlink(AT "d/a"));
+	ASSERT_EQ(0, rmdir(AT "d"));
+	snprintf(expected, sizeof(expected),
+		 "name: op=create dir=%ld ino=%ld name=d\n"
+		 "name: op=create dir=%ld ino=%ld name=a b\n"
+		 "name: op=link dir=%ld ino=%ld name=l\n"
+		 "name: op=rename dir=%ld ino=%ld name=a\n"
+		 "name: op=unlink dir=%ld ino=%ld name=l\n"
+		 "name: op=create dir=%ld ino=%ld name=f\n"
+		 "name: op=exchange dir=%ld ino=%ld name=a\n"
+		 "name: op=exchange dir=%ld ino=%ld name=f\n"
+		 "name: op=unlink dir=%ld ino=%ld name=a\n"
+		 "name: op=unlink dir=%ld ino=%ld name=d\n",
+		 root, d, root, a, d, a, d, a, d, a, root, f, d, f, root, a, d,
+		 f, root, d);
+	EXPECT_STREQ(expected, traced(" vmademo_name: "));
+	EXPECT_EQ(0, umount_tree());
+}
+
 TEST_F(traced, windows)
 {
 	RUN_IF_READY();

@@ -20,6 +20,7 @@
 
 #include "compat.h"
 #include "power.h"
+#include "trace.h"
 #include "tree/log.h"
 #include "tree/tree.h"
 #include "view.h"
@@ -187,6 +188,12 @@ struct inode *vmademo_make_root(struct super_block *sb, umode_t mode, kuid_t uid
 
 /* ---- names --------------------------------------------------------------- */
 
+static void tell(const char *op, const struct inode *dir, const struct dentry *dentry,
+		 const struct dentry *name)
+{
+	trace_vmademo_name(op, dir->i_ino, d_inode(dentry)->i_ino, name->d_name.name);
+}
+
 /* The new inode gets its name, or is given back. */
 static int name_it(struct inode *dir, struct dentry *dentry, struct inode *inode)
 {
@@ -200,6 +207,7 @@ static int name_it(struct inode *dir, struct dentry *dentry, struct inode *inode
 	vmademo_inode_modified(dir);
 	if (S_ISDIR(inode->i_mode))
 		inc_nlink(dir);		/* the new one's ".." */
+	tell("create", dir, dentry, dentry);
 	vmademo_log_end(op, dentry, 0);
 	return 0;
 }
@@ -270,6 +278,8 @@ static int link_name(struct dentry *from, struct inode *dir, struct dentry *dent
 		err = PTR_ERR(op);
 	} else {
 		err = simple_link(from, dir, dentry);
+		if (!err)
+			tell("link", dir, dentry, dentry);
 		vmademo_log_end(op, dentry, err);
 	}
 	if (err && further)
@@ -293,6 +303,8 @@ static int unlink_name(struct inode *dir, struct dentry *dentry)
 	if (IS_ERR(op))
 		return PTR_ERR(op);
 	err = d_is_dir(dentry) ? simple_rmdir(dir, dentry) : simple_unlink(dir, dentry);
+	if (!err)
+		tell("unlink", dir, dentry, dentry);
 	if (!err && further)
 		vmademo_inode_uncount(dir->i_sb);
 	vmademo_log_end(op, dentry, err);
@@ -310,6 +322,10 @@ static int rename_name(VMADEMO_IDMAP *idmap, struct inode *dir, struct dentry *d
 	if (IS_ERR(op))
 		return PTR_ERR(op);
 	err = simple_rename(idmap, dir, dentry, to_dir, to, flags);
+	if (!err)
+		tell(exchange ? "exchange" : "rename", to_dir, dentry, to);
+	if (!err && exchange)
+		tell("exchange", dir, to, dentry);
 	if (!err && further)
 		vmademo_inode_uncount(dir->i_sb);
 	vmademo_log_end(op, dentry, err);

@@ -328,6 +328,9 @@ static enum verdict judge(struct explore *explore, struct run *run, int fd,
 	uint64_t hits = 0, id = 0;
 	enum launch_end end;
 
+	/* What has a name before; the rest is traced */
+	if (explore->buffer.dir)
+		names_walk(&run->names, path);
 	launch_prepare(&launch);
 	if (cut->at != AT_END)
 		id = add_cut(fd, cut, launch.pid);
@@ -341,9 +344,6 @@ static enum verdict judge(struct explore *explore, struct run *run, int fd,
 	if (!hits)
 		return end == LAUNCH_TIME_IS_UP ? HUNG : NOT_REACHED;
 	finish_cut(fd, cut, run);
-	/* Names are durable at once: those of before the cut */
-	if (explore->buffer.dir)
-		names_walk(&run->names, path);
 	look_at_trace(explore, run, fd, id);
 	if (look_closely && !explore->buffer.dir)
 		compare_bytes(explore, fd, run);

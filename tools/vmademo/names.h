@@ -16,6 +16,8 @@ struct names {
 };
 
 void names_walk(struct names *names, const char *dir);
+void names_learn(struct names *names, uint64_t dir, uint64_t ino,
+		 const char *name);
 const char *names_of(const struct names *names, uint64_t ino);
 void names_free(struct names *names);
 

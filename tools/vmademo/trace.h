@@ -82,7 +82,7 @@ struct traced {
 };
 
 bool trace_run(bool calls);
-void trace_read(uint64_t ino, const struct names *names, pid_t pid,
+void trace_read(uint64_t ino, struct names *names, pid_t pid,
 		struct traced *traced);
 void trace_free(struct traced *traced);
 

@@ -13,6 +13,7 @@ static const struct trace_event events[] = {
 	{ .name = "vmademo/vmademo_lose" },
 	/* Older modules do not have it */
 	{ .name = "vmademo/vmademo_tear", .optional = true },
+	{ .name = "vmademo/vmademo_name", .optional = true },
 	{ .name = "signal/signal_deliver", .filter = "sig == 7" },
 };
 
@@ -76,7 +77,7 @@ struct victim {
 
 struct reading {
 	uint64_t ino;
-	const struct names *names;
+	struct names *names;
 	struct traced *traced;
 	struct victim *victims;
 	size_t nr_victims;
@@ -110,6 +111,21 @@ static const char *call_of(const struct victim *v, const char *command)
 	if (v->call)
 		return v->call;
 	return strncmp(command, "kworker/", 8) ? NULL : "the kernel's write-back";
+}
+
+/* A file that a cut leaves without a name is told by the one that it had. */
+static void take_name(struct reading *reading, char *fields)
+{
+	char op[12], *name = strstr(fields, " name=");
+	unsigned long long dir, ino;
+
+	if (!reading->names || !name ||
+	    sscanf(fields, "op=%11s dir=%llu ino=%llu", op, &dir, &ino) != 3 ||
+	    !strcmp(op, "unlink"))
+		return;
+	name += strlen(" name=");
+	name[strcspn(name, "\n")] = '\0';
+	names_learn(reading->names, dir, ino, name);
 }
 
 /* Each buffer counts its rules from 1 on. */
@@ -169,6 +185,10 @@ static void take_line(struct reading *reading, char *text)
 		return;
 	if (!strncmp(line.name, "sys_", 4)) {
 		take_call(reading, &line);
+		return;
+	}
+	if (!strcmp(line.name, "vmademo_name")) {
+		take_name(reading, line.fields);
 		return;
 	}
 	v = victim_of(reading, line.thread);
@@ -242,11 +262,12 @@ static void choose_victim(struct reading *reading, pid_t pid)
 /**
  * trace_read() - what was told of a buffer since trace_clear()
  * @ino: the buffer
- * @names: or, the files of a directory that are asked for; NULL: none
+ * @names: or, the files of a directory that are asked for, and the directory; NULL: none.
+ *         Learns those that came later
  * @pid: the process that may have been ended by SIGBUS
  * @traced: filled; all of it is 0 without tracefs
  */
-void trace_read(uint64_t ino, const struct names *names, pid_t pid,
+void trace_read(uint64_t ino, struct names *names, pid_t pid,
 		struct traced *traced)
 {
 	struct reading reading = {
