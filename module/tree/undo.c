@@ -11,9 +11,9 @@
  * back could write to it, and the cut of the file could take that for what was there before.
  * What was done to names since the power went is taken back in any case.
  *
- * Locks: i_rwsem of the directories of one operation at a time, as a rename takes them; or of
- * the inode whose mode it was.  What is changed elsewhere under log->lock is safe, because
- * nobody else comes that far.
+ * Locks: i_rwsem of the directories of one operation at a time, as a rename takes them, and then
+ * that of an inode that loses or gets a name; or that of the inode whose mode it was.  What is
+ * changed elsewhere under log->lock is safe, because nobody else comes that far.
  */
 #include <linux/dcache.h>
 #include <linux/fs.h>
@@ -78,6 +78,8 @@ static void take_away(struct dentry *dentry)
 {
 	struct inode *inode = d_inode(dentry), *dir = d_inode(dentry->d_parent);
 
+	/* Who has found it there, and is about to make a name in it or a link to it, holds that */
+	lock_inode(inode, I_MUTEX_NORMAL);
 	if (S_ISDIR(inode->i_mode)) {
 		inode->i_flags |= S_DEAD;
 		drop_nlink(inode);
@@ -86,6 +88,7 @@ static void take_away(struct dentry *dentry)
 		vmademo_inode_uncount(inode->i_sb);
 	}
 	drop_nlink(inode);
+	inode_unlock(inode);
 	vmademo_inode_modified(dir);
 	/* Also from what is mounted on it */
 	d_invalidate(dentry);
@@ -95,15 +98,17 @@ static void take_away(struct dentry *dentry)
 /* Its link count, and that of the directory. */
 static void link_again(struct inode *inode, struct inode *dir)
 {
+	lock_inode(inode, I_MUTEX_NORMAL);
 	if (S_ISDIR(inode->i_mode)) {
 		inode->i_flags &= ~S_DEAD;
 		set_nlink(inode, 2);
 		inc_nlink(dir);
-		return;
+	} else {
+		if (inode->i_nlink)
+			vmademo_inode_count(inode->i_sb);
+		set_nlink(inode, inode->i_nlink + 1);
 	}
-	if (inode->i_nlink)
-		vmademo_inode_count(inode->i_sb);
-	set_nlink(inode, inode->i_nlink + 1);
+	inode_unlock(inode);
 }
 
 static void bring_back(struct dentry *dentry, struct dentry *spot)
