@@ -313,6 +313,9 @@ int vmademo_fsync(struct file *file, loff_t start, loff_t end, int datasync)
 	err = err ?: told ?: flushed;
 	if (!err && buf->tree)
 		err = vmademo_log_fsync(buf->tree, file_dentry(file));
+	/* Nor are names, if the power went and came back before that */
+	if (!err && vmademo_was_cut(buf, cuts))
+		err = -EIO;
 	return err;
 }
 
