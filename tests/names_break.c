@@ -128,7 +128,7 @@ static void race(struct __test_metadata *_metadata, void *(*what)(void *))
 	atomic_store(&stop, 0);
 	pthread_create(&a, NULL, crashes, (void *)(long)dir);
 	pthread_create(&b, NULL, what, NULL);
-	sleep(20);
+	sleep(10);
 	atomic_store(&stop, 1);
 	pthread_join(a, NULL);
 	pthread_join(b, NULL);
@@ -158,9 +158,16 @@ TEST(link_to_what_goes)
 
 /* ---- what comes back before its own cut is done --------------------------- */
 
-static void *syncs(void *arg)
+static char *slow;
+
+/* From memory that takes two seconds to come: meanwhile the cut of the file waits. */
+static pid_t writes_slowly(int fd)
 {
-	return (void *)(long)fsync((int)(long)arg);
+	pid_t pid = fork();
+
+	if (!pid)
+		_exit(pwrite(fd, slow, 1, 0) != 1);
+	return pid;
 }
 
 static int tree_dir;
@@ -186,29 +193,44 @@ TEST(written_when_it_is_back)
 	memset(a, 'A', sizeof(a));
 	memset(b, 'B', sizeof(b));
 	for (off_seed = 1; off_seed < 12; off_seed++) {
-		pthread_t sync, off;
-		int fd, i;
+		pthread_t off;
+		pid_t writer;
+		int fd, i, k;
 
 		start(_metadata, "store=ram,size=1M,folio_size=4K", &tree_dir);
+		k = new_file(AT "k");
+		ASSERT_EQ(sizeof(a), write(k, a, sizeof(a)));
+		slow = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, k, 0);
+		ASSERT_NE(MAP_FAILED, slow);
 		fd = new_file(AT "j");
 		ASSERT_EQ(sizeof(a), write(fd, a, sizeof(a)));
 		ASSERT_EQ(0, fsync(fd));
-		ASSERT_LT(0, ADD_RULE(fd, .op = VMADEMO_OP_WRITE_OUT, .times = 1,
-				      .delay_us = 1000000));
-		ASSERT_EQ(1, pwrite(fd, "A", 1, 0));
-		pthread_create(&sync, NULL, syncs, (void *)(long)fd);
-		usleep(200000);
+		/* Or it would wait for the writer */
 		ASSERT_EQ(0, unlink(AT "j"));
+		ADD_RULE(k, .op = VMADEMO_OP_READ_FAULT, .times = 1,
+				.delay_us = 2000000);
+		writer = writes_slowly(fd);
+		usleep(200000);
 		pthread_create(&off, NULL, switches_off, NULL);
 		for (i = 0; i < 60 && !is_there(AT "j"); i++)
 			usleep(10000);
-		news = open(AT "j", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+		news = open(AT "j", O_RDWR | O_CLOEXEC, 0600);
 		if (i < 60)
 			backs++;
-		if (news >= 0)
-			pwrite(news, b, sizeof(b), PAGE);
+		if (news >= 0 && i < 60) {
+			char *map = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
+					 MAP_SHARED, news, PAGE);
+
+			unsigned char in = 0;
+
+			ASSERT_NE(MAP_FAILED, map);
+			mincore(map, PAGE, &in);
+			if (in & 1)
+				memcpy(map, b, sizeof(b));
+			munmap(map, PAGE);
+		}
 		close(news);
-		pthread_join(sync, NULL);
+		waitpid(writer, NULL, 0);
 		pthread_join(off, NULL);
 		ASSERT_EQ(0, power_on(tree_dir));
 		news = open(AT "j", O_RDONLY | O_CLOEXEC);
@@ -217,6 +239,8 @@ TEST(written_when_it_is_back)
 		b[0] = 'B';
 		close(news);
 		close(fd);
+		munmap(slow, PAGE);
+		close(k);
 		close(tree_dir);
 		EXPECT_EQ(0, umount_tree());
 	}
@@ -247,9 +271,10 @@ TEST(much_while_off)
 
 	start(_metadata, "store=ram,size=64K", &dir);
 	ASSERT_EQ(0, write_file(AT "a", ""));
+	ASSERT_EQ(0, sync_tree());
 	ASSERT_EQ(0, power_off(dir));
 	before = slab_kib();
-	for (i = 0; i < 100000 && !rename(AT "a", AT "b") && !rename(AT "b", AT "a"); i++)
+	for (i = 0; i < 50000 && !rename(AT "a", AT "b") && !rename(AT "b", AT "a"); i++)
 		;
 	ioctl(dir, VMADEMO_IOC_INFO, &info);
 	TH_LOG("%d rounds (%s), %llu pending, slab %ld KiB more", i, strerror(errno),

@@ -262,6 +262,12 @@ static void sync_something(SELF, bool posix)
 	struct model *m = &self->m;
 	int obj = 1 + below(self, m->objects - 1);
 
+	/* A directory in which something was done, or there is little to see */
+	if (m->ops && below(self, 2)) {
+		const struct op *op = &m->op[below(self, m->ops)];
+
+		obj = op->to_dir && below(self, 2) ? op->to_dir : op->dir;
+	}
 	if (!below(self, 4) || m->ops == PENDING) {
 		ASSERT_EQ(0, syncfs(self->fd[1]));
 		all_durable(m);

@@ -133,20 +133,33 @@ static void move_link(const struct dentry *dentry, struct dentry *from, struct d
 	inc_nlink(d_inode(to));
 }
 
+/*
+ * Only that the old name is gone.  What was done before is about the same entry: so that one goes
+ * back, and another one stays where it is by now.
+ */
+static void undo_from(struct vmademo_name_op *op)
+{
+	struct inode *inode = d_inode(op->dentry), *dir = d_inode(op->spot->d_parent);
+
+	forget(op->spot);
+	link_again(inode, dir);
+	if (d_unhashed(op->dentry)) {
+		vmademo_pin_name(op->dentry);
+	} else {
+		ihold(inode);
+		vmademo_add_name(op->to_spot, inode);
+		d_move(op->to_spot, op->dentry);
+	}
+	d_move(op->dentry, op->spot);
+	vmademo_inode_modified(dir);
+}
+
 static void undo_rename(struct vmademo_name_op *op)
 {
 	struct dentry *dir = op->spot->d_parent, *to_dir = op->to_spot->d_parent;
-	struct inode *inode = d_inode(op->dentry);
 
 	if (op->durable & VMADEMO_NAME_TO) {
-		/* Only that the old name is gone */
-		forget(op->spot);
-		link_again(inode, d_inode(dir));
-		ihold(inode);
-		vmademo_add_name(op->spot, inode);
-		if (d_unhashed(op->spot))
-			d_rehash(op->spot);
-		vmademo_inode_modified(d_inode(dir));
+		undo_from(op);
 		return;
 	}
 	if (op->durable & VMADEMO_NAME_FROM) {
@@ -197,6 +210,8 @@ static void undo(struct vmademo_name_op *op)
 	}
 	dir = op->spot->d_parent;
 	to_dir = op->to_spot ? op->to_spot->d_parent : NULL;
+	if (op->durable & VMADEMO_NAME_TO)
+		to_dir = op->dentry->d_parent;
 	lock_dirs(dir, to_dir);
 	switch (op->kind) {
 	case VMADEMO_NAME_CREATE:
