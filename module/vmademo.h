@@ -598,7 +598,7 @@ long vmademo_ioctl_power(struct file *file, void __user *arg);
 
 /* tree/log.c */
 int vmademo_log_fsync(struct vmademo_tree *tree, const struct dentry *dentry);
-bool vmademo_log_make_room(void);
+bool vmademo_log_make_room(const struct vmademo_tree *tree);
 unsigned int vmademo_log_pending(const struct vmademo_tree *tree);
 u64 vmademo_log_newest(const struct vmademo_tree *tree);
 

@@ -208,7 +208,7 @@ TEST(written_when_it_is_back)
 		/* Or it would wait for the writer */
 		ASSERT_EQ(0, unlink(AT "j"));
 		ADD_RULE(k, .op = VMADEMO_OP_READ_FAULT, .times = 1,
-				.delay_us = 2000000);
+			 .delay_us = 2000000);
 		writer = writes_slowly(fd);
 		usleep(200000);
 		pthread_create(&off, NULL, switches_off, NULL);
@@ -274,11 +274,13 @@ TEST(much_while_off)
 	ASSERT_EQ(0, sync_tree());
 	ASSERT_EQ(0, power_off(dir));
 	before = slab_kib();
-	for (i = 0; i < 50000 && !rename(AT "a", AT "b") && !rename(AT "b", AT "a"); i++)
+	for (i = 0;
+	     i < 50000 && !rename(AT "a", AT "b") && !rename(AT "b", AT "a"); i++)
 		;
 	ioctl(dir, VMADEMO_IOC_INFO, &info);
-	TH_LOG("%d rounds (%s), %llu pending, slab %ld KiB more", i, strerror(errno),
-	       (unsigned long long)info.pending_names, slab_kib() - before);
+	TH_LOG("%d rounds (%s), %llu pending, slab %ld KiB more", i,
+	       strerror(errno), (unsigned long long)info.pending_names,
+	       slab_kib() - before);
 	EXPECT_GT(30000, slab_kib() - before);
 	close(dir);
 	EXPECT_EQ(0, umount_tree());

@@ -34,7 +34,7 @@
 #include "tree/log.h"
 #include "tree/tree.h"
 
-/* Then it is full, and all of it becomes durable. */
+/* Then it is full, and all of it becomes durable; or, while the power is off, no more is done. */
 #define MAX_OPS		4096
 
 static DEFINE_MUTEX(logs_lock);
@@ -117,6 +117,13 @@ static struct vmademo_name_op *come_again(struct vmademo_log *log, struct vmadem
 	return ERR_PTR(restart_syscall());
 }
 
+static struct vmademo_name_op *refuse(struct vmademo_log *log, struct vmademo_name_op *op)
+{
+	mutex_unlock(&log->lock);
+	free_op(op);
+	return ERR_PTR(-ENOSPC);
+}
+
 /**
  * vmademo_log_begin() - an operation on names begins
  * @kind: what it is
@@ -126,8 +133,8 @@ static struct vmademo_name_op *come_again(struct vmademo_log *log, struct vmadem
  * vmademo_log_end() must follow, unless this fails.
  *
  * Context: May sleep.  The caller holds i_rwsem of the directories, or of ATTR, of the inode.
- * Return: the operation; NULL if the tree has no log; an ERR_PTR: -ENOMEM, or what makes the
- *         system call begin again.
+ * Return: the operation; NULL if the tree has no log; an ERR_PTR: -ENOMEM, -ENOSPC if there are
+ *         too many while the power is off, or what makes the system call begin again.
  */
 struct vmademo_name_op *vmademo_log_begin(enum vmademo_name_kind kind, struct dentry *dentry,
 					  struct dentry *to)
@@ -141,7 +148,9 @@ struct vmademo_name_op *vmademo_log_begin(enum vmademo_name_kind kind, struct de
 	if (IS_ERR(op))
 		return op;
 	mutex_lock(&log->lock);
-	return log->undoing ? come_again(log, op) : op;
+	if (log->undoing)
+		return come_again(log, op);
+	return log->nr >= MAX_OPS && READ_ONCE(log->tree->power) ? refuse(log, op) : op;
 }
 
 /**
@@ -164,7 +173,6 @@ void vmademo_log_end(struct vmademo_name_op *op, struct dentry *dentry, int err)
 		WRITE_ONCE(log->nr, log->nr + 1);
 		op->number = log->newest + 1;
 		WRITE_ONCE(log->newest, op->number);
-		/* While the power is off it fails, and the list grows as memory allows */
 		if (log->nr > MAX_OPS)
 			queue_work(vmademo_cut_queue, &log->room_work);
 	}
@@ -339,28 +347,31 @@ static void room_work(struct work_struct *work)
 {
 	struct vmademo_log *log = container_of(work, struct vmademo_log, room_work);
 
-	if (!vmademo_log_fsync(log->tree, NULL))
-		atomic_inc(&rooms_made);
+	/* If not, nobody waits for it any longer */
+	vmademo_log_fsync(log->tree, NULL);
+	atomic_inc(&rooms_made);
 	wake_up_all(&room_wait);
 }
 
 /**
  * vmademo_log_make_room() - there is no room: what has been removed, ends
+ * @tree: where; NULL for a buffer in none.  If it is the room of all buffers, it ends in all trees
  *
  * That is done by a work item, because the caller may hold locks that the end of a file takes.
  *
  * Context: May sleep.  The caller may hold any lock of a buffer.
  * Return: whether there may be room now.
  */
-bool vmademo_log_make_room(void)
+bool vmademo_log_make_room(const struct vmademo_tree *tree)
 {
+	bool of_all = atomic_long_read(&vmademo_room_used) >= (long)vmademo_room_limit;
 	int before = atomic_read(&rooms_made);
 	struct vmademo_log *log;
 	bool any = false;
 
 	mutex_lock(&logs_lock);
 	list_for_each_entry(log, &logs, in_logs) {
-		if (READ_ONCE(log->tree->power) ||
+		if ((!of_all && log->tree != tree) || READ_ONCE(log->tree->power) ||
 		    (!READ_ONCE(log->nr) && !atomic_read(&log->freeing)))
 			continue;
 		queue_work(vmademo_cut_queue, &log->room_work);
@@ -368,7 +379,8 @@ bool vmademo_log_make_room(void)
 	}
 	mutex_unlock(&logs_lock);
 	/* Not for ever: what ends may wait for the caller's locks */
-	return any && wait_event_killable_timeout(room_wait, atomic_read(&rooms_made) != before,
+	return any && !fatal_signal_pending(current) &&
+	       wait_event_killable_timeout(room_wait, atomic_read(&rooms_made) != before,
 						  10 * HZ) > 0;
 }
 

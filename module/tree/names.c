@@ -71,7 +71,7 @@ static int count_one(struct super_block *sb)
 		if (atomic_long_inc_return(&tree->inodes) - 1 <= READ_ONCE(tree->limit))
 			return 0;
 		atomic_long_dec(&tree->inodes);
-	} while (vmademo_log_make_room());
+	} while (vmademo_log_make_room(tree));
 	return -ENOSPC;
 }
 
@@ -154,6 +154,7 @@ static struct inode *make_inode(VMADEMO_IDMAP *idmap, struct super_block *sb,
 		inode->i_op = &dir_iops;
 		inode->i_fop = &dir_fops;
 		inc_nlink(inode);	/* its "." */
+		lockdep_annotate_inode_mutex_key(inode);
 		break;
 	case S_IFLNK:
 		inode->i_op = &simple_symlink_inode_operations;
