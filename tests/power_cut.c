@@ -325,7 +325,8 @@ TEST_F(store, refused)
 	BAD(lost_bytes, 1);
 	BAD(written_folios, 1);
 	BAD(torn_folios, 1);
-	for (int i = 0; i < 4; i++)
+	BAD(lost_names, 1);
+	for (int i = 0; i < 3; i++)
 		BAD(reserved[i], 1);
 #undef BAD
 	EXPECT_EQ(1, touch(self->map));

@@ -344,7 +344,8 @@ TEST(refused)
 	BAD(EINVAL, lost_bytes, 1);
 	BAD(EINVAL, written_folios, 1);
 	BAD(EINVAL, torn_folios, 1);
-	for (int i = 0; i < 4; i++)
+	BAD(EINVAL, lost_names, 1);
+	for (int i = 0; i < 3; i++)
 		BAD(EINVAL, reserved[i], 1);
 #undef BAD
 #define BAD_FD(err, bad)                                                     \
