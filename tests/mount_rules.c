@@ -274,6 +274,8 @@ TEST(large_folios)
 	munmap(map, SIZE);
 	close(fd);
 	ASSERT_EQ(0, unlink(AT "a"));
+	/* Until that is durable, it may come back */
+	ASSERT_EQ(0, sync_tree());
 	id = ADD_RULE(dir, .op = VMADEMO_OP_MKWRITE, .start = 1, .nr = 1,
 		      .status = EIO);
 	ASSERT_LT(0, id);
