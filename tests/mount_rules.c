@@ -17,6 +17,8 @@
 #define PAGES 8UL
 #define SIZE  (PAGES * PAGE)
 
+KEEP_A_RULE
+
 FIXTURE(tree)
 {
 	int dir, fd[FILES];
