@@ -379,9 +379,10 @@ bool vmademo_log_make_room(const struct vmademo_tree *tree)
 	}
 	mutex_unlock(&logs_lock);
 	/* Not for ever: what ends may wait for the caller's locks */
-	return any && !fatal_signal_pending(current) &&
-	       wait_event_killable_timeout(room_wait, atomic_read(&rooms_made) != before,
-						  10 * HZ) > 0;
+	if (!any || fatal_signal_pending(current))
+		return false;
+	return wait_event_killable_timeout(room_wait, atomic_read(&rooms_made) != before,
+					   10 * HZ) > 0;
 }
 
 /* ---- with the tree ------------------------------------------------------- */
