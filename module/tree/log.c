@@ -104,8 +104,8 @@ static struct vmademo_name_op *make_op(enum vmademo_name_kind kind, struct dentr
 }
 
 /*
- * A cut that is taking names back wants the locks that the caller holds.  So he lets go of them
- * and comes again, which costs no program anything but time.
+ * A cut that is taking names back wants the locks that the caller holds.  So the system call lets
+ * go of them and begins again.  What is no system call, as by io_uring, fails.
  */
 static struct vmademo_name_op *come_again(struct vmademo_log *log, struct vmademo_name_op *op)
 {
