@@ -213,7 +213,7 @@ TEST_F(tree, off)
 	told(fd);
 	EXPECT_EQ(0, fsync(fd));
 	munmap(new_map, SIZE);
-	/* What ends while it is off gives its room back all the same: it had no name */
+	/* Its name is lost: when it is closed it gives its room back, with the power off, too */
 	ASSERT_EQ(0, power_off(self->dir));
 	close(fd);
 	EXPECT_EQ((int64_t)(FILES * SIZE), room_taken());
