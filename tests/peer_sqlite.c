@@ -135,21 +135,13 @@ static pid_t start(struct tree *t, const char *journal, const char *synchronous,
 		   atomic_int *acknowledged, int go[2])
 {
 	pid_t pid = fork();
-	sqlite3 *db;
-	char byte;
 
 	if (pid)
 		return pid;
 	close(t->fd);
 	close(t->loop);
-	close(go[1]);
-	if (read(go[0], &byte, 1) != 1)
-		_exit(1);
-	db = open_db(FILE_DB, journal, synchronous);
-	for (int n = 1; db && n <= COMMITS && !commit_one(db, n); n++)
-		atomic_store(acknowledged, n);
-	pause();
-	_exit(1);
+	commit_until_killed(FILE_DB, journal, synchronous, acknowledged, go);
+	return 0;
 }
 
 /*

@@ -10,6 +10,7 @@
 #define HAVE_SQLITE 1
 
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 
@@ -50,6 +51,24 @@ static inline int commit_one(sqlite3 *db, int n)
 		       n, n, n * 37 % 900) ||
 	       say_sql(db, "UPDATE t SET v = %d WHERE k = 0", n) ||
 	       say_sql(db, "COMMIT");
+}
+
+/* In a process of its own: when it is told to go, it commits, and says which it has. */
+static inline void commit_until_killed(const char *path, const char *journal,
+				       const char *synchronous,
+				       atomic_int *acknowledged, int go[2])
+{
+	sqlite3 *db;
+	char byte;
+
+	close(go[1]);
+	if (read(go[0], &byte, 1) != 1)
+		_exit(1);
+	db = open_db(path, journal, synchronous);
+	for (int n = 1; db && n <= COMMITS && !commit_one(db, n); n++)
+		atomic_store(acknowledged, n);
+	pause();
+	_exit(1);
 }
 
 static inline int make_db(const char *path, const char *journal)
