@@ -216,7 +216,7 @@ static void info_of_buffer(struct vmademo_buffer *buf, struct vmademo_info *info
 		.store		= buf->store->kind,
 		.flags		= (buf->read_only ? VMADEMO_INFO_READ_ONLY : 0) |
 				  (READ_ONCE(buf->revoked) ? VMADEMO_INFO_REVOKED : 0) |
-				  (vmademo_is_off(buf) ? VMADEMO_INFO_OFF : 0),
+				  (vmademo_is_told_off(buf) ? VMADEMO_INFO_OFF : 0),
 		.folio_size	= PAGE_SIZE << buf->order,
 		.durable_size	= vmademo_size_is_pending(buf) ? buf->size_durable : size,
 	};

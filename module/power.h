@@ -54,7 +54,13 @@ static inline bool vmademo_is_off(const struct vmademo_buffer *buf)
 	return unlikely(READ_ONCE(buf->power)) && vmademo_power_refuses(buf, 0);
 }
 
-/* The same where some of a folio is about to be written. */
+/* What programs are told: a tree has its power back when all of its files and names are cut. */
+static inline bool vmademo_is_told_off(const struct vmademo_buffer *buf)
+{
+	return vmademo_is_off(buf) || (buf->tree && vmademo_tree_is_off(buf->tree));
+}
+
+/* vmademo_is_off() where some of a folio is about to be written. */
 static inline bool vmademo_is_off_to_write(const struct vmademo_buffer *buf)
 {
 	return unlikely(READ_ONCE(buf->power)) && vmademo_power_refuses(buf, VMADEMO_CUT_WRITES);

@@ -372,7 +372,7 @@ void vmademo_show_fdinfo(struct seq_file *m, struct file *file)
 	seq_printf(m, "bdi:\t%s\n", bdi_dev_name(buf->inode->i_sb->s_bdi));
 	seq_printf(m, "mappings:\t%ld\n", vmademo_mappings(buf));
 	seq_printf(m, "revoked:\t%d\n", READ_ONCE(buf->revoked));
-	seq_printf(m, "power_off:\t%d\n", vmademo_is_off(buf));
+	seq_printf(m, "power_off:\t%d\n", vmademo_is_told_off(buf));
 	for (i = 0; i < VMADEMO_NR_COUNTERS; i++)
 		seq_printf(m, "%s:\t%llu\n", counter_attrs[i].attr.name,
 			   vmademo_counter_sum(buf, i));
