@@ -191,7 +191,6 @@ static vm_fault_t take_back(struct vm_fault *vmf)
 static __always_inline vm_fault_t fault(struct vm_fault *vmf)
 {
 	struct vmademo_buffer *buf = vmademo_buffer_of(vmf->vma->vm_file->f_mapping);
-	unsigned long ino = buf->inode->i_ino;
 	vm_fault_t ret;
 
 	vmademo_count(buf, fault_kind(vmf));
@@ -215,30 +214,34 @@ static __always_inline vm_fault_t fault(struct vm_fault *vmf)
 	 */
 	if (unlikely(ret & (VM_FAULT_SIGBUS | VM_FAULT_HWPOISON)))
 		vmademo_count(buf, VMADEMO_SIGBUS);
-	trace_vmademo_fault(ino, vmf->pgoff, vmf->address, vmf->flags, ret);
 	return ret;
 }
 
 /*
- * With a clock.  A fault that has waited may have given up the lock, and with it what keeps
- * the file: so it is held here.
+ * With a clock, for the histograms and for who traces.  A fault that has waited may have given
+ * up the lock, and with it what keeps the file: so it is held here.
  */
 static noinline vm_fault_t timed(struct vm_fault *vmf, vm_fault_t (*hook)(struct vm_fault *vmf),
 				 enum vmademo_latency_kind kind)
 {
 	struct file *file = get_file(vmf->vma->vm_file);
+	struct vmademo_buffer *buf = vmademo_buffer_of(file->f_mapping);
 	u64 begin = ktime_get_ns();
 	vm_fault_t ret = hook(vmf);
+	u64 ns = vmademo_took(buf, kind, begin);
 
-	vmademo_latency_add(vmademo_buffer_of(file->f_mapping), kind,
-			    ktime_get_ns() - begin);
+	if (kind == VMADEMO_LATENCY_FAULT)
+		trace_vmademo_fault(buf->inode->i_ino, vmf->pgoff, vmf->address, vmf->flags,
+				    ret, ns);
+	else
+		trace_vmademo_mkwrite(buf->inode->i_ino, vmf->pgoff, vmf->address, ret, ns);
 	fput(file);
 	return ret;
 }
 
 static vm_fault_t vmademo_fault(struct vm_fault *vmf)
 {
-	if (static_branch_unlikely(&vmademo_latency_on))
+	if (static_branch_unlikely(&vmademo_latency_on) || trace_vmademo_fault_enabled())
 		return timed(vmf, fault, VMADEMO_LATENCY_FAULT);
 	return fault(vmf);
 }
@@ -396,13 +399,12 @@ static __always_inline vm_fault_t page_mkwrite(struct vm_fault *vmf)
 
 	if (unlikely(ret & (VM_FAULT_SIGBUS | VM_FAULT_HWPOISON)))
 		vmademo_count(buf, VMADEMO_SIGBUS);
-	trace_vmademo_mkwrite(buf->inode->i_ino, vmf->pgoff, vmf->address, ret);
 	return ret;
 }
 
 static vm_fault_t vmademo_page_mkwrite(struct vm_fault *vmf)
 {
-	if (static_branch_unlikely(&vmademo_latency_on))
+	if (static_branch_unlikely(&vmademo_latency_on) || trace_vmademo_mkwrite_enabled())
 		return timed(vmf, page_mkwrite, VMADEMO_LATENCY_MKWRITE);
 	return page_mkwrite(vmf);
 }

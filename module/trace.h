@@ -73,14 +73,15 @@ TRACE_DEFINE_ENUM(FAULT_FLAG_VMA_LOCK);
 
 TRACE_EVENT(vmademo_fault,
 	TP_PROTO(unsigned long ino, pgoff_t page, unsigned long address,
-		 unsigned int flags, vm_fault_t result),
-	TP_ARGS(ino, page, address, flags, result),
+		 unsigned int flags, vm_fault_t result, u64 ns),
+	TP_ARGS(ino, page, address, flags, result, ns),
 	TP_STRUCT__entry(
 		__field(unsigned long, ino)
 		__field(unsigned long, page)
 		__field(unsigned long, address)
 		__field(unsigned int, flags)
 		__field(unsigned int, result)
+		__field(u64, ns)
 	),
 	TP_fast_assign(
 		__entry->ino = ino;
@@ -88,11 +89,12 @@ TRACE_EVENT(vmademo_fault,
 		__entry->address = address;
 		__entry->flags = flags;
 		__entry->result = (__force unsigned int)result;
+		__entry->ns = ns;
 	),
-	TP_printk("ino=%lu page=%lu address=0x%lx flags=%s result=%s",
+	TP_printk("ino=%lu page=%lu address=0x%lx flags=%s result=%s ns=%llu",
 		  __entry->ino, __entry->page, __entry->address,
 		  __print_flags(__entry->flags, "|", FAULT_FLAG_TRACE),
-		  __print_flags(__entry->result, "|", VMADEMO_RESULTS))
+		  __print_flags(__entry->result, "|", VMADEMO_RESULTS), __entry->ns)
 );
 
 TRACE_EVENT(vmademo_map_pages,
@@ -120,23 +122,25 @@ TRACE_EVENT(vmademo_map_pages,
 
 TRACE_EVENT(vmademo_mkwrite,
 	TP_PROTO(unsigned long ino, pgoff_t page, unsigned long address,
-		 vm_fault_t result),
-	TP_ARGS(ino, page, address, result),
+		 vm_fault_t result, u64 ns),
+	TP_ARGS(ino, page, address, result, ns),
 	TP_STRUCT__entry(
 		__field(unsigned long, ino)
 		__field(unsigned long, page)
 		__field(unsigned long, address)
 		__field(unsigned int, result)
+		__field(u64, ns)
 	),
 	TP_fast_assign(
 		__entry->ino = ino;
 		__entry->page = page;
 		__entry->address = address;
 		__entry->result = (__force unsigned int)result;
+		__entry->ns = ns;
 	),
-	TP_printk("ino=%lu page=%lu address=0x%lx result=%s", __entry->ino,
+	TP_printk("ino=%lu page=%lu address=0x%lx result=%s ns=%llu", __entry->ino,
 		  __entry->page, __entry->address,
-		  __print_flags(__entry->result, "|", VMADEMO_RESULTS))
+		  __print_flags(__entry->result, "|", VMADEMO_RESULTS), __entry->ns)
 );
 
 TRACE_EVENT(vmademo_mmap,

@@ -8,15 +8,15 @@
 #include "kselftest_harness.h"
 #include "power.h"
 #include "rules_pairs.h"
+#include "traced.h"
 
 KEEP_A_RULE
 
-#define PAGES	16UL
-#define RULED	3UL
-#define TRACING "/sys/kernel/debug/tracing/"
-#define EVENT	TRACING "events/vmademo/vmademo_rule_hit/enable"
-#define KILLED	(1000 + SIGKILL)
-#define BUS	(1000 + SIGBUS)
+#define PAGES  16UL
+#define RULED  3UL
+#define EVENT  EVENTS "vmademo_rule_hit/enable"
+#define KILLED (1000 + SIGKILL)
+#define BUS    (1000 + SIGBUS)
 
 FIXTURE(pair)
 {
@@ -25,11 +25,6 @@ FIXTURE(pair)
 	bool traces;
 	int done; /* pairs */
 };
-
-static void clear_trace(void)
-{
-	close(open(TRACING "trace", O_WRONLY | O_TRUNC | O_CLOEXEC));
-}
 
 FIXTURE_SETUP(pair)
 {

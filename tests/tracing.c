@@ -9,10 +9,8 @@
 #include "power.h"
 #include "snapshot.h"
 #include "stores.h"
+#include "traced.h"
 #include "windows.h"
-
-#define TRACING "/sys/kernel/debug/tracing/"
-#define EVENTS	TRACING "events/vmademo/"
 
 FIXTURE(traced)
 {
@@ -30,13 +28,6 @@ FIXTURE_VARIANT_ADD(traced, none){ .store = VMADEMO_STORE_NONE };
 FIXTURE_VARIANT_ADD(traced, ram){ .store = VMADEMO_STORE_RAM };
 
 #define PAGES 16UL
-
-static void clear_trace(void)
-{
-	int fd = open(TRACING "trace", O_WRONLY | O_TRUNC | O_CLOEXEC);
-
-	close(fd);
-}
 
 FIXTURE_SETUP(traced)
 {
@@ -142,7 +133,7 @@ TEST_F(traced, life_of_a_page)
 		/* Written to */
 		put(self->map + 2 * PAGE, 1);
 		EXPECT_STREQ("dirty: page=2 bytes=4096\n"
-			     "mkwrite: page=2 address=0x* result=LOCKED\n",
+			     "mkwrite: page=2 address=0x* result=LOCKED ns=*\n",
 			     traced_of(self->fd));
 	}
 	/* Written by a call */
@@ -170,7 +161,7 @@ TEST_F(traced, life_of_a_page)
 		     traced_of(self->fd));
 	/* Beyond the end */
 	EXPECT_EQ(SIGBUS, touch_signal(self->map + 3 * PAGE, 1));
-	EXPECT_NE(NULL, strstr(traced_of(self->fd), "result=SIGBUS\n"));
+	EXPECT_NE(NULL, strstr(traced_of(self->fd), "result=SIGBUS ns=*\n"));
 }
 
 /* What only a store does: read in, evict, lose. */
@@ -227,9 +218,33 @@ TEST_F(traced, rules)
 	EXPECT_STREQ("rule_hit: id=1 op=mkwrite page=4 status=28\n",
 		     traced_of(self->fd));
 	EXPECT_EQ(SIGBUS, touch_signal(self->map + 3 * PAGE, 1));
-	EXPECT_NE(NULL, strstr(traced_of(self->fd),
-			       "rule_hit: id=1 op=mkwrite page=3 status=28\n"
-			       "mkwrite: page=3 address=0x* result=SIGBUS\n"));
+	EXPECT_NE(NULL,
+		  strstr(traced_of(self->fd),
+			 "rule_hit: id=1 op=mkwrite page=3 status=28\n"
+			 "mkwrite: page=3 address=0x* result=SIGBUS ns=*\n"));
+}
+
+/* How long a hook takes, also one that gives up the lock while it waits. */
+TEST_F(traced, nanoseconds)
+{
+	RUN_IF_READY();
+
+	struct vmademo_rule slow_read = { .op = VMADEMO_OP_READ_FAULT,
+					  .delay_us = 30000 };
+	struct vmademo_rule slow_write = { .op = VMADEMO_OP_MKWRITE,
+					   .delay_us = 30000 };
+
+	ASSERT_EQ(0, touch(self->map + PAGE));
+	EXPECT_LE(0, slowest(" vmademo_fault: "));
+	put(self->map + 2 * PAGE, 1);
+	EXPECT_LE(0, slowest(" vmademo_mkwrite: "));
+	ASSERT_EQ(0, ioctl(self->fd, VMADEMO_IOC_RULE_ADD, &slow_read));
+	ASSERT_EQ(0, ioctl(self->fd, VMADEMO_IOC_RULE_ADD, &slow_write));
+	clear_trace();
+	EXPECT_EQ(0, touch_signal(self->map + 5 * PAGE, 0));
+	EXPECT_LE(30000000, slowest(" vmademo_fault: "));
+	EXPECT_EQ(0, touch_signal(self->map + 5 * PAGE, 1));
+	EXPECT_LE(30000000, slowest(" vmademo_mkwrite: "));
 }
 
 /* A snapshot, the power, revocation: each once, and what is so already is no event. */

@@ -7,6 +7,7 @@
 #include <sched.h>
 #include <sys/prctl.h>
 
+#include "traced.h"
 #include "window_fixture.h"
 
 /* Lazy: fewer pages a fault, when somebody asks for that; and never beyond the VMA. */
@@ -62,6 +63,24 @@ TEST_F(window, map_ahead)
 	EXPECT_EQ(SIGSEGV, touch_signal(p + len, 0));
 	munmap(reserve, LEN + 2 * MIB);
 	ASSERT_EQ(0, map_ahead("auto"));
+}
+
+/* Who traces is told how long a fault took; an eager window has none. */
+TEST_F(window, traced)
+{
+	RUN_IF_READY();
+
+	unsigned char *p = map(_metadata, self->fd, LEN, 0);
+	long long ns;
+
+	if (write_text(EVENTS "vmademo_fault/enable", "1"))
+		SKIP(return, "this kernel cannot trace");
+	clear_trace();
+	put(p + PAGE, 1);
+	ns = slowest(" vmademo_fault: ");
+	ASSERT_EQ(0, write_text(EVENTS "vmademo_fault/enable", "0"));
+	EXPECT_EQ(self->lazy, ns >= 0);
+	munmap(p, LEN);
 }
 
 struct flipper {

@@ -256,9 +256,19 @@ static bool has_large_entry(const struct vm_fault *vmf)
 #endif
 }
 
+/* What a fault that began then has come to; or at 0, since nobody traced. */
+static vm_fault_t traced(struct vmademo_window *w, struct vm_fault *vmf, vm_fault_t ret,
+			 u64 begin)
+{
+	trace_vmademo_fault(w->inode->i_ino, vmf->pgoff, vmf->address, vmf->flags, ret,
+			    begin ? ktime_get_ns() - begin : 0);
+	return ret;
+}
+
 /* Makes the entry for one page, and for those around it. */
 static vm_fault_t phys_fault(struct vm_fault *vmf)
 {
+	const u64 begin = vmademo_begin(trace_vmademo_fault_enabled());
 	struct vm_area_struct *vma = vmf->vma;
 	struct vmademo_window *w = vmademo_window_of(vma->vm_file);
 	vm_fault_t ret = VM_FAULT_SIGBUS;
@@ -281,8 +291,7 @@ static vm_fault_t phys_fault(struct vm_fault *vmf)
 		}
 	}
 	up_read(&w->lock);
-	trace_vmademo_fault(w->inode->i_ino, vmf->pgoff, vmf->address, vmf->flags, ret);
-	return ret;
+	return traced(w, vmf, ret, begin);
 }
 
 /*
@@ -302,6 +311,7 @@ static vm_fault_t phys_map_pages(struct vm_fault *vmf, pgoff_t start, pgoff_t en
  */
 static vm_fault_t phys_huge_fault(struct vm_fault *vmf, unsigned int order)
 {
+	const u64 begin = vmademo_begin(trace_vmademo_fault_enabled());
 	struct vm_area_struct *vma = vmf->vma;
 	struct vmademo_window *w = vmademo_window_of(vma->vm_file);
 	unsigned long addr = vmf->address & PMD_MASK;
@@ -331,8 +341,7 @@ static vm_fault_t phys_huge_fault(struct vm_fault *vmf, unsigned int order)
 		if (write)
 			atomic64_inc(&w->first_writes);
 	}
-	trace_vmademo_fault(w->inode->i_ino, vmf->pgoff, vmf->address, vmf->flags, ret);
-	return ret;
+	return traced(w, vmf, ret, begin);
 }
 #endif
 
