@@ -42,6 +42,17 @@ static int64_t faults_to_read(unsigned char *p, size_t step, bool backwards)
 	return minor_faults() - before;
 }
 
+/* What is said is what was asked for. */
+TEST_F(ahead, parameter)
+{
+	static const char path[] = "/sys/module/vmademo/parameters/map_ahead";
+
+	ASSERT_EQ(0, map_ahead("64K"));
+	EXPECT_TRUE(file_says(path, "65536\n"));
+	ASSERT_EQ(0, map_ahead("auto"));
+	EXPECT_TRUE(file_says(path, "auto\n"));
+}
+
 /* The more a program reads one page after the other, the more pages are mapped at once. */
 TEST_F(ahead, maps)
 {

@@ -59,20 +59,6 @@ static inline int log_lines(int kmsg, char *text, size_t size)
 	return lines;
 }
 
-/* Whether the first line of a file is this one. */
-static inline bool file_says(const char *path, const char *expected)
-{
-	char text[64] = "";
-	FILE *f = fopen(path, "r");
-
-	if (!f)
-		return false;
-	if (!fgets(text, sizeof(text), f))
-		text[0] = '\0';
-	fclose(f);
-	return !strcmp(text, expected);
-}
-
 struct bad_parameters {
 	const char *text, *why; /* a part of the line that says what was wrong */
 	int error;

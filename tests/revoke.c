@@ -132,6 +132,7 @@ TEST_F(revoke, mappings)
 	EXPECT_EQ(0, fd_value(self->fd, "revoked"));
 	ASSERT_EQ(0, ioctl(self->fd, VMADEMO_IOC_REVOKE));
 	EXPECT_EQ(1, fd_value(self->fd, "revoked"));
+	EXPECT_EQ(variant->kind == NODE_ITSELF, node_value("revoked"));
 	EXPECT_EQ(VMADEMO_INFO_REVOKED,
 		  info_flags(self->fd) & VMADEMO_INFO_REVOKED);
 	EXPECT_EQ(0, smaps_value(self->map, "Rss"));

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "params_fixture.h"
+#include "power.h"
 #include "stores.h"
 
 #define FOLDER "/tmp/vmademo-params"
@@ -98,6 +99,11 @@ TEST_F(params, power_cut_of_the_node)
 	EXPECT_EQ(2 * (int64_t)PAGE, node_value("last_crash_lost_bytes"));
 	EXPECT_EQ(1, node_value("data_flushes"));
 	EXPECT_LT(0, node_value("read_in_folios"));
+	EXPECT_EQ(0, node_value("power_off"));
+	ASSERT_EQ(0, power_off(fd));
+	EXPECT_EQ(1, node_value("power_off"));
+	ASSERT_EQ(0, power_on(fd));
+	EXPECT_EQ(0, node_value("power_off"));
 	munmap(p, MIB);
 	close(fd);
 }
@@ -345,6 +351,27 @@ TEST_F(params, stores_that_others_have)
 	TH_LOG("%s", line);
 	EXPECT_EQ(0, umount(FOLDER));
 	remove_file();
+}
+
+/* A file that may not grow, which only growing it tells. */
+TEST_F(params, sealed_store)
+{
+	RUN_IF_READY();
+
+	char text[64];
+	struct bad_parameters bad = { text, "not made: error -1", EPERM };
+	int file = memfd_create("sealed", MFD_ALLOW_SEALING | MFD_CLOEXEC);
+
+	ASSERT_GE(file, 0);
+	ASSERT_EQ(0, ftruncate(file, PAGE));
+	ASSERT_EQ(0, fcntl(file, F_ADD_SEALS, F_SEAL_GROW));
+	snprintf(text, sizeof(text), "store=/proc/self/fd/%d size=8K", file);
+	expect_refused(_metadata, self->kmsg, &bad);
+	snprintf(text, sizeof(text), "store=/proc/self/fd/%d size=4K", file);
+	EXPECT_EQ(0, load_module(text));
+	EXPECT_EQ((int64_t)PAGE, node_value("size"));
+	EXPECT_EQ(0, unload_module());
+	close(file);
 }
 
 TEST_HARNESS_MAIN

@@ -99,6 +99,20 @@ static inline int write_text(const char *path, const char *text)
 	return n < 0 ? -1 : 0;
 }
 
+/* Whether the first line of a file is this one. */
+static inline bool file_says(const char *path, const char *expected)
+{
+	char text[64] = "";
+	FILE *f = fopen(path, "r");
+
+	if (!f)
+		return false;
+	if (!fgets(text, sizeof(text), f))
+		text[0] = '\0';
+	fclose(f);
+	return !strcmp(text, expected);
+}
+
 /* How many bytes one fault maps; "auto" is what holds without it. */
 static inline int map_ahead(const char *bytes)
 {
