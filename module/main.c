@@ -103,7 +103,7 @@ static int parse_size(loff_t *result)
 	int err = vmademo_parse_bytes(size, &bytes);
 
 	if (err == -EINVAL) {
-		pr_err("size=%s: not a number of bytes, with K, M, G or nothing behind it\n",
+		pr_err("size=%s: not a number of bytes; expected digits, optionally with K, M or G\n",
 		       size);
 		return err;
 	}
@@ -126,7 +126,7 @@ static int __init parse_ram_limit(void)
 	u64 bytes = (u64)totalram_pages() << PAGE_SHIFT >> 1;
 
 	if (ram_limit && (vmademo_parse_bytes(ram_limit, &bytes) || !bytes)) {
-		pr_err("ram_limit=%s: not a number of bytes, with K, M, G or nothing behind it\n",
+		pr_err("ram_limit=%s: not a number of bytes; expected digits, optionally with K, M or G\n",
 		       ram_limit);
 		return -EINVAL;
 	}
@@ -167,9 +167,9 @@ static const struct vmademo_store_ops *__init parse_store(struct file **file,
 	*file = vmademo_store_file_open_name(store);
 	if (IS_ERR(*file)) {
 		err = PTR_ERR(*file);
-		pr_err("store=%s: %s: error %ld\n", store,
+		pr_err("store=%s: %s: %pe\n", store,
 		       err == -EINVAL ? "not a file or block device that can be a store" :
-					"cannot be opened", err);
+					"cannot be opened", *file);
 		return ERR_PTR(err);
 	}
 	if (size == default_size)
@@ -178,10 +178,10 @@ static const struct vmademo_store_ops *__init parse_store(struct file **file,
 	if (!err && *bytes)
 		return &vmademo_store_file;
 	if (!err)
-		pr_err("store=%s: is empty: say size=\n", store);
+		pr_err("store=%s: is empty; give a size=\n", store);
 	else
-		pr_err("store=%s: has less than size=%s, and cannot grow to it: error %ld\n",
-		       store, size, err);
+		pr_err("store=%s: has less than size=%s, and cannot grow to it: %pe\n",
+		       store, size, ERR_PTR(err));
 	fput(*file);
 	return ERR_PTR(err ?: -EINVAL);
 }
@@ -221,9 +221,9 @@ static int __init vmademo_init(void)
 	}
 	err = vmademo_node_register(bytes, ops, file, legacy_mmap, prealloc);
 	if (err) {
-		pr_err("/dev/vmademo: not made: error %d%s\n", err,
+		pr_err("failed to make /dev/vmademo: %pe%s\n", ERR_PTR(err),
 		       prealloc && (err == -ENOSPC || err == -ENOMEM) ?
-		       ": prealloc=1 does not find the room, see ram_limit" : "");
+		       ": no room for prealloc=1, see ram_limit" : "");
 		goto free_windows;
 	}
 	err = vmademo_phys_register(legacy_mmap);

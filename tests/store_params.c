@@ -334,7 +334,7 @@ TEST_F(params, stores_that_others_have)
 		EXPECT_EQ(-1, load_module("store=" BLOCK_DEVICE));
 		EXPECT_EQ(EBUSY, errno);
 		EXPECT_EQ(1, log_lines(self->kmsg, line, sizeof(line)));
-		EXPECT_NE(NULL, strstr(line, "cannot be opened: error -16"))
+		EXPECT_NE(NULL, strstr(line, "cannot be opened: -"))
 		TH_LOG("%s", line);
 		close(file);
 	}
@@ -359,7 +359,8 @@ TEST_F(params, sealed_store)
 	RUN_IF_READY();
 
 	char text[64];
-	struct bad_parameters bad = { text, "not made: error -1", EPERM };
+	struct bad_parameters bad = { text, "failed to make /dev/vmademo: -",
+				      EPERM };
 	int file = memfd_create("sealed", MFD_ALLOW_SEALING | MFD_CLOEXEC);
 
 	ASSERT_GE(file, 0);

@@ -79,7 +79,7 @@ static int window_check(const struct vmademo_window *w)
 	}
 	if (region_intersects(w->base, w->bytes, IORESOURCE_SYSTEM_RAM,
 			      IORES_DESC_NONE) != REGION_DISJOINT) {
-		pr_err("phys=: %pa to %pa: is the system's RAM\n", &w->base, &last);
+		pr_err("phys=: %pa to %pa: this is the system's RAM\n", &w->base, &last);
 		return -EINVAL;
 	}
 	err = security_locked_down(LOCKDOWN_DEV_MEM);

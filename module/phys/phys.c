@@ -237,7 +237,7 @@ static int window_make(unsigned int n, char *text, const char *memtype, bool laz
 	int err = -ENOMEM;
 
 	if (!w) {
-		pr_err("phys=: no memory\n");
+		pr_err("phys=: out of memory\n");
 		return err;
 	}
 	init_rwsem(&w->lock);
@@ -257,7 +257,7 @@ static int window_make(unsigned int n, char *text, const char *memtype, bool laz
 		goto free;
 	w->inode = vmademo_inode_create(NULL);
 	if (!w->inode) {
-		pr_err("phys=: no memory\n");
+		pr_err("phys=: out of memory\n");
 		err = -ENOMEM;
 		goto free;
 	}
@@ -297,7 +297,7 @@ int __init vmademo_phys_prepare(const char *list, const char *memtypes,
 	copy = kstrdup(list ?: "", GFP_KERNEL);
 	types = kstrdup(memtypes, GFP_KERNEL);
 	if (!copy || !types) {
-		pr_err("phys=: no memory\n");
+		pr_err("phys=: out of memory\n");
 		err = -ENOMEM;
 	}
 	rest = list ? copy : NULL;
