@@ -75,6 +75,11 @@ words() {
 		op=read,when=later '' 'op=read,' op=read,torn=2147483648; do
 		ends 2 rule add /dev/vmademo "$words" && says 'rule' || return
 	done
+	for option in '--pages x' '--pages 3-' '--pages 5-4' '--pages -1' '--pages 0-18446744073709551615' '--skip -1' '--on nothing' '--fail E' \
+		'--on read'; do
+		ends 2 rule add $option /dev/vmademo op=read && says rule || return
+	done
+	ends 2 rule add /dev/vmademo && says 'no --on' || return
 	# What does not go together, the module says
 	ends 1 rule add /dev/vmademo op=read,status=SIGBUS && says 'see RULES in vmademo(1)' || return
 	ends 1 rule add /dev/vmademo op=read_in,status=EIO && says 'needs a buffer with a store' || return
@@ -234,14 +239,17 @@ rules() {
 		vmademo rule add $T op=write_out,start=1,nr=2,skip=3,times=1,seed=7,share=300,cut_torn=2,crash,off,when=after >one
 		vmademo rule add $T op=write_out torn=0 granularity=512,status=EIO >two
 		vmademo rule add $T op=read,status=EIO,times=1,one_in=1,delay_us=5 >three
+		vmademo rule add $T --on mkwrite --pages 10-20 --skip 3 --times 1 --fail ENOSPC >four
+		vmademo rule add --pages 0 $T op=write_out crash >five
 		cat $T >/dev/null 2>&1; vmademo rule list $T --json >out
 		cat /sys/kernel/debug/vmademo/$(vmademo info --json $T | jq .ino)/rules >module
 		vmademo rule del $T 1 3 && vmademo rule list $T >left; vmademo rule del --all $T && vmademo rule list --json $T >none' || return
-	is ids '1 2 3' "$(cat one two three | xargs)" || return
+	is ids '1 2 3 4 5' "$(cat one two three four five | xargs)" || return
+	is options 'op=mkwrite,start=10,nr=11,skip=3,times=1,status=ENOSPC op=write_out,nr=1,crash' "$(jq -r '.rules[3:][].rule' out | xargs)" || return
 	# Told as the module tells it
 	is words "$(sed 's/^id=[0-9]*,//; s/,hits=[0-9]*$//' module | xargs)" "$(jq -r '.rules[].rule' out | xargs)" || return
 	json '.rules[2] | [.hits, .matches > 0]' '[1,true]' || return
-	is left 2 "$(awk 'NR > 1 { print $1 }' left)" && is none 0 "$(jq '.rules | length' none)"
+	is left '2 4 5' "$(awk 'NR > 1 { print $1 }' left | xargs)" && is none 0 "$(jq '.rules | length' none)"
 }
 
 # One kernel gets them all: it is the one to which nobody says how many steps to take.  Debug

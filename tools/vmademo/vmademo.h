@@ -100,6 +100,11 @@ enum {
 	OPT_REPLAY,
 	OPT_KEEP,
 	OPT_OUTPUT,
+	OPT_ON,
+	OPT_PAGES,
+	OPT_SKIP,
+	OPT_TIMES,
+	OPT_FAIL,
 };
 
 #define COMMON_OPTIONS                            \
