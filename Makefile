@@ -28,9 +28,16 @@ build/examples/%: examples/%.c $(wildcard examples/*.h)
 	@mkdir -p $(@D)
 	$(CC) -O2 -g -Wall -Wextra -Wno-unused-parameter -o $@ $<
 
-install: all
-	$(MAKE) -C $(KDIR) M=$(CURDIR) modules_install
-	depmod $(KVER)
+# The kernel's own rule puts a module into one of these, whichever kernel it is
+MODULES = $(DESTDIR)/lib/modules/$(KVER)
+
+install: all tools-install
+	$(MAKE) -C $(KDIR) M=$(CURDIR) INSTALL_MOD_PATH=$(DESTDIR) modules_install
+	depmod -b "$(DESTDIR)/" $(KVER)
+
+uninstall: tools-uninstall
+	find $(wildcard $(MODULES)/updates $(MODULES)/extra) -name 'vmademo.ko*' -exec rm -f {} +
+	depmod -b "$(DESTDIR)/" $(KVER)
 
 demo:
 	@scripts/deps demo
@@ -138,8 +145,9 @@ clean:
 		-name modules.order -o -name Module.symvers \) -exec rm -f {} +
 
 help:
-	@echo 'make demo            show the device at work, in a virtual machine'
-	@echo 'make check           pass the tests, in a virtual machine'
+	@echo 'In a virtual machine:'
+	@echo 'make demo            show the device at work'
+	@echo 'make check           pass the tests'
 	@echo 'make check TEST=io   one of them'
 	@echo 'make check KERNELS="6.1 6.12"   on these kernels'
 	@echo 'make check TEST=model SEED=7 STEPS=1000   random operations, replayed'
@@ -148,20 +156,27 @@ help:
 	@echo 'make bench           what mappings cost, in instructions, beside tmpfs and others'
 	@echo 'make coverage        which lines of the module the tests run'
 	@echo 'make kernels         the kernels that can be had'
-	@echo 'make tools           build the command vmademo, as build/tools/vmademo'
-	@echo 'make tools-install   and put it, manual pages, completion, udev rule and header under PREFIX=/usr/local'
-	@echo 'make tools-uninstall take them away'
-	@echo 'make shell           a shell in a virtual machine with the module loaded'
+	@echo 'make shell           a shell, with the module loaded'
+	@echo
+	@echo 'On this machine:'
 	@echo 'make lint            compiler warnings, sparse, checkpatch and others'
 	@echo 'make                 build the module for the running kernel (KVER=...)'
+	@echo 'make tools           build the command vmademo, as build/tools/vmademo'
 	@echo 'make examples        build what is in examples: programs, and modules for that kernel'
 	@echo 'make example-programs   the programs alone, in build/examples'
-	@echo 'make install         build it and put it where modprobe finds it'
-	@echo 'make dkms-install    give it to dkms, which does so for each new kernel'
+	@echo
+	@echo 'To have it here:'
+	@echo 'make install         put the module where modprobe finds it, and do make tools-install'
+	@echo 'make uninstall       take both away'
+	@echo 'make tools-install   put the command, manual pages, completion, udev rule and header under PREFIX=/usr/local'
+	@echo 'make tools-uninstall take them away'
+	@echo 'make dkms-install    give the module to dkms, which builds it for each new kernel'
 	@echo 'make dkms-uninstall  take it away from dkms'
+	@echo
+	@echo 'To give it away:'
 	@echo 'make deb             build the Debian packages, in build/deb'
 	@echo 'make deb-test        and install, use and remove them in chroots and a virtual machine'
 	@echo 'make dist            archive the sources, as build/vmademo-VERSION.tar.xz'
 	@echo 'make clean           remove what was built'
 
-.PHONY: all examples example-programs install demo check check-debug fuzz bench coverage kernels tools tools-install tools-files tools-uninstall shell deb deb-test dist lint dkms-source dkms-install dkms-uninstall clean help
+.PHONY: all examples example-programs install uninstall demo check check-debug fuzz bench coverage kernels tools tools-install tools-files tools-uninstall shell deb deb-test dist lint dkms-source dkms-install dkms-uninstall clean help
