@@ -98,9 +98,17 @@ tools-uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/vmademo $(MAN)/man1/vmademo.1 $(MAN)/man4/vmademo.4 $(COMPLETION)/vmademo \
 		$(UDEV)/60-vmademo.rules $(INCLUDE)/vmademo.h
 
+# As it was typed, with any $ and quotes
+quoted = '$(subst ','\'',$(value $(1)))'
+
+vm:
+	@scripts/deps vm
+	@exec scripts/vm/debian -k "$(or $(KERNEL),6.1)" -d $(call quoted,DIR) -p $(call quoted,PACKAGES) \
+		$(if $(value RUN),$(call quoted,RUN))
+
 shell:
 	@scripts/deps demo
-	@exec scripts/shell
+	@exec scripts/shell "$(or $(KERNEL),6.1)"
 
 deb:
 	@scripts/deps deb
@@ -156,7 +164,9 @@ help:
 	@echo 'make bench           what mappings cost, in instructions, beside tmpfs and others'
 	@echo 'make coverage        which lines of the module the tests run'
 	@echo 'make kernels         the kernels that can be had'
-	@echo 'make shell           a shell, with the module loaded'
+	@echo 'make shell           a shell, with the module loaded (KERNEL=7.3)'
+	@echo 'make vm              the same on Debian, with PACKAGES="sqlite3 git" and a copy of DIR=folder as /work'
+	@echo "make vm RUN='cd /work && make test'   runs that, and ends with its status"
 	@echo
 	@echo 'On this machine:'
 	@echo 'make lint            compiler warnings, sparse, checkpatch and others'
@@ -179,4 +189,4 @@ help:
 	@echo 'make dist            archive the sources, as build/vmademo-VERSION.tar.xz'
 	@echo 'make clean           remove what was built'
 
-.PHONY: all examples example-programs install uninstall demo check check-debug fuzz bench coverage kernels tools tools-install tools-files tools-uninstall shell deb deb-test dist lint dkms-source dkms-install dkms-uninstall clean help
+.PHONY: all examples example-programs install uninstall demo check check-debug fuzz bench coverage kernels tools tools-install tools-files tools-uninstall shell vm deb deb-test dist lint dkms-source dkms-install dkms-uninstall clean help

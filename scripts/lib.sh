@@ -27,6 +27,13 @@ in_makefile() { # NAME
 		sed -n "s/^$1 := //p" | xargs -n 1
 }
 
+# Where this machine's own packages of Debian come from
+mirror() {
+	# shellcheck disable=SC2016 # apt fills these in
+	apt-get indextargets --format '$(LABEL)|$(REPO_URI)' 'Created-By: Packages' |
+		awk -F'|' '$1 == "Debian" { print $2; exit }'
+}
+
 # Runs a command as a process group of its own, and exits with its status.  Whatever
 # ends this script - Ctrl-C, a signal to it or to make alone, SIGKILL - ends the group.
 # Without this, nothing would: what runs in the background ignores Ctrl-C, and a shell
