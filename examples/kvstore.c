@@ -189,7 +189,7 @@ static void session(int fd, size_t size, unsigned int left_out)
 	kv = (struct kv){ .left_out = left_out };
 	if (kv_open(&kv, fd, size))
 		die("open");
-	/* Who asks gets what is there: so it is promised */
+	/* Whoever asks gets what is there: so it is promised */
 	for (unsigned int key = 0; key < KEYS; key++)
 		say('A', key, value_of(&kv, key));
 	kv.step = count_steps;

@@ -45,7 +45,7 @@
 #define KV_MAGIC   0x4c56414b
 #define KV_BUCKETS 256
 
-/* Who wants to replay a run defines another one. */
+/* Whoever wants to replay a run defines another one. */
 #ifndef KV_RANDOM
 #define KV_RANDOM(to, len) getrandom(to, len, 0)
 #endif
@@ -440,7 +440,7 @@ static inline int kv_open(struct kv *kv, int fd, size_t size)
 		return -1;
 	/*
 	 * If it was the program that ended and not the machine, then what it did last
-	 * is in the page cache, and perhaps only there.  Who is about to see it, or to
+	 * is in the page cache, and perhaps only there.  Whoever is about to see it, or to
 	 * append to it, must be able to rely on it.
 	 */
 	if (kv_msync(kv, KV_MSYNC_OPEN, 0, size))

@@ -16,7 +16,7 @@ FIXTURE_SETUP(ahead)
 {
 	self->fd = open(NODE, O_RDWR);
 	ASSERT_GE(self->fd, 0) TH_LOG("%s: %s", NODE, strerror(errno));
-	/* The program itself shall take no faults while they are counted */
+	/* The program itself must take no faults while they are counted */
 	ASSERT_EQ(0, mlockall(MCL_CURRENT));
 }
 

@@ -46,7 +46,7 @@ static int cgroup_end(void)
 {
 	int err = 0;
 
-	/* Who has just ended may still be counted */
+	/* Whoever has just ended may still be counted */
 	for (int i = 0; i < 1000 && (err = rmdir(CGROUP)) && errno == EBUSY; i++)
 		usleep(10000);
 	write_text(CGROUPS "/cgroup.subtree_control", "-memory");

@@ -29,7 +29,7 @@ FIXTURE_SETUP(cleaning)
 	ASSERT_NE(MAP_FAILED, self->map);
 	ASSERT_EQ(0, fsync(self->fd));
 	ASSERT_EQ(0, fd_value(self->fd, "dirty_folios"));
-	/* The program itself shall take no faults while they are counted */
+	/* The program itself must take no faults while they are counted */
 	ASSERT_EQ(0, mlockall(MCL_CURRENT));
 	ASSERT_EQ(0, munlock(self->map, LEN));
 }

@@ -242,7 +242,7 @@ TEST_F(copying, every_way)
 		int64_t minor;
 		char *old;
 
-		/* Nothing of the way before shall be left, nor be dirty */
+		/* Nothing of the way before may be left, or be dirty */
 		old = map(c->to, PROT_READ | PROT_WRITE, c->target);
 		ASSERT_NE(MAP_FAILED, old);
 		memset(old, 0xee, PAGES * PAGE);

@@ -337,7 +337,7 @@ TEST_F(devices, drivers_have_their_devices)
 	EXPECT_STREQ("virtio-pci", driver_of(disk));
 }
 
-/* The window on p is gone: from mappings, and from who has it open. */
+/* The window on p is gone: from mappings, and from whoever has it open. */
 static void expect_gone(struct __test_metadata *_metadata, unsigned char *p,
 			int fd)
 {

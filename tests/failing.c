@@ -124,7 +124,7 @@ TEST_F(failing, told_once_to_each_open_file)
 	EXPECT_EQ(0, msync(self->map, SIZE, MS_SYNC));
 	EXPECT_EQ(EIO, told(before));
 	EXPECT_EQ(0, told(before));
-	/* It is known by now: nothing to who comes later */
+	/* It is known by now: nothing to whoever comes later */
 	after = reopen(self->fd, O_RDWR);
 	ASSERT_GE(after, 0);
 	EXPECT_EQ(0, told(after));

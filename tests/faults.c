@@ -21,7 +21,7 @@ FIXTURE_SETUP(faults)
 	ASSERT_GE(self->fd, 0) TH_LOG("%s: %s", NODE, strerror(errno));
 	/* However many came before, each maps as many pages */
 	ASSERT_EQ(0, map_ahead("64K"));
-	/* The program itself shall take no faults while they are counted */
+	/* The program itself must take no faults while they are counted */
 	ASSERT_EQ(0, mlockall(MCL_CURRENT));
 }
 

@@ -206,7 +206,7 @@ TEST_F(file, set_user_id_is_lost)
 	EXPECT_EQ(0, status);
 }
 
-/* Who only watches a buffer does not keep it. */
+/* Whoever only watches a buffer does not keep it. */
 TEST_F(file, watched_and_gone)
 {
 	int watcher = inotify_init(), fd = create_buffer(4 * MIB);
@@ -226,7 +226,7 @@ TEST_F(file, watched_and_gone)
 	close(watcher);
 }
 
-/* Who makes a buffer owns it, and may open it again. */
+/* Whoever makes a buffer owns it, and may open it again. */
 TEST_F(file, made_by_another_user)
 {
 	int status;

@@ -254,7 +254,7 @@ static void do_userfaultfd(struct worker *w)
 	if (!ioctl(fd, UFFDIO_API, &api))
 		CALL(w, ioctl(fd, UFFDIO_REGISTER, &r),
 		     "userfaultfd register(%p, %#zx, %llu)", p, len, r.mode);
-	close(fd); /* wakes who waits for an answer */
+	close(fd); /* wakes whoever waits for an answer */
 }
 
 /* ---- touched ------------------------------------------------------------- */

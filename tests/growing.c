@@ -2,7 +2,7 @@
 /*
  * A file that grows while it is mapped.  Two ways to follow it: map more than there
  * is and stay below the end; or map the new part behind the old one.  And what
- * becomes of who is too early, and of what was cut off.
+ * becomes of whoever is too early, and of what was cut off.
  */
 #include <linux/falloc.h>
 

@@ -195,7 +195,7 @@ TEST_F(only_copy, is_refused)
 	close(ends[1]);
 }
 
-/* Who gives it up gets a new page. */
+/* Whoever gives it up gets a new page. */
 TEST_F(only_copy, until_it_is_discarded)
 {
 	RUN_IF_READY();

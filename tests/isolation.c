@@ -216,7 +216,7 @@ static bool write_without_store(void *arg)
 }
 
 /*
- * A program dirties all it may of a buffer that cannot be written back.  Who writes to a
+ * A program dirties all it may of a buffer that cannot be written back.  Whoever writes to a
  * buffer without a store does not wait in its place.
  */
 TEST_F(slow, writers_are_not_throttled)

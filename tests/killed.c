@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Who waits for a store that stands still can be killed, as long as a lock or a pipe is
+ * Whoever waits for a store that stands still can be killed, as long as a lock or a pipe is
  * held meanwhile that others wait for: or the store's file system may wait for one of
  * these others, and nothing would ever go on.  And what is killed has changed nothing.
  */

@@ -280,7 +280,7 @@ TEST_F(life, as_long_as_there_is_a_way_to_a_buffer)
 	refused(_metadata);
 	close(other);
 
-	/* Who only watches a buffer does not hold the module */
+	/* Whoever only watches a buffer does not hold the module */
 	fd = create_buffer(MIB);
 	ASSERT_GE(fd, 0);
 	other = inotify_init();

@@ -90,7 +90,7 @@ TEST(a_file_that_is_swapped_to)
 	unlink(path);
 }
 
-/* To make a buffer is to write: who may only read the node may not. */
+/* To make a buffer is to write: whoever may only read the node may not. */
 TEST(a_node_that_is_open_for_reading)
 {
 	struct vmademo_create c = { .size = PAGE, .flags = VMADEMO_FD_CLOEXEC };

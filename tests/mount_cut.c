@@ -212,7 +212,7 @@ TEST_F(met, comes_after_it)
 	}
 }
 
-/* Who does the cut himself, and is killed, leaves it to be done. */
+/* Whoever does the cut himself, and is killed, leaves it to be done. */
 TEST_F(met, killed)
 {
 	int64_t id = ADD_RULE(self->source, .op = VMADEMO_OP_READ_FAULT,

@@ -194,7 +194,7 @@ TEST_F(names, removed)
 	ASSERT_EQ(0, stat(AT "a", &after));
 	EXPECT_EQ(before.st_ino, after.st_ino);
 	EXPECT_EQ(1, after.st_nlink);
-	/* Who has it open sees that it is there */
+	/* Whoever has it open sees that it is there */
 	ASSERT_EQ(0, fstat(fd, &after));
 	EXPECT_EQ(1, after.st_nlink);
 	EXPECT_EQ(2, pwrite(fd, "ne", 2, 0));

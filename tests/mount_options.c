@@ -272,7 +272,7 @@ TEST_F(options, busy)
 	ASSERT_NE(MAP_FAILED, map);
 	close(fd);
 	EXPECT_FAILS(EBUSY, umount_tree());
-	/* Lazily: who has it mapped keeps it, and with it the module */
+	/* Lazily: whoever has it mapped keeps it, and with it the module */
 	put(map, 'x');
 	ASSERT_EQ(0, umount2(TREE, MNT_DETACH));
 	EXPECT_STREQ("", proc_mounts());

@@ -336,7 +336,7 @@ TEST(many)
 	free(states);
 }
 
-/* A buffer as large as can be; who looks at all of it can be killed. */
+/* A buffer as large as can be; whoever looks at all of it can be killed. */
 TEST(huge)
 {
 	const size_t room = IS_32_BIT ? 512 * MIB : 16384 * MIB;

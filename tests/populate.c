@@ -30,7 +30,7 @@ FIXTURE_SETUP(populate)
 	ASSERT_EQ(0, ioctl(self->fd, VMADEMO_IOC_DISCARD, &d));
 	d.offset = self->size - d.length;
 	ASSERT_EQ(0, ioctl(self->fd, VMADEMO_IOC_DISCARD, &d));
-	/* The program itself shall take no faults while they are counted */
+	/* The program itself must take no faults while they are counted */
 	ASSERT_EQ(0, mlockall(MCL_CURRENT));
 	self->before = account_of(self->fd);
 }

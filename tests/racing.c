@@ -134,7 +134,7 @@ static void *fill_the_hole(void *arg)
 	return NULL;
 }
 
-/* Who has seen the hole and written to it finds what he wrote. */
+/* Whoever has seen the hole and written to it finds what he wrote. */
 TEST_F(synced, while_somebody_punches)
 {
 	const size_t size = (variant->kind == STORE_BLOCK ? 4 : 24) * MIB;

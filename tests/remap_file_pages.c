@@ -32,7 +32,7 @@ FIXTURE_SETUP(remap)
 			 self->fd, 0);
 	ASSERT_NE(MAP_FAILED, self->map);
 	ASSERT_EQ(1, fd_value(self->fd, "mappings"));
-	/* The program itself shall take no faults while they are counted */
+	/* The program itself must take no faults while they are counted */
 	ASSERT_EQ(0, mlockall(MCL_CURRENT));
 	ASSERT_EQ(0, munlock(self->map, LEN));
 }

@@ -292,7 +292,7 @@ TEST_F(remote, writing_to_read_only_mappings)
 	EXPECT_EQ(0, account_of_since(self->fd, &self->before).dirtied_folios);
 }
 
-/* Beyond the end: an errno for who asks, and no SIGBUS for whose mapping it is. */
+/* Beyond the end: an errno for whoever asks, and no SIGBUS for whose mapping it is. */
 TEST_F(remote, beyond_the_end)
 {
 	RUN_IF_READY();

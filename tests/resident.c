@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What is in memory, and what shall stay there: mlock, mlock2, munlock, mincore
+ * What is in memory, and what must stay there: mlock, mlock2, munlock, mincore
  * and cachestat.
  */
 #include "kselftest_harness.h"
@@ -41,7 +41,7 @@ FIXTURE_SETUP(resident)
 	ASSERT_GE(self->fd, 0) TH_LOG("%s", strerror(errno));
 	d.length = whole_folios(self->fd, LEN);
 	ASSERT_EQ(0, ioctl(self->fd, VMADEMO_IOC_DISCARD, &d));
-	/* The program itself shall take no faults while they are counted */
+	/* The program itself must take no faults while they are counted */
 	ASSERT_EQ(0, mlockall(MCL_CURRENT));
 	self->shared = mmap(NULL, LEN, PROT_READ | PROT_WRITE, MAP_SHARED,
 			    self->fd, PLACE(0));

@@ -263,7 +263,7 @@ TEST_F(revoke, calls)
 	again = reopen(self->fd, O_RDONLY);
 	EXPECT_GE(again, 0);
 	EXPECT_FAILS(ENODEV, pread(again, bytes, 1, 0));
-	/* Who cannot write cannot give it back, nor take it away */
+	/* Whoever cannot write cannot give it back, nor take it away */
 	EXPECT_FAILS(EBADF, ioctl(again, VMADEMO_IOC_RESTORE));
 	EXPECT_FAILS(ENODEV, pread(self->fd, bytes, 1, 0));
 	ASSERT_EQ(0, ioctl(file, VMADEMO_IOC_RESTORE));

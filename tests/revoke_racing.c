@@ -291,7 +291,7 @@ static void fault_all(struct race *race, unsigned char *map, unsigned char *copi
 }
 
 /*
- * Who is about to map a page has lost the processor, for so long that the revocation is over
+ * Whoever is about to map a page has lost the processor, for so long that the revocation is over
  * before it comes back.
  */
 TEST_F_TIMEOUT(race, in_the_middle_of_a_fault, 3000)

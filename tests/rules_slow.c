@@ -298,7 +298,7 @@ TEST_F(slow, others_go_on)
 	}
 }
 
-/* Who waits can be killed, whatever it is. */
+/* Whoever waits can be killed, whatever it is. */
 TEST_F(slow, killed)
 {
 	for (uint32_t op = 0; op < NR_OPS; op++) {

@@ -192,7 +192,7 @@ TEST_F(with, latency_has_the_delay)
 	ASSERT_EQ(0, write_text(switch_file, "0"));
 }
 
-/* Who has pages brought in before they are touched does not try for ever. */
+/* Whoever has pages brought in before they are touched does not try for ever. */
 TEST_F(with, populating)
 {
 	const struct vmademo_rule rules[] = {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Files that stop: one on an ext4 that can be frozen, and one on a FUSE file system whose
- * server can fall silent.  Who waits for them then waits until slow_end(); that comes
+ * server can fall silent.  Whoever waits for them then waits until slow_end(); that comes
  * by itself when the test dies.
  */
 #ifndef VMADEMO_SLOW_STORE_H

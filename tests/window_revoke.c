@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Taking physical windows away from everybody: from mappings that are used, made or
- * never touched, and from who reads and writes.
+ * never touched, and from whoever reads and writes.
  */
 #include "window_fixture.h"
 

@@ -239,7 +239,7 @@ static uint64_t add_cut(int fd, const struct cut *cut, pid_t pid)
 
 	if (cut->at == AT_MKWRITE) {
 		/*
-		 * Who writes is killed, be it a child.  It goes on while the cut is done, and
+		 * Whoever writes is killed, be it a child.  It goes on while the cut is done, and
 		 * would make the page dirty, in time or not: so the write fails.
 		 */
 		rule.pid = 0;

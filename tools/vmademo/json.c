@@ -124,7 +124,7 @@ enum report_format parse_report(const char *text)
 	return REPORT_TEXT;
 }
 
-/* Before the work is done: who cannot write the report need not begin. */
+/* Before the work is done: whoever cannot write the report need not begin. */
 FILE *open_report(const char *path, FILE *otherwise)
 {
 	FILE *file = path ? fopen(path, "we") : otherwise;

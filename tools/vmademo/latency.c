@@ -2,7 +2,7 @@
 /*
  * How long things took: histograms that the module keeps while latency_on is on.  That is one
  * switch for all buffers, so commands that run at the same time share it by a lock on the
- * file: who is the last one switches it off, unless it was on before the first.
+ * file: whoever is the last one switches it off, unless it was on before the first.
  */
 #include <fcntl.h>
 #include <sys/file.h>

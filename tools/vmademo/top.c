@@ -13,7 +13,7 @@
 
 /* More would take longer than between two looks */
 #define MOST_DRAWN (1ULL << 24)
-/* Of one look: who is told more sees the newest */
+/* Of one look: whoever is told more sees the newest */
 #define MOST_TOLD 20000
 /* How soon it is seen that the target is gone, in seconds */
 #define SOON 0.5
