@@ -154,7 +154,14 @@ info() {
 	ends 0 info --json && json '[.store, .size, .revoked]' "[\"none\",$(cat /sys/class/misc/vmademo/size),false]" || return
 	with --size 5000 --store ram -- 'vmademo resize $T 100 && vmademo info $T && vmademo info --json $T >json' >out &&
 		grep -q '^after a cut  *5000 bytes' out && mv json out && json '[.size, .durable_size]' '[100,5000]' || return
-	with --size 5000 --store ram -- 'vmademo info --json $T' >out && json '[.store, .size, .mappings]' '["ram",5000,0]'
+	with --size 5000 --store ram -- 'vmademo info --json $T' >out && json '[.store, .size, .mappings]' '["ram",5000,0]' || return
+	# Names, which only a tree has
+	mkdir -p tree && mount -t vmademo -o store=ram,size=1M none tree || return
+	touch tree/a tree/b && vmademo info tree >names && vmademo crash tree >cut && vmademo info tree --json >out
+	result=$?
+	umount tree
+	is info 0 $result && why="$(cat names cut)" && grep -q '^room  *1048576 bytes' names && grep -q '^names  *2 operations not durable; 0 undone' names &&
+		grep -q '^undone  *2 operations on names' cut && json '[.pending_names, .lost_names]' '[0,2]'
 }
 stat() {
 	dd if=/dev/zero of=/dev/vmademo bs=4096 count=3 2>/dev/null

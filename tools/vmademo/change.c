@@ -96,24 +96,30 @@ static int verb_sync(int argc, char **argv)
 
 /* ---- power --------------------------------------------------------------- */
 
-static void print_cut(uint64_t lost, uint64_t bytes, uint64_t written,
-		      uint64_t torn, bool json)
+static void print_cut(const struct vmademo_crash *crash, bool json)
 {
 	if (json) {
 		json_open(NULL, '{');
-		json_number("lost_folios", lost);
-		json_number("lost_bytes", bytes);
-		json_number("written_folios", written);
-		json_number("torn_folios", torn);
+		json_number("lost_folios", crash->lost_folios);
+		json_number("lost_bytes", crash->lost_bytes);
+		json_number("written_folios", crash->written_folios);
+		json_number("torn_folios", crash->torn_folios);
+		json_number("lost_names", crash->lost_names);
 		json_close('}');
 		return;
 	}
-	printf("lost     %llu folios, %llu bytes%s", (unsigned long long)lost,
-	       (unsigned long long)bytes, torn ? ", " : "\n");
-	if (torn)
+	printf("lost     %llu folios, %llu bytes%s",
+	       (unsigned long long)crash->lost_folios,
+	       (unsigned long long)crash->lost_bytes,
+	       crash->torn_folios ? ", " : "\n");
+	if (crash->torn_folios)
 		printf("%llu of them written in part\n",
-		       (unsigned long long)torn);
-	printf("written  %llu folios\n", (unsigned long long)written);
+		       (unsigned long long)crash->torn_folios);
+	printf("written  %llu folios\n",
+	       (unsigned long long)crash->written_folios);
+	if (crash->lost_names)
+		printf("undone   %llu operations on names\n",
+		       (unsigned long long)crash->lost_names);
 }
 
 struct cut {
@@ -161,8 +167,7 @@ static int verb_crash(int argc, char **argv)
 	crash.torn = cut.torn;
 	if (ioctl(open_target(target, TARGET_CHANGE), VMADEMO_IOC_CRASH, &crash))
 		die_errno("%s", target);
-	print_cut(crash.lost_folios, crash.lost_bytes, crash.written_folios,
-		  crash.torn_folios, cut.json);
+	print_cut(&crash, cut.json);
 	return 0;
 }
 
@@ -198,8 +203,15 @@ static int verb_power_off(int argc, char **argv)
 	power.written_permille = cut.share;
 	power.torn = cut.torn;
 	switch_power(argc, argv, &power);
-	print_cut(power.lost_folios, power.lost_bytes, power.written_folios,
-		  power.torn_folios, cut.json);
+	print_cut(
+		&(struct vmademo_crash){
+			.lost_folios = power.lost_folios,
+			.lost_bytes = power.lost_bytes,
+			.written_folios = power.written_folios,
+			.torn_folios = power.torn_folios,
+			.lost_names = power.lost_names,
+		},
+		cut.json);
 	return 0;
 }
 

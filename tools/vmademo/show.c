@@ -36,11 +36,16 @@ static int verb_info(int argc, char **argv)
 		json_bool("read_only", info.flags & VMADEMO_INFO_READ_ONLY);
 		json_bool("revoked", info.flags & VMADEMO_INFO_REVOKED);
 		json_bool("power_off", info.flags & VMADEMO_INFO_OFF);
+		json_number("pending_names", info.pending_names);
+		json_number("lost_names", info.lost_names);
 		json_close('}');
 		return 0;
 	}
-	printf("number         %llu\n", (unsigned long long)info.ino);
-	printf("size           %llu bytes\n", (unsigned long long)info.size);
+	/* A directory has none, and what is told is of its whole tree */
+	if (info.ino)
+		printf("number         %llu\n", (unsigned long long)info.ino);
+	printf("%s           %llu bytes\n", info.ino ? "size" : "room",
+	       (unsigned long long)info.size);
 	if (info.durable_size != info.size)
 		printf("after a cut    %llu bytes\n",
 		       (unsigned long long)info.durable_size);
@@ -53,6 +58,10 @@ static int verb_info(int argc, char **argv)
 	printf("dirty          %llu bytes\n",
 	       (unsigned long long)info.dirty_bytes);
 	printf("mappings       %llu\n", (unsigned long long)info.mappings);
+	if (info.pending_names || info.lost_names)
+		printf("names          %llu operations not durable; %llu undone by the last power cut\n",
+		       (unsigned long long)info.pending_names,
+		       (unsigned long long)info.lost_names);
 	if (info.flags & VMADEMO_INFO_REVOKED)
 		puts("revoked        until vmademo restore");
 	return 0;
