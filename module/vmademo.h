@@ -8,7 +8,7 @@
  *        -> writeback, allocate -> fill -> folio -> store/
  *   ioctl, view, fault -> revocation; ioctl -> power -> crash; shape, snapshot, crash -> power,
  *        if they meet a cut that is not done yet
- *   tree/: mount -> names -> attributes, log; undo -> log; names -> buffer; and to log, whose
+ *   tree/: mount -> names -> inodes -> attributes, log; undo -> log; inodes -> buffer; to log, whose
  *        fsync is to make names durable, and who has no room: writeback, store/ram
  *   phys/: phys -> claim -> pci, reserved; phys -> map, revoke -> io
  *   fault, phys/map -> ahead; all of them -> stats, rules (rules.h)

@@ -116,7 +116,7 @@ static inline enum vmademo_names vmademo_log_names(const struct vmademo_tree *tr
 /* undo.c */
 void vmademo_names_cut_work(struct work_struct *work);
 
-/* names.c */
+/* inodes.c */
 void vmademo_inode_uncount(struct super_block *sb);
 void vmademo_inode_count(struct super_block *sb);
 
