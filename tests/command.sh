@@ -180,7 +180,7 @@ features() {
 	is words "$(xargs </sys/class/misc/vmademo/features)" "$(jq -r '.features[].word' out | xargs)" || return
 	# This command knows all that the module has
 	json '[.features[] | select(.kind == "unknown")]' '[]' || return
-	json '[.features[] | select(.kind == "op")] | length' 11
+	json '[.features[] | select(.kind == "op")] | length' 17
 }
 map() {
 	with --size 1M --folio-size 4K --store ram -- 'dd if=/dev/zero of=$T bs=4096 seek=2 count=3 conv=notrunc

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Directories of a mounted tree.  Names are kept where the kernel looks them up,
- * in its cache of directory entries, and nowhere else: each entry is held until it is removed,
- * and holds its inode.  So no shortage of memory takes a file away that has a name.  What is
- * done to names is put in the log (log.c), if the tree has one.
+ * Directories of a mounted tree.  Names are kept where the kernel looks them up, in its cache of
+ * directory entries, and nowhere else: each entry is held until it is removed, and holds its
+ * inode.  So no shortage of memory takes a file away that has a name.  What is done to names is
+ * put in the log (log.c), if the tree has one.
+ *
+ * What is done to names is an event for rules (rules.h), before anything is done or taken; where
+ * the power is cut after it, it is in the log.
  *
  * Locks: none of its own.  The kernel holds i_rwsem of the directories where names change, and
  * that of an inode that loses or gets a name.
@@ -17,6 +20,7 @@
 
 #include "compat.h"
 #include "power.h"
+#include "rules.h"
 #include "trace.h"
 #include "tree/log.h"
 #include "tree/tree.h"
@@ -26,6 +30,22 @@ static void tell(const char *op, const struct inode *dir, const struct dentry *d
 		 const struct dentry *name)
 {
 	trace_vmademo_name(op, dir->i_ino, d_inode(dentry)->i_ino, name->d_name.name);
+}
+
+/* An operation on names is about to be done; end_event() must follow, unless this fails. */
+static int begin_event(const struct inode *inode, unsigned int op,
+		       struct vmademo_rule_entry **after)
+{
+	struct vmademo_tree *tree = vmademo_tree_of(inode->i_sb);
+	/* A call that begins again is no event yet */
+	int err = vmademo_rules_on() ? vmademo_log_let_cut(tree) : 0;
+
+	return err ?: vmademo_rule_name(tree, op, inode->i_ino, after);
+}
+
+static void end_event(const struct inode *inode, struct vmademo_rule_entry *after)
+{
+	vmademo_rule_name_end(vmademo_tree_of(inode->i_sb), after);
 }
 
 /* The new inode gets its name, or is given back. */
@@ -49,9 +69,16 @@ static int name_it(struct inode *dir, struct dentry *dentry, struct inode *inode
 static int make_name(VMADEMO_IDMAP *idmap, struct inode *dir, struct dentry *dentry,
 		     umode_t mode, dev_t dev)
 {
-	struct inode *inode = vmademo_make_inode(idmap, dir->i_sb, dir, mode, dev);
+	struct vmademo_rule_entry *after;
+	struct inode *inode;
+	int err = begin_event(dir, VMADEMO_OP_CREATE, &after);
 
-	return IS_ERR(inode) ? PTR_ERR(inode) : name_it(dir, dentry, inode);
+	if (err)
+		return err;
+	inode = vmademo_make_inode(idmap, dir->i_sb, dir, mode, dev);
+	err = IS_ERR(inode) ? PTR_ERR(inode) : name_it(dir, dentry, inode);
+	end_event(dir, after);
+	return err;
 }
 
 static int create_file(VMADEMO_IDMAP *idmap, struct inode *dir, struct dentry *dentry,
@@ -66,7 +93,7 @@ static int make_dir(VMADEMO_IDMAP *idmap, struct inode *dir, struct dentry *dent
 	return make_name(idmap, dir, dentry, mode | S_IFDIR, 0);
 }
 
-static int make_symlink(VMADEMO_IDMAP *idmap, struct inode *dir, struct dentry *dentry,
+static int make_link_to(VMADEMO_IDMAP *idmap, struct inode *dir, struct dentry *dentry,
 			const char *target)
 {
 	char *copy = kstrdup(target, GFP_KERNEL_ACCOUNT);
@@ -84,14 +111,33 @@ static int make_symlink(VMADEMO_IDMAP *idmap, struct inode *dir, struct dentry *
 	return name_it(dir, dentry, inode);
 }
 
+static int make_symlink(VMADEMO_IDMAP *idmap, struct inode *dir, struct dentry *dentry,
+			const char *target)
+{
+	struct vmademo_rule_entry *after;
+	int err = begin_event(dir, VMADEMO_OP_CREATE, &after);
+
+	if (err)
+		return err;
+	err = make_link_to(idmap, dir, dentry, target);
+	end_event(dir, after);
+	return err;
+}
+
 /* O_TMPFILE: it has no name, but can get one by linkat(2). */
 static int make_tmpfile(VMADEMO_IDMAP *idmap, struct inode *dir, struct file *file,
 			umode_t mode)
 {
-	struct inode *inode = vmademo_make_inode(idmap, dir->i_sb, dir, mode, 0);
+	struct vmademo_rule_entry *after;
+	struct inode *inode;
+	int err = begin_event(dir, VMADEMO_OP_CREATE, &after);
 
+	if (err)
+		return finish_open_simple(file, err);
+	inode = vmademo_make_inode(idmap, dir->i_sb, dir, mode, 0);
 	if (!IS_ERR(inode))
 		d_tmpfile(file, inode);
+	end_event(dir, after);
 	return finish_open_simple(file, PTR_ERR_OR_ZERO(inode));
 }
 
@@ -99,7 +145,7 @@ static int make_tmpfile(VMADEMO_IDMAP *idmap, struct inode *dir, struct file *fi
  * A further name is counted as an inode is, for the memory that it takes.  The first is not; nor
  * is one that a file without a name gets.
  */
-static int link_name(struct dentry *from, struct inode *dir, struct dentry *dentry)
+static int add_link(struct dentry *from, struct inode *dir, struct dentry *dentry)
 {
 	bool further = d_inode(from)->i_nlink;
 	int err = further ? vmademo_inode_take(dir->i_sb) : 0;
@@ -121,6 +167,18 @@ static int link_name(struct dentry *from, struct inode *dir, struct dentry *dent
 	return err;
 }
 
+static int link_name(struct dentry *from, struct inode *dir, struct dentry *dentry)
+{
+	struct vmademo_rule_entry *after;
+	int err = begin_event(d_inode(from), VMADEMO_OP_LINK, &after);
+
+	if (err)
+		return err;
+	err = add_link(from, dir, dentry);
+	end_event(dir, after);
+	return err;
+}
+
 static bool is_further(const struct dentry *dentry)
 {
 	const struct inode *inode = d_inode(dentry);
@@ -128,7 +186,7 @@ static bool is_further(const struct dentry *dentry)
 	return inode && !S_ISDIR(inode->i_mode) && inode->i_nlink > 1;
 }
 
-static int unlink_name(struct inode *dir, struct dentry *dentry)
+static int remove(struct inode *dir, struct dentry *dentry)
 {
 	struct vmademo_name_op *op = vmademo_log_begin(VMADEMO_NAME_UNLINK, dentry, NULL);
 	bool further = is_further(dentry);
@@ -145,8 +203,20 @@ static int unlink_name(struct inode *dir, struct dentry *dentry)
 	return err;
 }
 
-static int rename_name(VMADEMO_IDMAP *idmap, struct inode *dir, struct dentry *dentry,
-		       struct inode *to_dir, struct dentry *to, unsigned int flags)
+static int unlink_name(struct inode *dir, struct dentry *dentry)
+{
+	struct vmademo_rule_entry *after;
+	int err = begin_event(d_inode(dentry), VMADEMO_OP_UNLINK, &after);
+
+	if (err)
+		return err;
+	err = remove(dir, dentry);
+	end_event(dir, after);
+	return err;
+}
+
+static int move(VMADEMO_IDMAP *idmap, struct inode *dir, struct dentry *dentry,
+		struct inode *to_dir, struct dentry *to, unsigned int flags)
 {
 	bool exchange = flags & RENAME_EXCHANGE, further = !exchange && is_further(to);
 	struct vmademo_name_op *op;
@@ -163,6 +233,22 @@ static int rename_name(VMADEMO_IDMAP *idmap, struct inode *dir, struct dentry *d
 	if (!err && further)
 		vmademo_inode_uncount(dir->i_sb);
 	vmademo_log_end(op, dentry, err);
+	return err;
+}
+
+static int rename_name(VMADEMO_IDMAP *idmap, struct inode *dir, struct dentry *dentry,
+		       struct inode *to_dir, struct dentry *to, unsigned int flags)
+{
+	struct vmademo_rule_entry *after;
+	int err;
+
+	if (flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE))
+		return -EINVAL;
+	err = begin_event(d_inode(dentry), VMADEMO_OP_RENAME, &after);
+	if (err)
+		return err;
+	err = move(idmap, dir, dentry, to_dir, to, flags);
+	end_event(dir, after);
 	return err;
 }
 
@@ -186,7 +272,16 @@ static int set_attributes(VMADEMO_IDMAP *idmap, struct dentry *dentry, struct ia
 
 static int fsync_dir(struct file *file, loff_t start, loff_t end, int datasync)
 {
-	return vmademo_log_fsync(vmademo_tree_of(file_inode(file)->i_sb), file_dentry(file));
+	const struct inode *dir = file_inode(file);
+	struct vmademo_tree *tree = vmademo_tree_of(dir->i_sb);
+	struct vmademo_rule_entry *after;
+	int err = vmademo_rule_name(tree, VMADEMO_OP_FSYNC_DIR, dir->i_ino, &after);
+
+	if (err)
+		return err;
+	err = vmademo_log_fsync(tree, file_dentry(file));
+	end_event(dir, after);
+	return err;
 }
 
 VMADEMO_CREATE_HOOK(create_file)
