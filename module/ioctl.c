@@ -146,7 +146,7 @@ static long ioctl_resize(struct file *file, void __user *arg)
 		return err;
 	err = inode_newsize_ok(inode, r.size);	/* RLIMIT_FSIZE */
 	if (!err)
-		err = vmademo_resize(buffer_of(file), r.size, false);
+		err = vmademo_truncate(buffer_of(file), r.size);
 	if (!err)
 		err = modified(file);
 	inode_unlock(inode);
@@ -274,7 +274,7 @@ static long ioctl_rule_add(struct file *file, void __user *arg)
 	err = ruled(file, &of);
 	if (err)
 		return err;
-	err = vmademo_rule_check(of.tree ? of.tree->store : of.buf->store, &r, &word);
+	err = vmademo_rule_check(&of, &r, &word);
 	if (err)
 		return err;
 	err = r.flags & VMADEMO_RULE_CRASH && of.buf && of.buf->tree ?

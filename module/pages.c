@@ -88,7 +88,6 @@ static int look_up_stored(struct vmademo_buffer *buf, struct stored *stored, u8 
 	return 0;
 }
 
-/* A flush is of no page. */
 static void look_up_ruled(struct vmademo_buffer *buf, u8 *states, pgoff_t first,
 			  unsigned long count)
 {
@@ -97,7 +96,7 @@ static void look_up_ruled(struct vmademo_buffer *buf, u8 *states, pgoff_t first,
 	if (!vmademo_rules_on())
 		return;
 	for (i = 0; i < count; i++)
-		if (vmademo_is_ruled(buf, ~VMADEMO_OP_BIT(FLUSH),
+		if (vmademo_is_ruled(buf, ~VMADEMO_OPS_NO_PAGE,
 				     (loff_t)(first + i) << PAGE_SHIFT, PAGE_SIZE))
 			states[i] |= VMADEMO_PAGE_RULED;
 }

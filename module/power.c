@@ -293,21 +293,20 @@ static bool lose(const struct vmademo_target *of, const struct vmademo_crash *cu
 }
 
 /**
- * vmademo_power_lose() - at this moment, a buffer loses its power, or the tree it is in
- * @buf: the buffer, which has a store
+ * vmademo_power_lose() - at this moment, a tree loses its power, or a buffer in none
+ * @of: the tree; or if it has none, the buffer.  It has a store
  * @cut: what is asked of the cut
  * @back: the power comes back when that is done
  *
  * If it has none, it is as it is; without @back it stays so.
  *
- * Context: Any but an interrupt.  The caller holds the buffer, or an event of it.
+ * Context: Any but an interrupt.  The caller holds it, or an event of it.
  */
-void vmademo_power_lose(struct vmademo_buffer *buf, const struct vmademo_crash *cut, bool back)
+void vmademo_power_lose(const struct vmademo_target *of, const struct vmademo_crash *cut,
+			bool back)
 {
-	const struct vmademo_target of = { .buf = buf, .tree = buf->tree };
-
 	spin_lock(&power_lock);
-	lose(&of, cut, back ? VMADEMO_POWER_BACK : 0);
+	lose(of, cut, back ? VMADEMO_POWER_BACK : 0);
 	spin_unlock(&power_lock);
 }
 
@@ -318,23 +317,18 @@ static int wait_for_tree(struct vmademo_tree *tree)
 
 /**
  * vmademo_power_wait() - wait until no cut is under way
- * @buf: the buffer; if it is in a tree, of none of its files
+ * @of: the tree: of none of its files, nor of its names; or if it has none, the buffer
  *
  * Context: May sleep.
  * Return: 0; -EINTR if the task is being killed.
  */
-int vmademo_power_wait(struct vmademo_buffer *buf)
+int vmademo_power_wait(const struct vmademo_target *of)
 {
-	if (buf->tree)
-		return wait_for_tree(buf->tree);
-	return wait_var_event_killable(&buf->power,
-				       !vmademo_cut_is_due(buf)) ?
+	if (of->tree)
+		return wait_for_tree(of->tree);
+	return wait_var_event_killable(&of->buf->power,
+				       !vmademo_cut_is_due(of->buf)) ?
 		       -EINTR : 0;
-}
-
-static int wait_for(const struct vmademo_target *of)
-{
-	return of->tree ? wait_for_tree(of->tree) : vmademo_power_wait(of->buf);
 }
 
 /**
@@ -363,7 +357,7 @@ int vmademo_power_off(struct vmademo_power_off *off)
 	for (i = 0; i < off->count && !err; i++) {
 		const struct vmademo_target *of = &off->of[i];
 
-		err = wait_for(of);
+		err = vmademo_power_wait(of);
 		if (!err && test_bit(i, mine))
 			add_up(&off->cut, of->tree ? &of->tree->cut : &of->buf->cut);
 	}
@@ -417,10 +411,11 @@ int vmademo_crash_tree(struct vmademo_tree *tree, struct vmademo_crash *crash)
 
 static int switch_on(struct vmademo_buffer *buf)
 {
+	const struct vmademo_target of = { .buf = buf, .tree = buf->tree };
 	int err;
 
 	do {
-		err = vmademo_power_wait(buf) ?: vmademo_lock_inode(buf->inode);
+		err = vmademo_power_wait(&of) ?: vmademo_lock_inode(buf->inode);
 		if (err)
 			return err;
 		/* Off meanwhile, and its work item waits for i_rwsem */

@@ -34,8 +34,9 @@ struct vmademo_power_off {
 /* power.c */
 bool vmademo_power_refuses(const struct vmademo_buffer *buf, unsigned int unless);
 bool vmademo_tree_is_off(const struct vmademo_tree *tree);
-void vmademo_power_lose(struct vmademo_buffer *buf, const struct vmademo_crash *cut, bool back);
-int vmademo_power_wait(struct vmademo_buffer *buf);
+void vmademo_power_lose(const struct vmademo_target *of, const struct vmademo_crash *cut,
+			bool back);
+int vmademo_power_wait(const struct vmademo_target *of);
 int vmademo_power_off(struct vmademo_power_off *off);
 int vmademo_power_on(const struct vmademo_target *of);
 int vmademo_crash_tree(struct vmademo_tree *tree, struct vmademo_crash *crash);

@@ -36,26 +36,45 @@
 	OP(MMAP, mmap)							\
 	OP(READ, read)							\
 	OP(WRITE, write)						\
-	OP(ALLOCATE, allocate)
+	OP(ALLOCATE, allocate)						\
+	OP(TRUNCATE, truncate)						\
+	OP(CREATE, create)						\
+	OP(RENAME, rename)						\
+	OP(UNLINK, unlink)						\
+	OP(LINK, link)							\
+	OP(FSYNC_DIR, fsync_dir)
 
-#define VMADEMO_NR_OPS		(VMADEMO_OP_ALLOCATE + 1)
+#define VMADEMO_NR_OPS		(VMADEMO_OP_FSYNC_DIR + 1)
 
 #define VMADEMO_OP_BIT(OP)	(1U << VMADEMO_OP_##OP)
 #define VMADEMO_OPS_FAULT	(VMADEMO_OP_BIT(READ_FAULT) | VMADEMO_OP_BIT(WRITE_FAULT) | \
 				 VMADEMO_OP_BIT(COW_FAULT))
 
+/* Those of names, which only a mounted tree has, and no page */
+#define VMADEMO_OPS_NAMES	(VMADEMO_OP_BIT(CREATE) | VMADEMO_OP_BIT(RENAME) | \
+				 VMADEMO_OP_BIT(UNLINK) | VMADEMO_OP_BIT(LINK) | \
+				 VMADEMO_OP_BIT(FSYNC_DIR))
+
+/* Those that are of no page */
+#define VMADEMO_OPS_NO_PAGE	(VMADEMO_OPS_NAMES | VMADEMO_OP_BIT(FLUSH))
+
 /* Those that happen to no process */
 #define VMADEMO_OPS_NOBODYS	(VMADEMO_OP_BIT(WRITE_OUT) | VMADEMO_OP_BIT(FLUSH))
 
-/* Those that can be the last to reach the store, so that the power is cut after them */
-#define VMADEMO_OPS_STORE	(VMADEMO_OPS_NOBODYS | VMADEMO_OP_BIT(READ_IN))
+/* Those that can be the last to be done, so that the power is cut after them */
+#define VMADEMO_OPS_LAST	(VMADEMO_OPS_NOBODYS | VMADEMO_OP_BIT(READ_IN) | \
+				 VMADEMO_OP_BIT(TRUNCATE) | VMADEMO_OPS_NAMES)
+
+/* Those that have not been if the power is cut before them, and fail */
+#define VMADEMO_OPS_MISSED	(VMADEMO_OP_BIT(FLUSH) | VMADEMO_OP_BIT(TRUNCATE) | \
+				 VMADEMO_OPS_NAMES)
 
 /*
  * Those whose caller holds no lock that the work item of a power cut may need.  A fault may come
  * from a write(2) that holds i_rwsem.
  */
 #define VMADEMO_OPS_FREE	(VMADEMO_OP_BIT(READ) | VMADEMO_OP_BIT(WRITE) | \
-				 VMADEMO_OP_BIT(ALLOCATE))
+				 VMADEMO_OP_BIT(ALLOCATE) | VMADEMO_OP_BIT(FSYNC_DIR))
 
 /* Those that need each page of theirs to be mapped by itself */
 #define VMADEMO_OPS_PAGES	(VMADEMO_OPS_FAULT | VMADEMO_OP_BIT(MKWRITE))
@@ -167,7 +186,9 @@ struct vmademo_rules {
 
 /**
  * struct vmademo_rule_event - an event, and what came of it
- * @buf: the buffer
+ * @buf: the buffer; NULL: it is one of names
+ * @tree: of names: in which tree
+ * @ino: of names: the inode's number
  * @op: VMADEMO_OP_...
  * @first: its first page
  * @last: its last page
@@ -180,6 +201,8 @@ struct vmademo_rules {
  */
 struct vmademo_rule_event {
 	struct vmademo_buffer *buf;
+	struct vmademo_tree *tree;
+	unsigned long ino;
 	unsigned int op;
 	u64 first;
 	u64 last;
@@ -206,11 +229,20 @@ static inline struct vmademo_rules *vmademo_rules_of(const struct vmademo_buffer
 	return smp_load_acquire(&buf->rules);
 }
 
-/* Those of the tree that it is a file of. */
-static inline struct vmademo_rules *vmademo_rules_of_tree(const struct vmademo_buffer *buf)
+/* Those of a tree, or of none. */
+static inline struct vmademo_rules *vmademo_rules_of_tree(const struct vmademo_tree *tree)
 {
 	/* As vmademo_rules_of() does it */
-	return buf->tree ? smp_load_acquire(&buf->tree->rules) : NULL;
+	return tree ? smp_load_acquire(&tree->rules) : NULL;
+}
+
+/* Whose power is cut at an event. */
+static inline struct vmademo_target vmademo_rule_target(const struct vmademo_rule_event *e)
+{
+	return (struct vmademo_target) {
+		.buf = e->buf,
+		.tree = e->buf ? e->buf->tree : e->tree,
+	};
 }
 
 /* rules.c */
@@ -246,6 +278,8 @@ vm_fault_t vmademo_rule_mkwrite_late(struct vm_fault *vmf, struct vmademo_rule_s
 /* rules_act.c */
 int vmademo_rule_call(struct vmademo_buffer *buf, unsigned int op, loff_t pos, u64 len,
 		      struct vmademo_rule_entry **after);
+int vmademo_rule_name_call(struct vmademo_tree *tree, unsigned int op, unsigned long ino,
+			   struct vmademo_rule_entry **after);
 int vmademo_rule_write_out(struct vmademo_buffer *buf, struct folio *folio, size_t len);
 
 /* rules_torn.c */
@@ -257,11 +291,11 @@ int vmademo_rule_write_torn(struct vmademo_buffer *buf, struct folio *folio, siz
 
 /* rules_crash.c */
 int vmademo_rule_may_kill(const struct vmademo_rule_entry *entry);
-void vmademo_rule_cut(struct vmademo_buffer *buf, const struct vmademo_rule_entry *entry);
-void vmademo_rule_after(struct vmademo_buffer *buf, struct vmademo_rule_entry *entry);
+void vmademo_rule_cut(const struct vmademo_rule_event *e);
+void vmademo_rule_after(const struct vmademo_target *of, struct vmademo_rule_entry *entry);
 
 /* rules_text.c */
-int vmademo_rule_check(const struct vmademo_store_ops *store, const struct vmademo_rule *rule,
+int vmademo_rule_check(const struct vmademo_target *of, const struct vmademo_rule *rule,
 		       const char **word);
 int vmademo_rules_command(struct vmademo_buffer *buf, char *text);
 void vmademo_rule_show(struct seq_file *m, const struct vmademo_rule *rule);
@@ -288,8 +322,8 @@ static __always_inline int vmademo_rule(struct vmademo_buffer *buf, unsigned int
 }
 
 /*
- * The same for one of VMADEMO_OPS_STORE; vmademo_rule_end() must follow, when the store has
- * done what it was asked for.
+ * The same for one of VMADEMO_OPS_LAST; vmademo_rule_end() must follow, when it has been done,
+ * or has failed.
  */
 static __always_inline int vmademo_rule_begin(struct vmademo_buffer *buf, unsigned int op,
 					      loff_t pos, u64 len,
@@ -303,7 +337,33 @@ static __always_inline void vmademo_rule_end(struct vmademo_buffer *buf,
 					     struct vmademo_rule_entry *after)
 {
 	if (unlikely(after))
-		vmademo_rule_after(buf, after);
+		vmademo_rule_after(&(struct vmademo_target) { .buf = buf, .tree = buf->tree },
+				   after);
+}
+
+/**
+ * vmademo_rule_name() - an operation on names of a mounted tree: does a rule say something?
+ * @tree: the tree
+ * @op: one of VMADEMO_OPS_NAMES
+ * @ino: of the inode that it is about
+ * @after: what vmademo_rule_name_end() must be told when it has been done, or has failed
+ *
+ * Context: May sleep.  The caller may hold i_rwsem of directories.
+ * Return: 0 to go on; or a negative errno, and nothing must follow.
+ */
+static __always_inline int vmademo_rule_name(struct vmademo_tree *tree, unsigned int op,
+					     unsigned long ino,
+					     struct vmademo_rule_entry **after)
+{
+	*after = NULL;
+	return vmademo_rules_on() ? vmademo_rule_name_call(tree, op, ino, after) : 0;
+}
+
+static __always_inline void vmademo_rule_name_end(struct vmademo_tree *tree,
+						  struct vmademo_rule_entry *after)
+{
+	if (unlikely(after))
+		vmademo_rule_after(&(struct vmademo_target) { .tree = tree }, after);
 }
 
 /* Has one of these bytes a rule for one of these operations?  Nothing is counted. */

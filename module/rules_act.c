@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What rules do to events that are no faults: calls, reading in, flushing, writing out.
+ * What rules do to events that are no faults: calls, reading in, flushing, writing out; and
+ * what is done to names of a tree.
  *
- * Locks: none; who waits holds what the hook's caller does.
+ * Locks: none; who waits holds what the hook's caller does.  Where names change, that is i_rwsem
+ * of the directories; of a truncation, that of the file.
  */
 #include <linux/fs.h>
 #include <linux/kernel.h>
@@ -18,6 +20,7 @@
 static int act(struct vmademo_rule_event *e, struct vmademo_rule_entry **after)
 {
 	u32 status = e->entry->rule.status, flags = e->entry->rule.flags;
+	const struct vmademo_target of = vmademo_rule_target(e);
 	int err = vmademo_rule_wait(e);
 
 	/* Who is killed while he waits gets no further */
@@ -26,11 +29,11 @@ static int act(struct vmademo_rule_event *e, struct vmademo_rule_entry **after)
 		return 0;
 	}
 	if (!err && flags & VMADEMO_RULE_CRASH) {
-		vmademo_rule_cut(e->buf, e->entry);
+		vmademo_rule_cut(e);
 		if (BIT(e->op) & VMADEMO_OPS_FREE)
-			err = vmademo_power_wait(e->buf);
-		/* The power may be back already, but what was written before it went is gone */
-		else if (e->op == VMADEMO_OP_FLUSH && !status)
+			err = vmademo_power_wait(&of);
+		/* The power may be back already, but what it was to do is not done */
+		if (!err && BIT(e->op) & VMADEMO_OPS_MISSED && !status)
 			err = -EIO;
 	}
 	if (!err && status)
@@ -94,6 +97,24 @@ int vmademo_rule_call(struct vmademo_buffer *buf, unsigned int op, loff_t pos, u
 	return err;
 }
 
+/**
+ * vmademo_rule_name_call() - what vmademo_rule_name() does while there are rules
+ * @tree: the tree
+ * @op: one of VMADEMO_OPS_NAMES
+ * @ino: of the inode that it is about
+ * @after: set to a rule that is to be ended when the operation has been
+ *
+ * Context: May sleep.  The caller may hold i_rwsem of directories.
+ * Return: 0, or a negative errno.
+ */
+int vmademo_rule_name_call(struct vmademo_tree *tree, unsigned int op, unsigned long ino,
+			   struct vmademo_rule_entry **after)
+{
+	struct vmademo_rule_event e = { .tree = tree, .ino = ino, .op = op };
+
+	return vmademo_rule_match(&e) ? act(&e, after) : 0;
+}
+
 /* ---- writing out --------------------------------------------------------- */
 
 /**
@@ -123,13 +144,13 @@ int vmademo_rule_write_out(struct vmademo_buffer *buf, struct folio *folio, size
 	/* A task that is killed while it waits writes nevertheless */
 	vmademo_rule_wait(&e);
 	if (!(flags & (VMADEMO_RULE_TORN | VMADEMO_RULE_AFTER)))
-		vmademo_rule_cut(buf, e.entry);
+		vmademo_rule_cut(&e);
 	if (flags & VMADEMO_RULE_TORN)
 		err = vmademo_rule_write_torn(buf, folio, len, e.entry, e.number);
 	else if (!status)
 		err = vmademo_rule_store_write(buf, folio, 0, len);
 	if (flags & (VMADEMO_RULE_TORN | VMADEMO_RULE_AFTER))
-		vmademo_rule_cut(buf, e.entry);
+		vmademo_rule_cut(&e);
 	vmademo_rule_put(e.entry);
 	if (err || !status)
 		return err;

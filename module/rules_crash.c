@@ -50,17 +50,10 @@ static void kill_who(const struct vmademo_rule_entry *entry)
 	rcu_read_unlock();
 }
 
-/**
- * vmademo_rule_cut() - if the rule says so, the power is off from now on
- * @buf: the buffer
- * @entry: the rule, that acts
- *
- * Context: Any but an interrupt.
- */
-void vmademo_rule_cut(struct vmademo_buffer *buf, const struct vmademo_rule_entry *entry)
+static void cut(const struct vmademo_target *of, const struct vmademo_rule_entry *entry)
 {
 	const struct vmademo_rule *rule = &entry->rule;
-	struct vmademo_crash cut = {
+	struct vmademo_crash ask = {
 		.seed = rule->seed,
 		.written_permille = rule->share,
 		.torn = rule->cut_torn,
@@ -68,20 +61,33 @@ void vmademo_rule_cut(struct vmademo_buffer *buf, const struct vmademo_rule_entr
 
 	if (!(rule->flags & VMADEMO_RULE_CRASH))
 		return;
-	vmademo_power_lose(buf, &cut, !(rule->flags & VMADEMO_RULE_OFF));
+	vmademo_power_lose(of, &ask, !(rule->flags & VMADEMO_RULE_OFF));
 	if (rule->flags & VMADEMO_RULE_KILL)
 		kill_who(entry);
 }
 
 /**
+ * vmademo_rule_cut() - if the rule says so, the power is off from now on
+ * @e: an event with a rule
+ *
+ * Context: Any but an interrupt.
+ */
+void vmademo_rule_cut(const struct vmademo_rule_event *e)
+{
+	const struct vmademo_target of = vmademo_rule_target(e);
+
+	cut(&of, e->entry);
+}
+
+/**
  * vmademo_rule_after() - the event of a rule has been, and now the power is cut
- * @buf: the buffer
+ * @of: the buffer, and the tree that it is in; or of an event of names, the tree
  * @entry: the rule; is let go
  *
  * Context: Any but an interrupt.
  */
-void vmademo_rule_after(struct vmademo_buffer *buf, struct vmademo_rule_entry *entry)
+void vmademo_rule_after(const struct vmademo_target *of, struct vmademo_rule_entry *entry)
 {
-	vmademo_rule_cut(buf, entry);
+	cut(of, entry);
 	vmademo_rule_put(entry);
 }

@@ -59,7 +59,7 @@ static bool take_from(struct vmademo_rule_event *e, struct vmademo_rules *rules,
 static bool take_answer(struct vmademo_rule_event *e, struct vmademo_rule_answer *answer)
 {
 	return take_from(e, vmademo_rules_of(e->buf), answer) ||
-	       take_from(e, vmademo_rules_of_tree(e->buf), answer);
+	       take_from(e, vmademo_rules_of_tree(e->buf->tree), answer);
 }
 
 static void leave_answer(const struct vmademo_rule_event *e,
@@ -113,7 +113,7 @@ static vm_fault_t act_on_fault(struct vm_fault *vmf, struct vmademo_rule_event *
 			if (vmademo_rule_wait(e)) {
 				kfree(answer);
 			} else {
-				vmademo_rule_cut(e->buf, e->entry);
+				vmademo_rule_cut(e);
 				leave_answer(e, answer, status);
 			}
 			vmademo_rule_put(e->entry);
@@ -125,7 +125,7 @@ static vm_fault_t act_on_fault(struct vm_fault *vmf, struct vmademo_rule_event *
 	if (vmademo_rule_wait(e))
 		ret = VM_FAULT_SIGBUS;
 	else
-		vmademo_rule_cut(e->buf, e->entry);
+		vmademo_rule_cut(e);
 	vmademo_rule_put(e->entry);
 	return ret;
 }

@@ -116,15 +116,21 @@ static void match_table(struct vmademo_rule_event *e, struct vmademo_rules *rule
  */
 bool vmademo_rule_match(struct vmademo_rule_event *e)
 {
+	const struct vmademo_target of = vmademo_rule_target(e);
+
 	rcu_read_lock();
-	match_table(e, vmademo_rules_of(e->buf), &e->seen.own);
-	match_table(e, vmademo_rules_of_tree(e->buf), &e->seen.tree);
+	if (e->buf)
+		match_table(e, vmademo_rules_of(e->buf), &e->seen.own);
+	match_table(e, vmademo_rules_of_tree(of.tree), &e->seen.tree);
 	rcu_read_unlock();
 	if (!e->entry)
 		return false;
-	vmademo_count(e->buf, VMADEMO_RULE_HITS);
-	trace_vmademo_rule_hit(e->buf->inode->i_ino, e->entry->rule.id, e->op, e->first,
-			       e->entry->rule.status);
+	if (e->buf)
+		vmademo_count(e->buf, VMADEMO_RULE_HITS);
+	else
+		vmademo_stats_name_hit(e->tree);
+	trace_vmademo_rule_hit(e->buf ? e->buf->inode->i_ino : e->ino, e->entry->rule.id, e->op,
+			       e->first, e->entry->rule.status);
 	return true;
 }
 
@@ -159,7 +165,7 @@ bool vmademo_rule_covers(struct vmademo_buffer *buf, unsigned int ops, loff_t po
 	for (op = 0; op < VMADEMO_NR_OPS && !has; op++)
 		if (ops & BIT(op))
 			has = covers(vmademo_rules_of(buf), op, first, last) ||
-			      covers(vmademo_rules_of_tree(buf), op, first, last);
+			      covers(vmademo_rules_of_tree(buf->tree), op, first, last);
 	rcu_read_unlock();
 	return has;
 }
@@ -200,7 +206,7 @@ static bool span(struct vmademo_rules *rules, u64 page, pgoff_t *first, pgoff_t 
 bool vmademo_rule_span(struct vmademo_buffer *buf, u64 page, pgoff_t *first, pgoff_t *last)
 {
 	return span(vmademo_rules_of(buf), page, first, last) &&
-	       span(vmademo_rules_of_tree(buf), page, first, last);
+	       span(vmademo_rules_of_tree(buf->tree), page, first, last);
 }
 
 /* ---- waiting ------------------------------------------------------------- */

@@ -34,6 +34,8 @@
 static const char *const op_names[VMADEMO_NR_OPS] = { VMADEMO_OPS(OP_NAME) };
 
 #define B(OP)	(1U << VMADEMO_OP_##OP)	/* READ and WRITE are macros themselves */
+#define CHANGES	(B(TRUNCATE) | B(CREATE) | B(RENAME) | B(UNLINK) | B(LINK))
+#define NAMES	(CHANGES | B(FSYNC_DIR))
 #define ERRNO(name, ops)	{ #name, name, ops }
 
 /* And which operations can have it. */
@@ -45,19 +47,21 @@ static const struct {
 	{ "SIGBUS", VMADEMO_STATUS_SIGBUS, VMADEMO_OPS_FAULT | B(MKWRITE) },
 	{ "HWPOISON", VMADEMO_STATUS_HWPOISON, VMADEMO_OPS_FAULT | B(MKWRITE) },
 	ERRNO(EIO, B(MKWRITE) | B(READ_IN) | B(WRITE_OUT) | B(FLUSH) | B(READ) | B(WRITE) |
-	      B(ALLOCATE)),
-	ERRNO(ENOSPC, B(MKWRITE) | B(WRITE_OUT) | B(FLUSH) | B(WRITE) | B(ALLOCATE)),
-	ERRNO(EDQUOT, B(MKWRITE) | B(WRITE_OUT) | B(FLUSH) | B(WRITE) | B(ALLOCATE)),
-	ERRNO(ENOMEM, B(READ_IN) | B(WRITE_OUT) | B(MMAP) | B(READ) | B(WRITE) | B(ALLOCATE)),
+	      B(ALLOCATE) | NAMES),
+	ERRNO(ENOSPC, B(MKWRITE) | B(WRITE_OUT) | B(FLUSH) | B(WRITE) | B(ALLOCATE) | NAMES),
+	ERRNO(EDQUOT, B(MKWRITE) | B(WRITE_OUT) | B(FLUSH) | B(WRITE) | B(ALLOCATE) | NAMES),
+	ERRNO(ENOMEM, B(READ_IN) | B(WRITE_OUT) | B(MMAP) | B(READ) | B(WRITE) | B(ALLOCATE) |
+	      NAMES),
 	ERRNO(ENODATA, B(READ_IN)),
-	ERRNO(ETIMEDOUT, B(READ_IN) | B(WRITE_OUT) | B(FLUSH)),
+	ERRNO(ETIMEDOUT, B(READ_IN) | B(WRITE_OUT) | B(FLUSH) | B(FSYNC_DIR)),
 	ERRNO(EAGAIN, B(MMAP) | B(READ) | B(WRITE)),
 	ERRNO(EINTR, B(READ) | B(WRITE) | B(ALLOCATE)),
-	ERRNO(EFBIG, B(WRITE) | B(ALLOCATE)),
-	ERRNO(EPERM, B(MMAP) | B(WRITE) | B(ALLOCATE)),
-	ERRNO(EACCES, B(MMAP)),
+	ERRNO(EFBIG, B(WRITE) | B(ALLOCATE) | B(TRUNCATE)),
+	ERRNO(EPERM, B(MMAP) | B(WRITE) | B(ALLOCATE) | CHANGES),
+	ERRNO(EACCES, B(MMAP) | CHANGES),
+	ERRNO(EROFS, NAMES),
 	ERRNO(ENODEV, B(MMAP)),
-	ERRNO(ETXTBSY, B(MMAP) | B(ALLOCATE)),
+	ERRNO(ETXTBSY, B(MMAP) | B(ALLOCATE) | B(TRUNCATE)),
 	ERRNO(EOVERFLOW, B(MMAP)),
 	ERRNO(EOPNOTSUPP, B(ALLOCATE)),
 };
@@ -126,7 +130,7 @@ static const char *wrong_in_cut(const struct vmademo_rule *rule)
 		return "share";
 	if (rule->flags & VMADEMO_RULE_CRASH) {
 		if (rule->flags & VMADEMO_RULE_AFTER &&
-		    (!(op & VMADEMO_OPS_STORE) || rule->status))
+		    (!(op & VMADEMO_OPS_LAST) || rule->status))
 			return "when";
 		/* It happens to nobody: somebody has to be named */
 		if (rule->flags & VMADEMO_RULE_KILL && op == B(WRITE_OUT) && !rule->pid)
@@ -144,31 +148,35 @@ static const char *wrong_in_cut(const struct vmademo_rule *rule)
 
 /**
  * vmademo_rule_check() - is this a rule?
- * @store: what stands behind the buffer, or the files of the tree, that it is for
+ * @of: the buffer or the tree that it is for
  * @rule: what is asked for
  * @word: set to the name of what is wrong
  *
  * Context: Any.
  * Return: 0, -EINVAL; -EOPNOTSUPP if it needs a store and there is none.
  */
-int vmademo_rule_check(const struct vmademo_store_ops *store, const struct vmademo_rule *rule,
+int vmademo_rule_check(const struct vmademo_target *of, const struct vmademo_rule *rule,
 		       const char **word)
 {
+	const struct vmademo_store_ops *store = of->tree ? of->tree->store : of->buf->store;
 	const u64 pages = VMADEMO_MAX_SIZE >> PAGE_SHIFT;
 	bool torn = rule->flags & VMADEMO_RULE_TORN, crash = rule->flags & VMADEMO_RULE_CRASH;
+	bool no_page;
 
 	*word = "op";
-	if (rule->op >= VMADEMO_NR_OPS)
+	/* A buffer has no names */
+	if (rule->op >= VMADEMO_NR_OPS || (!of->tree && BIT(rule->op) & VMADEMO_OPS_NAMES))
 		return -EINVAL;
+	no_page = BIT(rule->op) & VMADEMO_OPS_NO_PAGE;
 	*word = "flags";
 	if (rule->flags & ~(VMADEMO_RULE_TORN | VMADEMO_RULE_CRASH | VMADEMO_RULE_KILL |
 			    VMADEMO_RULE_OFF | VMADEMO_RULE_AFTER))
 		return -EINVAL;
 	*word = "start";
-	if (rule->start >= pages || (rule->op == VMADEMO_OP_FLUSH && rule->start))
+	if (rule->start >= pages || (no_page && rule->start))
 		return -EINVAL;
 	*word = "nr";
-	if (rule->nr > pages - rule->start || (rule->op == VMADEMO_OP_FLUSH && rule->nr))
+	if (rule->nr > pages - rule->start || (no_page && rule->nr))
 		return -EINVAL;
 	*word = "pid";
 	if (rule->pid < 0 || (rule->pid && BIT(rule->op) & VMADEMO_OPS_NOBODYS &&
@@ -342,7 +350,7 @@ int vmademo_rules_command(struct vmademo_buffer *buf, char *text)
 			  (int)strlen(command), command);
 		return -EINVAL;
 	}
-	err = said & BIT(OP) ? vmademo_rule_check(buf->store, &rule, &wrong) : -EINVAL;
+	err = said & BIT(OP) ? vmademo_rule_check(&of, &rule, &wrong) : -EINVAL;
 	if (said & SAID_ID) {
 		wrong = "id";
 		err = -EINVAL;

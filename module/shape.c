@@ -16,6 +16,7 @@
 
 #include "compat.h"
 #include "power.h"
+#include "rules.h"
 #include "store/store.h"
 #include "vmademo.h"
 
@@ -155,6 +156,31 @@ int vmademo_resize(struct vmademo_buffer *buf, loff_t size, bool keep)
 		truncate_setsize(inode, size);
 	}
 	vmademo_unlock_shape(buf);
+	return err;
+}
+
+/**
+ * vmademo_truncate() - the same because a program has asked for it: an event for rules
+ * @buf: the buffer
+ * @size: bytes, 0 to VMADEMO_MAX_SIZE
+ *
+ * Context: May sleep.  The caller holds i_rwsem for writing.
+ * Return: as vmademo_resize(), or what a rule says.
+ */
+int vmademo_truncate(struct vmademo_buffer *buf, loff_t size)
+{
+	loff_t from = i_size_read(buf->inode), low = min(from, size);
+	struct vmademo_rule_entry *after = NULL;
+	int err = 0;
+
+	/* That one refuses it, whoever asks */
+	if (!buf->fixed_size)
+		err = vmademo_rule_begin(buf, VMADEMO_OP_TRUNCATE, low,
+					 max(max(from, size) - low, (loff_t)1), &after);
+	if (err)
+		return err;
+	err = vmademo_resize(buf, size, false);
+	vmademo_rule_end(buf, after);
 	return err;
 }
 

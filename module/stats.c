@@ -128,6 +128,19 @@ void vmademo_stats_keep(const struct vmademo_buffer *buf)
 }
 
 /**
+ * vmademo_stats_name_hit() - a rule has acted on an operation on names of a tree
+ * @tree: the tree
+ *
+ * Context: Any but an interrupt.
+ */
+void vmademo_stats_name_hit(struct vmademo_tree *tree)
+{
+	spin_lock(&past_lock);
+	tree->past.rule_hits++;
+	spin_unlock(&past_lock);
+}
+
+/**
  * vmademo_stats_of_tree() - all counters of all files of a tree, together
  * @tree: the tree
  * @stats: filled, but for its size and flags.  A file that is just ending may be missing

@@ -281,7 +281,7 @@ int vmademo_view_setattr(VMADEMO_IDMAP *idmap, struct dentry *dentry,
 	if (attr->ia_valid & ATTR_SIZE) {
 		loff_t from = i_size_read(inode);
 
-		err = vmademo_resize(buf, attr->ia_size, false);
+		err = vmademo_truncate(buf, attr->ia_size);
 		if (err)
 			return err;
 		/* truncate(2) leaves the times to us, ftruncate(2) brings them */

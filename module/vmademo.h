@@ -8,7 +8,7 @@
  *        -> writeback, allocate -> fill -> folio -> store/
  *   ioctl, view, fault -> revocation; ioctl -> power -> crash; shape, snapshot, crash -> power,
  *        if they meet a cut that is not done yet
- *   tree/: mount -> names -> attributes, log; undo -> log; names -> buffer; and to log, whose
+ *   tree/: mount -> names -> inodes -> attributes, log; undo -> log; inodes -> buffer; to log, whose
  *        fsync is to make names durable, and who has no room: writeback, store/ram
  *   phys/: phys -> claim -> pci, reserved; phys -> map, revoke -> io
  *   fault, phys/map -> ahead; all of them -> stats, rules (rules.h)
@@ -439,6 +439,7 @@ long vmademo_mappings(const struct vmademo_buffer *buf);
 void vmademo_show_fdinfo(struct seq_file *m, struct file *file);
 void vmademo_stats_fill(const struct vmademo_buffer *buf, struct vmademo_stats *stats);
 void vmademo_stats_keep(const struct vmademo_buffer *buf);
+void vmademo_stats_name_hit(struct vmademo_tree *tree);
 void vmademo_stats_of_tree(struct vmademo_tree *tree, struct vmademo_stats *stats);
 
 /* pages.c */
@@ -494,6 +495,7 @@ void vmademo_unlock_shape(struct vmademo_buffer *buf);
 int vmademo_grow(struct vmademo_buffer *buf, loff_t end);
 void vmademo_drop_beyond(struct vmademo_buffer *buf, loff_t end);
 int vmademo_resize(struct vmademo_buffer *buf, loff_t size, bool keep);
+int vmademo_truncate(struct vmademo_buffer *buf, loff_t size);
 int vmademo_punch(struct vmademo_buffer *buf, loff_t start, loff_t end);
 int vmademo_zero_range(struct vmademo_buffer *buf, loff_t start, loff_t end);
 int vmademo_allocate(struct vmademo_buffer *buf, loff_t start, loff_t end);

@@ -192,7 +192,7 @@ features() {
 	is words "$(xargs </sys/class/misc/vmademo/features)" "$(jq -r '.features[].word' out | xargs)" || return
 	# This command knows all that the module has
 	json '[.features[] | select(.kind == "unknown")]' '[]' || return
-	json '[.features[] | select(.kind == "op")] | length' 11
+	json '[.features[] | select(.kind == "op")] | length' 17
 }
 map() {
 	with --size 1M --folio-size 4K --store ram -- 'dd if=/dev/zero of=$T bs=4096 seek=2 count=3 conv=notrunc
@@ -427,7 +427,28 @@ explore_dir_right() {
 	step='sync @/n;'
 	explore_dir
 	is status 0 $? || { cat err out; return 1; }
-	json '[.events, .broken, .not_reached]' '[{"mkwrite":2,"write_out":2,"flush":3},[],0]'
+	json '[.events, .broken, .not_reached]' '[{"mkwrite":2,"write_out":2,"flush":3,"truncate":0,"create":2,"rename":1,"unlink":0,"link":0,"fsync_dir":0},[],0]' || return
+	# At the rename, before it is done and after it: it is known of which file
+	for when in before after; do
+		explore_dir --replay 1:rename:1:$when:1000:0 --keep $when
+		is "replay $when" 0 $? && json '[.verdict, .run.event, .run.when, .run.file]' '["passed","rename","'$when'","'${file:-n}'"]' || return
+		file=f
+	done
+	file=
+	is 'before the rename' "f n" "$(cd before && echo *)" && is 'after the rename' f "$(cd after && echo *)"
+}
+# A name that is promised, and has to be synced; nothing but names is done
+explore_dir_names() {
+	explore_names 1 '' 0 && explore_names 0 'sync @/ &&' 1 || return
+	ends 125 explore --size 1M --replay 1:rename:1:before:0:0 -- true && says 'for --dir'
+}
+explore_names() { # STATUS STEP FSYNC-DIRS
+	vmademo explore --dir --size 1M --all --ack ack --check 'test ! -s ack || test -d @/d' --report json -o out -- \
+		sh -c "mkdir @/d && ln -s d @/l && $2 echo promised >&3 && mv @/l @/m" 2>err
+	is "status with \"$2\"" $1 $? || { cat err out; return 1; }
+	json '[.events.create, .events.rename, .events.fsync_dir, .not_reached]' "[2,1,$3,0]" || return
+	# What breaks it is that some name is undone
+	json '[.broken[] | .lost == 0 and .lost_names > 0] | all' true
 }
 explore_dir_left_out() {
 	step=''
@@ -524,7 +545,7 @@ explore_stopped() {
 }
 
 all='help wrong words targets no_module full no_right info stat mappings features map change rules create snapshot exec_report
-exec_sigbus exec_dir exec_unused exec_duration explore_right explore_left_out explore_dir_right explore_dir_left_out explore_jobs
+exec_sigbus exec_dir exec_unused exec_duration explore_right explore_left_out explore_dir_right explore_dir_names explore_dir_left_out explore_jobs
 explore_wrong explore_children explore_stopped'
 [ "$VMADEMO_STEPS" != 3000 ] || all='info stat mappings map change rules create snapshot exec_report exec_dir explore_dir_left_out'
 run ${*:-$all}

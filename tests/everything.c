@@ -115,7 +115,7 @@ static void make_rules(struct shared *s, unsigned int *seed)
 	static const uint32_t faults[] = { VMADEMO_STATUS_SIGBUS,
 					   VMADEMO_STATUS_HWPOISON };
 	struct vmademo_rule rule = { .op = rand_r(seed) %
-					   (VMADEMO_OP_ALLOCATE + 1),
+					   (VMADEMO_OP_TRUNCATE + 1),
 				     .times = rand_r(seed) % 4 + 1,
 				     .skip = rand_r(seed) % 4,
 				     .seed = rand_r(seed) };

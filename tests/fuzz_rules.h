@@ -21,6 +21,7 @@ static const uint32_t rule_statuses[] = {
 	EAGAIN,
 	EINTR,
 	EPERM,
+	EROFS,
 	ENODEV,
 	EOPNOTSUPP,
 	0,
@@ -34,7 +35,7 @@ static void do_rule_add(struct worker *w)
 	static const uint32_t parts[] = { 0, 1, 64, 512, 4096, 3 };
 	struct file f = some_file(w, BUFFERS);
 	struct vmademo_rule r = {
-		.op = below(w, VMADEMO_OP_ALLOCATE + 1),
+		.op = below(w, one_in(w, 16) ? 20 : VMADEMO_OP_TRUNCATE + 1),
 		.start = below(w, 64),
 		.nr = below(w, 16),
 		.skip = ANY_OF(w, few),
@@ -133,6 +134,8 @@ static void do_rule_text(struct worker *w)
 		"op=read_fault",
 		"op=flush",
 		"op=write_out",
+		"op=truncate",
+		"op=rename",
 		"op=",
 		"status=EIO",
 		"status=SIGBUS",

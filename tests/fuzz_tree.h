@@ -100,6 +100,38 @@ static void do_tree_names(struct worker *w)
 	}
 }
 
+/* Of pages or of names; the latter more often, and with what they can have. */
+static struct vmademo_rule tree_rule(struct worker *w)
+{
+	static const uint32_t statuses[] = { EIO,    EIO,
+					     ENOSPC, ENOMEM,
+					     EROFS,  VMADEMO_STATUS_SIGBUS };
+	static const uint32_t shares[] = { 0, 1, 500, 1000 };
+	struct vmademo_rule r = { .op = one_in(w, 3)
+						? below(w, VMADEMO_OP_TRUNCATE)
+						: VMADEMO_OP_TRUNCATE +
+							  below(w, 6),
+				  .skip = below(w, 4),
+				  .times = 1 + below(w, 2),
+				  .seed = draw(w) };
+
+	if (one_in(w, 2))
+		r.status = ANY_OF(w, statuses);
+	if (one_in(w, 3))
+		r.delay_us = below(w, 3000);
+	if (one_in(w, 3)) {
+		r.flags = VMADEMO_RULE_CRASH;
+		r.share = ANY_OF(w, shares);
+		if (one_in(w, 3))
+			r.flags |= VMADEMO_RULE_OFF;
+		if (one_in(w, 2))
+			r.flags |= VMADEMO_RULE_AFTER, r.status = 0;
+	}
+	if (one_in(w, 16))
+		r.nr = below(w, 3);
+	return r;
+}
+
 static void do_tree_ask(struct worker *w)
 {
 	static const char *const names[] = { "user.a", "user.b", "user.",
@@ -108,11 +140,7 @@ static void do_tree_ask(struct worker *w)
 	const char *name = ANY_OF(w, names);
 	size_t len = one_in(w, 4) ? below(w, 70000) : below(w, 100);
 	struct vmademo_crash c = { .seed = draw(w) };
-	struct vmademo_rule r = { .op = below(w, VMADEMO_OP_ALLOCATE + 1),
-				  .status = one_in(w, 2) ? EIO
-							 : VMADEMO_STATUS_SIGBUS,
-				  .skip = below(w, 4),
-				  .times = 1 + below(w, 2) };
+	struct vmademo_rule r = tree_rule(w);
 	struct vmademo_rule_id id = { .id = below(w, 8) };
 	struct vmademo_stats stats = { .size = sizeof(stats) };
 	struct vmademo_info info;
@@ -160,7 +188,9 @@ static void do_tree_ask(struct worker *w)
 			     "CRASH of %.60s", path);
 		else if (one_in(w, 8))
 			CALL(w, ioctl(fd, VMADEMO_IOC_RULE_ADD, &r),
-			     "RULE_ADD on %.60s: op %u", path, r.op);
+			     "RULE_ADD on %.60s: op %u, flags %#x, status %#x, skip %llu, delay %u",
+			     path, r.op, r.flags, r.status, LLU(r.skip),
+			     r.delay_us);
 		else if (one_in(w, 4))
 			CALL(w, ioctl(fd, VMADEMO_IOC_RULE_DEL, &id),
 			     "RULE_DEL on %.60s", path);
@@ -226,9 +256,12 @@ static void remove_all(const char *path, int depth)
 static void umount_fuzz_tree(void)
 {
 	int fd = open(TREE, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct vmademo_rule_id all = { 0 };
 	struct vmademo_power on = { 0 };
 	struct statfs s = { 0 };
 
+	/* Or a rule could keep a name from being removed */
+	ioctl(fd, VMADEMO_IOC_RULE_DEL, &all);
 	/* What was done to names while it was off comes back with the power */
 	ioctl(fd, VMADEMO_IOC_POWER, &on);
 	remove_all(TREE, 0);

@@ -199,13 +199,14 @@ TEST(refused)
 	ASSERT_GE(fd, 0);
 	ASSERT_GE(none, 0);
 #define BAD(...) EXPECT_FAILS(EINVAL, ADD_RULE(fd, __VA_ARGS__))
-	for (unsigned int op = 0; op <= VMADEMO_OP_ALLOCATE; op++) {
-		bool store = op >= VMADEMO_OP_READ_IN && op <= VMADEMO_OP_FLUSH;
+	for (unsigned int op = 0; op <= VMADEMO_OP_TRUNCATE; op++) {
+		bool last = (op >= VMADEMO_OP_READ_IN && op <= VMADEMO_OP_FLUSH) ||
+			    op == VMADEMO_OP_TRUNCATE;
 
 		EXPECT_LT(0, ADD_RULE(fd, .op = op, .flags = CRASH));
 		EXPECT_LT(0, ADD_RULE(fd, .op = op, .flags = CRASH | OFF,
 				      .share = 1000, .cut_torn = UINT32_MAX));
-		EXPECT_EQ(store,
+		EXPECT_EQ(last,
 			  ADD_RULE(fd, .op = op, .flags = CRASH | AFTER) > 0);
 		EXPECT_EQ(op != VMADEMO_OP_WRITE_OUT,
 			  ADD_RULE(fd, .op = op, .flags = CRASH | KILL) > 0);

@@ -24,6 +24,14 @@ static const struct {
 	{ "write", " EIO ENOSPC EDQUOT EFBIG EAGAIN EINTR ENOMEM EPERM " },
 	{ "allocate",
 	  " ENOSPC EDQUOT EFBIG EIO EINTR ENOMEM EPERM ETXTBSY EOPNOTSUPP " },
+	{ "truncate",
+	  " EIO ENOSPC EDQUOT EFBIG ENOMEM EPERM EACCES EROFS ETXTBSY " },
+	/* Only a tree has these */
+	{ "create", " EIO ENOSPC EDQUOT ENOMEM EPERM EACCES EROFS " },
+	{ "rename", " EIO ENOSPC EDQUOT ENOMEM EPERM EACCES EROFS " },
+	{ "unlink", " EIO ENOSPC EDQUOT ENOMEM EPERM EACCES EROFS " },
+	{ "link", " EIO ENOSPC EDQUOT ENOMEM EPERM EACCES EROFS " },
+	{ "fsync_dir", " EIO ENOSPC EDQUOT ENOMEM EROFS ETIMEDOUT " },
 };
 
 static const struct {
@@ -47,6 +55,7 @@ static const struct {
 	ERRNO(EFBIG),
 	ERRNO(EPERM),
 	ERRNO(EACCES),
+	ERRNO(EROFS),
 	ERRNO(ENODEV),
 	ERRNO(ETXTBSY),
 	ERRNO(EOVERFLOW),
@@ -54,8 +63,9 @@ static const struct {
 #undef ERRNO
 };
 
-#define OPS	 (sizeof(legal) / sizeof(legal[0]))
-#define STATUSES (sizeof(statuses) / sizeof(statuses[0]))
+#define OPS	   (sizeof(legal) / sizeof(legal[0]))
+#define BUFFER_OPS (VMADEMO_OP_TRUNCATE + 1)
+#define STATUSES   (sizeof(statuses) / sizeof(statuses[0]))
 
 static inline bool is_legal(size_t op, const char *status)
 {

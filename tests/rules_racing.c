@@ -177,7 +177,7 @@ static void *make_and_delete(void *arg)
 
 	while (!atomic_load(&r->stop)) {
 		struct vmademo_rule rule = {
-			.op = rand_r(&seed) % (VMADEMO_OP_ALLOCATE + 1),
+			.op = rand_r(&seed) % (VMADEMO_OP_TRUNCATE + 1),
 			.delay_us = rand_r(&seed) % 50 + 1,
 			.times = rand_r(&seed) % 8,
 		};

@@ -14,7 +14,7 @@ TEST(pairs)
 	int fd = create_with(VMADEMO_STORE_RAM, PAGES * PAGE, 0), rules = 0;
 
 	ASSERT_GE(fd, 0);
-	for (size_t op = 0; op < OPS; op++) {
+	for (size_t op = 0; op < BUFFER_OPS; op++) {
 		for (size_t i = 0; i < STATUSES; i++) {
 			bool can = is_legal(op, statuses[i].name);
 			int64_t id = ADD_RULE(fd, .op = op,
@@ -75,7 +75,8 @@ TEST(fields)
 	} while (0)
 
 	ASSERT_GE(fd, 0);
-	BAD(good, op, 11);
+	for (uint32_t op = BUFFER_OPS; op <= OPS; op++)
+		BAD(good, op, op);
 	BAD(good, op, UINT32_MAX);
 	BAD(good, id, 1);
 	BAD(good, hits, 1);

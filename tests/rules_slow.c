@@ -88,8 +88,10 @@ static int happen(const struct slow *s)
 		return pread(s->fd, &byte, 1, 0) != 1;
 	case VMADEMO_OP_WRITE:
 		return pwrite(s->fd, &byte, 1, 0) != 1;
-	default:
+	case VMADEMO_OP_ALLOCATE:
 		return fallocate(s->fd, 0, 0, PAGE);
+	default:
+		return ftruncate(s->fd, PAGES * PAGE);
 	}
 }
 
@@ -101,7 +103,7 @@ static void *happens(void *arg)
 	return NULL;
 }
 
-#define NR_OPS (VMADEMO_OP_ALLOCATE + 1)
+#define NR_OPS (VMADEMO_OP_TRUNCATE + 1)
 
 /* Each event takes so long at least, once, and then is what it would have been. */
 TEST_F(slow, delay)

@@ -75,6 +75,7 @@ TEST_F(text, same_words)
 		"op=flush,skip=18446744073709551615,status=EIO",
 		"op=allocate,start=2251799813685246,nr=1,status=EOPNOTSUPP",
 		"op=write,nr=2251799813685247,delay_us=1",
+		"op=truncate,start=5,nr=1,status=EROFS",
 	};
 	char line[256];
 	const char *text;
@@ -190,6 +191,8 @@ static const struct {
 	{ "add,op=read,status=EIO,pid=4294967297", "\"pid=4294967297\"" },
 	{ "add,op=flush,status=EIO,pid=1", "pid: out of range" },
 	{ "add,op=write_out,status=EIO,pid=1", "pid: out of range" },
+	{ "add,op=rename,status=EIO", "op: out of range" },
+	{ "add,op=truncate,status=EINTR", "status: out of range" },
 	{ "add,op=flush,status=EIO,nr=1", "nr: out of range" },
 	{ "add,op=flush,status=EIO,start=1", "start: out of range" },
 	{ "add,op=read,status=EIO,start=2251799813685247", "start: out of range" },

@@ -83,8 +83,14 @@ static int call(FIXTURE_DATA(pair) * self, unsigned int op)
 	case VMADEMO_OP_MMAP:
 		p = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, self->fd, at);
 		return p == MAP_FAILED ? errno : 0;
-	default:
+	case VMADEMO_OP_ALLOCATE:
 		return fallocate(self->fd, 0, at, PAGE) ? errno : 0;
+	default:
+		return ftruncate(self->fd, PAGES * PAGE) ||
+				       ftruncate(self->fd, at + 1) ||
+				       ftruncate(self->fd, PAGES * PAGE)
+			       ? errno
+			       : 0;
 	}
 }
 
@@ -210,7 +216,7 @@ TEST_F_TIMEOUT(pair, status, 600)
 {
 	int there_are = 0;
 
-	for (unsigned int op = 0; op < OPS; op++)
+	for (unsigned int op = 0; op < BUFFER_OPS; op++)
 		for (size_t i = 0; i < STATUSES; i++)
 			if (is_legal(op, statuses[i].name)) {
 				one_pair(_metadata, self,
@@ -230,17 +236,18 @@ TEST_F_TIMEOUT(pair, others, 600)
 		VMADEMO_RULE_CRASH | VMADEMO_RULE_OFF,
 		VMADEMO_RULE_CRASH | VMADEMO_RULE_KILL,
 		VMADEMO_RULE_CRASH | VMADEMO_RULE_OFF | VMADEMO_RULE_KILL,
-		/* What follows is for a store's operations */
+		/* What follows is for operations that can be the last one */
 		VMADEMO_RULE_CRASH | VMADEMO_RULE_AFTER,
 		VMADEMO_RULE_CRASH | VMADEMO_RULE_AFTER | VMADEMO_RULE_OFF,
 	};
 
-	for (unsigned int op = 0; op < OPS; op++) {
-		bool store = op >= VMADEMO_OP_READ_IN && op <= VMADEMO_OP_FLUSH;
+	for (unsigned int op = 0; op < BUFFER_OPS; op++) {
+		bool last = (op >= VMADEMO_OP_READ_IN && op <= VMADEMO_OP_FLUSH) ||
+			    op == VMADEMO_OP_TRUNCATE;
 
 		one_pair(_metadata, self,
 			 (struct vmademo_rule){ .op = op, .delay_us = 1 });
-		for (int i = 0; i < (store ? 6 : 4); i++)
+		for (int i = 0; i < (last ? 6 : 4); i++)
 			one_pair(_metadata, self,
 				 (struct vmademo_rule){ .op = op,
 							.flags = cuts[i] });
@@ -248,7 +255,7 @@ TEST_F_TIMEOUT(pair, others, 600)
 	one_pair(_metadata, self,
 		 (struct vmademo_rule){ .op = VMADEMO_OP_WRITE_OUT,
 					.flags = VMADEMO_RULE_TORN });
-	EXPECT_EQ(11 * 5 + 3 * 2 + 1, self->done);
+	EXPECT_EQ(12 * 5 + 4 * 2 + 1, self->done);
 }
 
 TEST_HARNESS_MAIN

@@ -104,24 +104,43 @@ static struct vmademo_name_op *make_op(enum vmademo_name_kind kind, struct dentr
 }
 
 /*
- * A cut that is taking names back wants the locks that the caller holds.  So the system call lets
- * go of them and begins again.  What is no system call, as by io_uring, fails.
+ * A cut wants the locks that the caller holds.  So the system call lets go of them and begins
+ * again.  What is no system call, as by io_uring, fails.
  */
-static struct vmademo_name_op *come_again(struct vmademo_log *log, struct vmademo_name_op *op)
+static int come_again(void)
 {
-	mutex_unlock(&log->lock);
-	free_op(op);
 	usleep_range(1000, 5000);
 	if (current->flags & (PF_KTHREAD | PF_IO_WORKER))
-		return ERR_PTR(-EINTR);
-	return ERR_PTR(restart_syscall());
+		return -EINTR;
+	return restart_syscall();
 }
 
-static struct vmademo_name_op *refuse(struct vmademo_log *log, struct vmademo_name_op *op)
+/* From the moment on when the power goes: what is done to names until then would be taken back. */
+static bool is_cut(const struct vmademo_log *log)
+{
+	return READ_ONCE(log->tree->due);
+}
+
+/**
+ * vmademo_log_let_cut() - a cut under way comes before an operation on names
+ * @tree: the tree
+ *
+ * vmademo_log_begin() does the same.  This is for who has something else to do first.
+ *
+ * Context: May sleep.  The caller may hold i_rwsem of directories.
+ * Return: 0; or what makes the system call begin again.
+ */
+int vmademo_log_let_cut(const struct vmademo_tree *tree)
+{
+	return tree->log && is_cut(tree->log) ? come_again() : 0;
+}
+
+static struct vmademo_name_op *refuse(struct vmademo_log *log, struct vmademo_name_op *op,
+				      bool cut)
 {
 	mutex_unlock(&log->lock);
 	free_op(op);
-	return ERR_PTR(-ENOSPC);
+	return ERR_PTR(cut ? come_again() : -ENOSPC);
 }
 
 /**
@@ -141,6 +160,7 @@ struct vmademo_name_op *vmademo_log_begin(enum vmademo_name_kind kind, struct de
 {
 	struct vmademo_log *log = log_of(dentry->d_sb);
 	struct vmademo_name_op *op;
+	bool cut, full;
 
 	if (!log)
 		return NULL;
@@ -148,9 +168,9 @@ struct vmademo_name_op *vmademo_log_begin(enum vmademo_name_kind kind, struct de
 	if (IS_ERR(op))
 		return op;
 	mutex_lock(&log->lock);
-	if (log->undoing)
-		return come_again(log, op);
-	return log->nr >= MAX_OPS && READ_ONCE(log->tree->power) ? refuse(log, op) : op;
+	cut = is_cut(log);
+	full = log->nr >= MAX_OPS && READ_ONCE(log->tree->power);
+	return cut || full ? refuse(log, op, cut) : op;
 }
 
 /**

@@ -76,7 +76,6 @@ struct vmademo_name_op {
  * @tree: the tree
  * @names: ORDERED or POSIX
  * @lock: around what follows
- * @undoing: a cut takes names back; who would change some comes again
  * @ops: oldest first
  * @nr: how many
  * @newest: the number of the last one that was done
@@ -88,7 +87,6 @@ struct vmademo_log {
 	struct vmademo_tree *tree;
 	enum vmademo_names names;
 	struct mutex lock;	/* see above */
-	bool undoing;
 	struct list_head ops;
 	unsigned int nr;
 	u64 newest;
@@ -104,6 +102,7 @@ void vmademo_log_free(struct vmademo_tree *tree);
 struct vmademo_name_op *vmademo_log_begin(enum vmademo_name_kind kind, struct dentry *dentry,
 					  struct dentry *to);
 void vmademo_log_end(struct vmademo_name_op *op, struct dentry *dentry, int err);
+int vmademo_log_let_cut(const struct vmademo_tree *tree);
 bool vmademo_name_depends(const struct vmademo_name_op *later,
 			  const struct vmademo_name_op *earlier);
 void vmademo_log_free_ops(struct list_head *ops);
@@ -116,7 +115,7 @@ static inline enum vmademo_names vmademo_log_names(const struct vmademo_tree *tr
 /* undo.c */
 void vmademo_names_cut_work(struct work_struct *work);
 
-/* names.c */
+/* inodes.c */
 void vmademo_inode_uncount(struct super_block *sb);
 void vmademo_inode_count(struct super_block *sb);
 

@@ -390,13 +390,13 @@ MODULE_ALIAS_FS("vmademo");
  */
 int __init vmademo_tree_init(void)
 {
-	int err = vmademo_names_init();
+	int err = vmademo_inodes_init();
 
 	if (err)
 		return err;
 	err = register_filesystem(&tree_type);
 	if (err)
-		vmademo_names_exit();
+		vmademo_inodes_exit();
 	return err;
 }
 
@@ -408,5 +408,5 @@ int __init vmademo_tree_init(void)
 void vmademo_tree_exit(void)
 {
 	unregister_filesystem(&tree_type);
-	vmademo_names_exit();
+	vmademo_inodes_exit();
 }

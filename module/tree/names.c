@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Inodes and directories of a mounted tree.  Names are kept where the kernel looks them up,
- * in its cache of directory entries, and nowhere else: each entry is held until it is removed,
- * and holds its inode.  So no shortage of memory takes a file away that has a name.  What is
- * done to names is put in the log (log.c), if the tree has one.
+ * Directories of a mounted tree.  Names are kept where the kernel looks them up, in its cache of
+ * directory entries, and nowhere else: each entry is held until it is removed, and holds its
+ * inode.  So no shortage of memory takes a file away that has a name.  What is done to names is
+ * put in the log (log.c), if the tree has one.
  *
- * Regular files are buffers (buffer.c), with the operations of the regular-file view (view.c).
+ * What is done to names is an event for rules (rules.h), before anything is done or taken; where
+ * the power is cut after it, it is in the log.
  *
  * Locks: none of its own.  The kernel holds i_rwsem of the directories where names change, and
  * that of an inode that loses or gets a name.
@@ -14,185 +15,37 @@
 #include <linux/err.h>
 #include <linux/fs.h>
 #include <linux/namei.h>
-#include <linux/rcupdate.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 
 #include "compat.h"
 #include "power.h"
+#include "rules.h"
 #include "trace.h"
 #include "tree/log.h"
 #include "tree/tree.h"
 #include "view.h"
 
-static struct kmem_cache *inode_cache __ro_after_init;
-static const struct inode_operations dir_iops, file_iops;
-static const struct file_operations dir_fops;
-
-/* ---- inodes -------------------------------------------------------------- */
-
-/**
- * vmademo_alloc_inode() - .alloc_inode
- * @sb: of which tree
- *
- * Context: May sleep.
- * Return: the inode, or NULL.
- */
-struct inode *vmademo_alloc_inode(struct super_block *sb)
-{
-	struct vmademo_tree_inode *ti = alloc_inode_sb(sb, inode_cache, GFP_KERNEL);
-
-	if (!ti)
-		return NULL;
-	vmademo_attributes_init(&ti->attributes);
-	return &ti->inode;
-}
-
-/**
- * vmademo_free_inode() - .free_inode
- * @inode: nobody looks at it any more, not even a path walk under RCU
- *
- * Context: Any; called by RCU.
- */
-void vmademo_free_inode(struct inode *inode)
-{
-	if (S_ISLNK(inode->i_mode))
-		kfree(inode->i_link);
-	kmem_cache_free(inode_cache,
-			container_of(inode, struct vmademo_tree_inode, inode));
-}
-
-/* As many as there are pages, and the root: they take memory that no reclaim gets back. */
-static int count_one(struct super_block *sb)
-{
-	struct vmademo_tree *tree = vmademo_tree_of(sb);
-
-	do {
-		if (atomic_long_inc_return(&tree->inodes) - 1 <= READ_ONCE(tree->limit))
-			return 0;
-		atomic_long_dec(&tree->inodes);
-	} while (vmademo_log_make_room(tree));
-	return -ENOSPC;
-}
-
-/**
- * vmademo_inode_count() - a further name comes back, and there is room for it or not
- * @sb: of which tree
- *
- * Context: Any.
- */
-void vmademo_inode_count(struct super_block *sb)
-{
-	atomic_long_inc(&vmademo_tree_of(sb)->inodes);
-}
-
-/**
- * vmademo_inode_uncount() - an inode goes, or a further name of one
- * @sb: of which tree
- *
- * Context: Any.
- */
-void vmademo_inode_uncount(struct super_block *sb)
-{
-	atomic_long_dec(&vmademo_tree_of(sb)->inodes);
-}
-
-/**
- * vmademo_evict_name() - .evict_inode: the last name and the last descriptor are gone
- * @inode: the inode
- *
- * What a file has held is given back.
- *
- * Context: May sleep.
- */
-void vmademo_evict_name(struct inode *inode)
-{
-	struct vmademo_buffer *buf = inode->i_private;
-
-	if (buf)
-		vmademo_power_remove(buf);
-	vmademo_evict_inode(inode);
-	vmademo_attributes_free(inode);
-	vmademo_inode_uncount(inode->i_sb);
-}
-
-static struct inode *new_counted(struct super_block *sb)
-{
-	int err = count_one(sb);
-	struct inode *inode;
-
-	if (err)
-		return ERR_PTR(err);
-	inode = new_inode(sb);
-	if (inode)
-		return inode;
-	vmademo_inode_uncount(sb);
-	return ERR_PTR(-ENOMEM);
-}
-
-static struct inode *make_inode(VMADEMO_IDMAP *idmap, struct super_block *sb,
-				const struct inode *dir, umode_t mode, dev_t dev)
-{
-	struct inode *inode = new_counted(sb);
-	int err;
-
-	if (IS_ERR(inode))
-		return inode;
-	inode->i_ino = get_next_ino();
-	inode_init_owner(idmap, inode, dir, mode);
-	vmademo_inode_created(inode);
-	switch (mode & S_IFMT) {
-	case S_IFREG:
-		err = vmademo_buffer_in_tree(inode, vmademo_tree_of(sb));
-		if (err) {
-			iput(inode);
-			return ERR_PTR(err);
-		}
-		inode->i_op = &file_iops;
-		break;
-	case S_IFDIR:
-		inode->i_op = &dir_iops;
-		inode->i_fop = &dir_fops;
-		inc_nlink(inode);	/* its "." */
-		lockdep_annotate_inode_mutex_key(inode);
-		break;
-	case S_IFLNK:
-		inode->i_op = &simple_symlink_inode_operations;
-		break;
-	default:
-		init_special_inode(inode, mode, dev);
-		break;
-	}
-	return inode;
-}
-
-/**
- * vmademo_make_root() - the root directory of a new tree
- * @sb: of which tree
- * @mode: its permissions
- * @uid: whose it is
- * @gid: whose it is
- *
- * Context: May sleep.
- * Return: the inode, or an ERR_PTR.
- */
-struct inode *vmademo_make_root(struct super_block *sb, umode_t mode, kuid_t uid, kgid_t gid)
-{
-	struct inode *inode = make_inode(VMADEMO_NO_IDMAP, sb, NULL, S_IFDIR | mode, 0);
-
-	if (!IS_ERR(inode)) {
-		inode->i_uid = uid;
-		inode->i_gid = gid;
-	}
-	return inode;
-}
-
-/* ---- names --------------------------------------------------------------- */
-
 static void tell(const char *op, const struct inode *dir, const struct dentry *dentry,
 		 const struct dentry *name)
 {
 	trace_vmademo_name(op, dir->i_ino, d_inode(dentry)->i_ino, name->d_name.name);
+}
+
+/* An operation on names is about to be done; end_event() must follow, unless this fails. */
+static int begin_event(const struct inode *inode, unsigned int op,
+		       struct vmademo_rule_entry **after)
+{
+	struct vmademo_tree *tree = vmademo_tree_of(inode->i_sb);
+	/* A call that begins again is no event yet */
+	int err = vmademo_rules_on() ? vmademo_log_let_cut(tree) : 0;
+
+	return err ?: vmademo_rule_name(tree, op, inode->i_ino, after);
+}
+
+static void end_event(const struct inode *inode, struct vmademo_rule_entry *after)
+{
+	vmademo_rule_name_end(vmademo_tree_of(inode->i_sb), after);
 }
 
 /* The new inode gets its name, or is given back. */
@@ -216,9 +69,16 @@ static int name_it(struct inode *dir, struct dentry *dentry, struct inode *inode
 static int make_name(VMADEMO_IDMAP *idmap, struct inode *dir, struct dentry *dentry,
 		     umode_t mode, dev_t dev)
 {
-	struct inode *inode = make_inode(idmap, dir->i_sb, dir, mode, dev);
+	struct vmademo_rule_entry *after;
+	struct inode *inode;
+	int err = begin_event(dir, VMADEMO_OP_CREATE, &after);
 
-	return IS_ERR(inode) ? PTR_ERR(inode) : name_it(dir, dentry, inode);
+	if (err)
+		return err;
+	inode = vmademo_make_inode(idmap, dir->i_sb, dir, mode, dev);
+	err = IS_ERR(inode) ? PTR_ERR(inode) : name_it(dir, dentry, inode);
+	end_event(dir, after);
+	return err;
 }
 
 static int create_file(VMADEMO_IDMAP *idmap, struct inode *dir, struct dentry *dentry,
@@ -233,7 +93,7 @@ static int make_dir(VMADEMO_IDMAP *idmap, struct inode *dir, struct dentry *dent
 	return make_name(idmap, dir, dentry, mode | S_IFDIR, 0);
 }
 
-static int make_symlink(VMADEMO_IDMAP *idmap, struct inode *dir, struct dentry *dentry,
+static int make_link_to(VMADEMO_IDMAP *idmap, struct inode *dir, struct dentry *dentry,
 			const char *target)
 {
 	char *copy = kstrdup(target, GFP_KERNEL_ACCOUNT);
@@ -241,7 +101,7 @@ static int make_symlink(VMADEMO_IDMAP *idmap, struct inode *dir, struct dentry *
 
 	if (!copy)
 		return -ENOMEM;
-	inode = make_inode(idmap, dir->i_sb, dir, S_IFLNK | 0777, 0);
+	inode = vmademo_make_inode(idmap, dir->i_sb, dir, S_IFLNK | 0777, 0);
 	if (IS_ERR(inode)) {
 		kfree(copy);
 		return PTR_ERR(inode);
@@ -251,14 +111,33 @@ static int make_symlink(VMADEMO_IDMAP *idmap, struct inode *dir, struct dentry *
 	return name_it(dir, dentry, inode);
 }
 
+static int make_symlink(VMADEMO_IDMAP *idmap, struct inode *dir, struct dentry *dentry,
+			const char *target)
+{
+	struct vmademo_rule_entry *after;
+	int err = begin_event(dir, VMADEMO_OP_CREATE, &after);
+
+	if (err)
+		return err;
+	err = make_link_to(idmap, dir, dentry, target);
+	end_event(dir, after);
+	return err;
+}
+
 /* O_TMPFILE: it has no name, but can get one by linkat(2). */
 static int make_tmpfile(VMADEMO_IDMAP *idmap, struct inode *dir, struct file *file,
 			umode_t mode)
 {
-	struct inode *inode = make_inode(idmap, dir->i_sb, dir, mode, 0);
+	struct vmademo_rule_entry *after;
+	struct inode *inode;
+	int err = begin_event(dir, VMADEMO_OP_CREATE, &after);
 
+	if (err)
+		return finish_open_simple(file, err);
+	inode = vmademo_make_inode(idmap, dir->i_sb, dir, mode, 0);
 	if (!IS_ERR(inode))
 		d_tmpfile(file, inode);
+	end_event(dir, after);
 	return finish_open_simple(file, PTR_ERR_OR_ZERO(inode));
 }
 
@@ -266,10 +145,10 @@ static int make_tmpfile(VMADEMO_IDMAP *idmap, struct inode *dir, struct file *fi
  * A further name is counted as an inode is, for the memory that it takes.  The first is not; nor
  * is one that a file without a name gets.
  */
-static int link_name(struct dentry *from, struct inode *dir, struct dentry *dentry)
+static int add_link(struct dentry *from, struct inode *dir, struct dentry *dentry)
 {
 	bool further = d_inode(from)->i_nlink;
-	int err = further ? count_one(dir->i_sb) : 0;
+	int err = further ? vmademo_inode_take(dir->i_sb) : 0;
 	struct vmademo_name_op *op;
 
 	if (err)
@@ -288,6 +167,18 @@ static int link_name(struct dentry *from, struct inode *dir, struct dentry *dent
 	return err;
 }
 
+static int link_name(struct dentry *from, struct inode *dir, struct dentry *dentry)
+{
+	struct vmademo_rule_entry *after;
+	int err = begin_event(d_inode(from), VMADEMO_OP_LINK, &after);
+
+	if (err)
+		return err;
+	err = add_link(from, dir, dentry);
+	end_event(dir, after);
+	return err;
+}
+
 static bool is_further(const struct dentry *dentry)
 {
 	const struct inode *inode = d_inode(dentry);
@@ -295,7 +186,7 @@ static bool is_further(const struct dentry *dentry)
 	return inode && !S_ISDIR(inode->i_mode) && inode->i_nlink > 1;
 }
 
-static int unlink_name(struct inode *dir, struct dentry *dentry)
+static int remove(struct inode *dir, struct dentry *dentry)
 {
 	struct vmademo_name_op *op = vmademo_log_begin(VMADEMO_NAME_UNLINK, dentry, NULL);
 	bool further = is_further(dentry);
@@ -312,8 +203,20 @@ static int unlink_name(struct inode *dir, struct dentry *dentry)
 	return err;
 }
 
-static int rename_name(VMADEMO_IDMAP *idmap, struct inode *dir, struct dentry *dentry,
-		       struct inode *to_dir, struct dentry *to, unsigned int flags)
+static int unlink_name(struct inode *dir, struct dentry *dentry)
+{
+	struct vmademo_rule_entry *after;
+	int err = begin_event(d_inode(dentry), VMADEMO_OP_UNLINK, &after);
+
+	if (err)
+		return err;
+	err = remove(dir, dentry);
+	end_event(dir, after);
+	return err;
+}
+
+static int move(VMADEMO_IDMAP *idmap, struct inode *dir, struct dentry *dentry,
+		struct inode *to_dir, struct dentry *to, unsigned int flags)
 {
 	bool exchange = flags & RENAME_EXCHANGE, further = !exchange && is_further(to);
 	struct vmademo_name_op *op;
@@ -330,6 +233,22 @@ static int rename_name(VMADEMO_IDMAP *idmap, struct inode *dir, struct dentry *d
 	if (!err && further)
 		vmademo_inode_uncount(dir->i_sb);
 	vmademo_log_end(op, dentry, err);
+	return err;
+}
+
+static int rename_name(VMADEMO_IDMAP *idmap, struct inode *dir, struct dentry *dentry,
+		       struct inode *to_dir, struct dentry *to, unsigned int flags)
+{
+	struct vmademo_rule_entry *after;
+	int err;
+
+	if (flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE))
+		return -EINVAL;
+	err = begin_event(d_inode(dentry), VMADEMO_OP_RENAME, &after);
+	if (err)
+		return err;
+	err = move(idmap, dir, dentry, to_dir, to, flags);
+	end_event(dir, after);
 	return err;
 }
 
@@ -353,13 +272,22 @@ static int set_attributes(VMADEMO_IDMAP *idmap, struct dentry *dentry, struct ia
 
 static int fsync_dir(struct file *file, loff_t start, loff_t end, int datasync)
 {
-	return vmademo_log_fsync(vmademo_tree_of(file_inode(file)->i_sb), file_dentry(file));
+	const struct inode *dir = file_inode(file);
+	struct vmademo_tree *tree = vmademo_tree_of(dir->i_sb);
+	struct vmademo_rule_entry *after;
+	int err = vmademo_rule_name(tree, VMADEMO_OP_FSYNC_DIR, dir->i_ino, &after);
+
+	if (err)
+		return err;
+	err = vmademo_log_fsync(tree, file_dentry(file));
+	end_event(dir, after);
+	return err;
 }
 
 VMADEMO_CREATE_HOOK(create_file)
 VMADEMO_MKDIR_HOOK(make_dir)
 
-static const struct inode_operations dir_iops = {
+const struct inode_operations vmademo_dir_iops = {
 	.create		= VMADEMO_CREATE,
 	.lookup		= simple_lookup,
 	.link		= link_name,
@@ -374,13 +302,13 @@ static const struct inode_operations dir_iops = {
 	.listxattr	= vmademo_listxattr,
 };
 
-static const struct inode_operations file_iops = {
+const struct inode_operations vmademo_tree_file_iops = {
 	.setattr	= set_attributes,
 	.getattr	= vmademo_view_getattr,
 	.listxattr	= vmademo_listxattr,
 };
 
-static const struct file_operations dir_fops = {
+const struct file_operations vmademo_dir_fops = {
 	.open		= dcache_dir_open,
 	.release	= dcache_dir_close,
 	.llseek		= dcache_dir_lseek,
@@ -391,35 +319,3 @@ static const struct file_operations dir_fops = {
 	.compat_ioctl	= compat_ptr_ioctl,
 	.setlease	= generic_setlease,
 };
-
-/* ---- load and unload ----------------------------------------------------- */
-
-static void init_once(void *object)
-{
-	inode_init_once(&((struct vmademo_tree_inode *)object)->inode);
-}
-
-/**
- * vmademo_names_init() - before the first mount
- *
- * Context: May sleep.
- * Return: 0; -ENOMEM.
- */
-int __init vmademo_names_init(void)
-{
-	inode_cache = kmem_cache_create("vmademo_inode", sizeof(struct vmademo_tree_inode), 0,
-					SLAB_RECLAIM_ACCOUNT | SLAB_ACCOUNT, init_once);
-	return inode_cache ? 0 : -ENOMEM;
-}
-
-/**
- * vmademo_names_exit() - after the last mount
- *
- * Context: May sleep.
- */
-void vmademo_names_exit(void)
-{
-	/* Inodes are freed after a grace period */
-	rcu_barrier();
-	kmem_cache_destroy(inode_cache);
-}

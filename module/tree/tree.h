@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the files of a mounted tree share.  mount.c has the superblock, names.c inodes and
+ * What the files of a mounted tree share.  mount.c has the superblock, inodes.c inodes, names.c
  * directories, attributes.c what setxattr(2) keeps.
  *
  * Locks: none.
@@ -58,12 +58,20 @@ ssize_t vmademo_listxattr(struct dentry *dentry, char *names, size_t size);
 void vmademo_attributes_init(struct vmademo_attributes *attributes);
 void vmademo_attributes_free(struct inode *inode);
 
-/* names.c */
-int vmademo_names_init(void);
-void vmademo_names_exit(void);
+/* inodes.c */
+int vmademo_inodes_init(void);
+void vmademo_inodes_exit(void);
+int vmademo_inode_take(struct super_block *sb);
+struct inode *vmademo_make_inode(VMADEMO_IDMAP *idmap, struct super_block *sb,
+				 const struct inode *dir, umode_t mode, dev_t dev);
 struct inode *vmademo_alloc_inode(struct super_block *sb);
 void vmademo_free_inode(struct inode *inode);
 void vmademo_evict_name(struct inode *inode);
 struct inode *vmademo_make_root(struct super_block *sb, umode_t mode, kuid_t uid, kgid_t gid);
+
+/* names.c */
+extern const struct inode_operations vmademo_dir_iops;
+extern const struct inode_operations vmademo_tree_file_iops;
+extern const struct file_operations vmademo_dir_fops;
 
 #endif /* VMADEMO_TREE_H */

@@ -4,8 +4,8 @@
  * each as it was done, but the other way round.
  *
  * Programs live on: what they have open stays open, and a name that comes back is the same one
- * that they had open before.  While names are taken back nobody changes any; who looks may see
- * a tree that is half way.
+ * that they had open before.  From the moment of the cut until it is done nobody changes any (see
+ * vmademo_log_begin()); who looks may see a tree that is half way.
  *
  * That is done after the cut of all files.  Or else a program that opens a file that has come
  * back could write to it, and the cut of the file could take that for what was there before.
@@ -338,15 +338,11 @@ void vmademo_names_cut_work(struct work_struct *work)
 	u64 lost;
 
 	mutex_lock(&log->lock);
-	log->undoing = true;
 	split(log, tree->names_until, &ops, &later);
 	mutex_unlock(&log->lock);
 	lost = undo_all(&later);
 	choose(log, &ops, &tree->names_ask);
 	lost += undo_all(&ops);
-	mutex_lock(&log->lock);
-	log->undoing = false;
-	mutex_unlock(&log->lock);
 	vmademo_log_free_ops(&later);
 	vmademo_log_free_ops(&ops);
 	vmademo_power_names_cut(tree, lost);

@@ -95,6 +95,10 @@ static void parse(struct explore *explore, int argc, char **argv)
 	}
 	if (optind == argc)
 		bad_usage("PROGRAM is missing");
+	if (explore->has_replay && explore->replay.at != AT_END &&
+	    explore->replay.at >= nr_events(explore))
+		bad_usage("--replay: a buffer has no %s: that is for --dir",
+			  at_names[explore->replay.at]);
 	if (explore->keep && !explore->has_replay)
 		bad_usage("--keep is for --replay, which does one cut");
 	if (explore->check && !strchr(explore->check, '@'))
@@ -236,6 +240,14 @@ static void shrink(struct explore *explore)
 
 /* ---- the verb ------------------------------------------------------------ */
 
+static bool loses_something(const struct explore *explore)
+{
+	for (int at = 0; at < NR_EVENTS; at++)
+		if (at != AT_FLUSH && at != AT_FSYNC_DIR && explore->events[at])
+			return true;
+	return false;
+}
+
 static int replay(struct explore *explore)
 {
 	struct run run = { .cut = explore->replay };
@@ -292,7 +304,7 @@ int verb_explore(int argc, char **argv)
 	/* What the program leaves behind comes to us, to be killed */
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	dry_run(&explore);
-	if (explore.events[AT_MKWRITE] + explore.events[AT_WRITE_OUT] == 0)
+	if (!loses_something(&explore))
 		die("the program writes nothing to the %s, so there is nothing to lose",
 		    explore.buffer.dir ? "directory" : "buffer");
 	trace_run(true);

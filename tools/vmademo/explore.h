@@ -11,8 +11,24 @@
 #include "trace.h"
 #include "vmademo.h"
 
-/* The events at which the power can be cut; and when the program has ended. */
-enum { AT_MKWRITE, AT_WRITE_OUT, AT_FLUSH, NR_EVENTS, AT_END = NR_EVENTS };
+/*
+ * The events at which the power can be cut; those that only a directory has; and when the program
+ * has ended.
+ */
+enum {
+	AT_MKWRITE,
+	AT_WRITE_OUT,
+	AT_FLUSH,
+	NR_BUFFER_EVENTS,
+	AT_TRUNCATE = NR_BUFFER_EVENTS,
+	AT_CREATE,
+	AT_RENAME,
+	AT_UNLINK,
+	AT_LINK,
+	AT_FSYNC_DIR,
+	NR_EVENTS,
+	AT_END = NR_EVENTS
+};
 
 /**
  * struct cut - a power cut
@@ -42,6 +58,7 @@ enum verdict {
 /**
  * struct run - one run with a cut, and what came of it
  * @lost: pages that the cut lost, the torn ones too
+ * @lost_names: operations on names that it has undone
  * @lost_pages: which; there are none, or @lost
  * @torn_pages: those of them that were torn
  * @names: of the files that they are in, with --dir
@@ -56,7 +73,7 @@ enum verdict {
 struct run {
 	struct cut cut;
 	enum verdict verdict;
-	uint64_t lost;
+	uint64_t lost, lost_names;
 	struct places lost_pages, torn_pages;
 	struct names names;
 	const char *call;
@@ -98,6 +115,17 @@ struct explore {
 	bool repeats; /* that one, when it was done again */
 	uint64_t tries; /* to find it */
 };
+
+static inline int nr_events(const struct explore *explore)
+{
+	return explore->buffer.dir ? NR_EVENTS : NR_BUFFER_EVENTS;
+}
+
+/* Whether the event is of a page. */
+static inline bool is_of_a_page(int at)
+{
+	return at == AT_MKWRITE || at == AT_WRITE_OUT;
+}
 
 /* explore_plan.c */
 extern const char *const at_names[NR_EVENTS + 1];

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Which power cuts there are: each event, before and after it, with nothing of what is dirty
- * written, all of it, a share, and a share with some pages torn.  In a directory, also with some
- * of what was done to names, but none of the data.
+ * written, all of it, a share, and a share with some pages torn.  In a directory, what is done to
+ * names is an event, too; and also with some of that kept, but none of the data.
  */
 #include "explore.h"
 
-const char *const at_names[NR_EVENTS + 1] = { "mkwrite", "write_out", "flush",
-					      "end" };
+const char *const at_names[NR_EVENTS + 1] = {
+	"mkwrite", "write_out", "flush", "truncate",  "create",
+	"rename",  "unlink",	"link",	 "fsync_dir", "end",
+};
 
 /* How much is written; the last two choose it by the seed. */
 enum { NOTHING, ALL, SHARE, SHARE_AND_TORN, NAMES, MORE_NAMES, NR_AMOUNTS };

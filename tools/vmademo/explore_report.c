@@ -88,30 +88,39 @@ static void print_places(FILE *f, const struct run *run,
 	free(pages);
 }
 
+/* Of what file or directory the event was; NULL: it is not known.  The root has no name in it. */
+static const char *name_at(const struct run *run)
+{
+	const char *name = run->has_place ? names_of(&run->names, run->at.ino)
+					  : NULL;
+
+	return name && *name ? name : NULL;
+}
+
 /* Where the cut was, as far as it is known. */
 static void print_moment(FILE *f, const struct run *run)
 {
-	const char *name = names_of(&run->names, run->at.ino);
+	const char *name = name_at(run);
+	bool page = run->has_place && is_of_a_page(run->cut.at);
 
-	if (run->has_place && run->cut.at != AT_FLUSH)
+	if (page)
 		fprintf(f, "at page %llu", LL(run->at.page));
-	if (run->has_place && name)
-		fprintf(f, "%s%s", run->cut.at == AT_FLUSH ? "at " : " of ",
-			name);
+	if (name)
+		fprintf(f, "%s%s", page ? " of " : "at ", name);
 	if (run->call)
-		fprintf(f, "%sin %s", run->has_place ? ", " : "", run->call);
-	if (run->has_place || run->call)
+		fprintf(f, "%sin %s", page || name ? ", " : "", run->call);
+	if (page || name || run->call)
 		fputs("; ", f);
 }
 
 static void print_lost(FILE *f, const struct run *run)
 {
 	print_moment(f, run);
-	if (!run->lost) {
+	if (!run->lost && !run->lost_names)
 		fputs("nothing lost", f);
-		return;
-	}
-	fprintf(f, "%llu page%s lost", LL(run->lost), run->lost > 1 ? "s" : "");
+	if (run->lost)
+		fprintf(f, "%llu page%s lost", LL(run->lost),
+			run->lost > 1 ? "s" : "");
 	if (run->lost_pages.nr) {
 		fputs(": ", f);
 		print_places(f, run, &run->lost_pages);
@@ -120,6 +129,10 @@ static void print_lost(FILE *f, const struct run *run)
 		fputs(", of which torn: ", f);
 		print_places(f, run, &run->torn_pages);
 	}
+	if (run->lost_names)
+		fprintf(f, "%s%llu operation%s on names undone",
+			run->lost ? "; " : "", LL(run->lost_names),
+			run->lost_names > 1 ? "s" : "");
 }
 
 static void print_check(FILE *f, const struct run *run)
@@ -190,7 +203,7 @@ static void print_text(const struct explore *explore)
 			LL(explore->hung));
 	fputs(explore->interrupted ? "; interrupted\n" : "\n", f);
 	fputs("Events without a cut:", f);
-	for (i = 0; i < NR_EVENTS; i++)
+	for (i = 0; i < (uint64_t)nr_events(explore); i++)
 		fprintf(f, "%s %llu %s", i ? "," : "", LL(explore->events[i]),
 			at_names[i]);
 	fputc('\n', f);
@@ -246,12 +259,12 @@ static void json_places(const char *name, const struct run *run,
 
 static void json_moment(const struct run *run)
 {
-	const char *name = names_of(&run->names, run->at.ino);
+	const char *name = name_at(run);
 
 	json_string("call", run->call);
-	if (run->has_place && run->cut.at != AT_FLUSH)
+	if (run->has_place && is_of_a_page(run->cut.at))
 		json_number("page", run->at.page);
-	if (run->has_place && name)
+	if (name)
 		json_string("file", name);
 }
 
@@ -268,6 +281,8 @@ static void json_run(const char *name, const struct run *run)
 	json_number("share", run->cut.share);
 	json_number("torn", run->cut.torn);
 	json_number("lost", run->lost);
+	if (run->names.nr)
+		json_number("lost_names", run->lost_names);
 	json_moment(run);
 	if (run->lost_pages.nr == run->lost) {
 		json_places("lost_pages", run, &run->lost_pages, run->names.nr);
@@ -293,7 +308,7 @@ static void print_json(const struct explore *explore)
 	json_open(NULL, '{');
 	json_number("seed", explore->seed);
 	json_open("events", '{');
-	for (int i = 0; i < NR_EVENTS; i++)
+	for (int i = 0; i < nr_events(explore); i++)
 		json_number(at_names[i], explore->events[i]);
 	json_close('}');
 	json_bool("same_events_again", explore->same_again);

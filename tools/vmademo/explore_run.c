@@ -10,9 +10,11 @@
 
 #include "explore.h"
 
-static const uint32_t event_ops[NR_EVENTS] = { VMADEMO_OP_MKWRITE,
-					       VMADEMO_OP_WRITE_OUT,
-					       VMADEMO_OP_FLUSH };
+static const uint32_t event_ops[NR_EVENTS] = {
+	VMADEMO_OP_MKWRITE,  VMADEMO_OP_WRITE_OUT, VMADEMO_OP_FLUSH,
+	VMADEMO_OP_TRUNCATE, VMADEMO_OP_CREATE,	   VMADEMO_OP_RENAME,
+	VMADEMO_OP_UNLINK,   VMADEMO_OP_LINK,	   VMADEMO_OP_FSYNC_DIR,
+};
 
 static int null_fd(void)
 {
@@ -155,15 +157,15 @@ static struct space count_events(struct explore *explore,
 	uint64_t rules[NR_EVENTS], used = 0, call_rules[ARRAY_SIZE(calls)];
 	struct space space;
 	struct launch launch;
+	size_t i, nr = nr_events(explore);
 	enum launch_end end;
-	size_t i;
 	int fd;
 
 	make_space(&space, &explore->buffer);
 	fd = space.fd;
 	launch = program(explore, space.path, quiet);
 	launch_prepare(&launch);
-	for (i = 0; i < NR_EVENTS; i++)
+	for (i = 0; i < nr; i++)
 		rules[i] = add_counting_rule(fd, event_ops[i]);
 	for (i = 0; i < ARRAY_SIZE(calls); i++)
 		call_rules[i] = add_counting_rule(fd, calls[i]);
@@ -179,8 +181,10 @@ static struct space count_events(struct explore *explore,
 	if (WEXITSTATUS(launch.status))
 		die("the program fails without any cut: exit status %d",
 		    WEXITSTATUS(launch.status));
-	for (i = 0; i < NR_EVENTS; i++)
+	for (i = 0; i < nr; i++)
 		events[i] = rule_matches(fd, rules[i], NULL);
+	for (i = NR_BUFFER_EVENTS; i < nr; i++)
+		used += events[i];
 	for (i = 0; i < ARRAY_SIZE(calls); i++)
 		used += rule_matches(fd, call_rules[i], NULL);
 	if (!used)
@@ -193,7 +197,7 @@ static struct space count_events(struct explore *explore,
 /* Counts, keeps the untouched result, and checks that. */
 void dry_run(struct explore *explore)
 {
-	uint64_t again[NR_EVENTS];
+	uint64_t again[NR_EVENTS] = { 0 };
 	struct run run = { 0 };
 	struct space space = count_events(explore, explore->events, false);
 
@@ -245,7 +249,9 @@ static uint64_t add_cut(int fd, const struct cut *cut, pid_t pid)
 		rule.pid = 0;
 		rule.status = VMADEMO_STATUS_SIGBUS;
 	}
-
+	/* Who does that is killed, be it a child; otherwise only the program's own would count */
+	if (cut->at >= NR_BUFFER_EVENTS)
+		rule.pid = 0;
 	return add_rule(fd, &rule);
 }
 
@@ -257,6 +263,7 @@ static void finish_cut(int fd, const struct cut *cut, struct run *run)
 {
 	struct vmademo_power power = { .flags = VMADEMO_POWER_OFF };
 	struct vmademo_stats stats;
+	struct vmademo_info info;
 
 	if (cut->at == AT_END) {
 		power.seed = cut->seed;
@@ -267,6 +274,8 @@ static void finish_cut(int fd, const struct cut *cut, struct run *run)
 		die_errno("the power cannot be switched off");
 	get_stats(fd, &stats);
 	run->lost = stats.last_crash_lost_folios;
+	get_info(fd, &info);
+	run->lost_names = info.lost_names;
 	delete_rules(fd, 0);
 	power = (struct vmademo_power){ 0 };
 	if (ioctl(fd, VMADEMO_IOC_POWER, &power))
@@ -308,7 +317,7 @@ static void look_at_trace(const struct explore *explore, struct run *run,
 		if (hit->id != id)
 			continue;
 		run->call = hit->call;
-		run->has_place = run->cut.at != AT_FLUSH || dir;
+		run->has_place = is_of_a_page(run->cut.at) || dir;
 		run->at = (struct place){ hit->ino, hit->pages[0] };
 	}
 	if (traced.lost.nr == run->lost) {

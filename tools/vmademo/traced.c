@@ -33,6 +33,8 @@ static const char *const calls[] = {
 	"unlinkat",   "mkdir",	    "mkdirat",
 	"rmdir",      "open",	    "openat",
 	"creat",      "exit_group", "close",
+	"mknod",      "mknodat",    "symlink",
+	"symlinkat",
 };
 
 #define NR_EVENTS ARRAY_SIZE(events)

@@ -222,7 +222,7 @@ void copy_tree(const char *what, const char *from, const char *to);
 /* ---- words.c ------------------------------------------------------------- */
 
 extern const char *const op_names[];
-#define NR_OPS 11
+#define NR_OPS 17
 
 void parse_rule(struct vmademo_rule *rule, const char *words);
 char *rule_words(const struct vmademo_rule *rule);

@@ -9,9 +9,10 @@
 #include "vmademo.h"
 
 const char *const op_names[NR_OPS] = {
-	"read_fault", "write_fault", "cow_fault", "mkwrite",
-	"read_in",    "write_out",   "flush",	  "mmap",
-	"read",	      "write",	     "allocate",
+	"read_fault", "write_fault", "cow_fault", "mkwrite", "read_in",
+	"write_out",  "flush",	     "mmap",	  "read",    "write",
+	"allocate",   "truncate",    "create",	  "rename",  "unlink",
+	"link",	      "fsync_dir",
 };
 
 static const struct {
@@ -31,6 +32,7 @@ static const struct {
 	{ "EFBIG", EFBIG },
 	{ "EPERM", EPERM },
 	{ "EACCES", EACCES },
+	{ "EROFS", EROFS },
 	{ "ENODEV", ENODEV },
 	{ "ETXTBSY", ETXTBSY },
 	{ "EOVERFLOW", EOVERFLOW },

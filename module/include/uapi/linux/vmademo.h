@@ -252,6 +252,21 @@ struct vmademo_power {
  *   read         read(2) and its kin, splice and sendfile                pages, pid
  *   write        write(2) and its kin                                    pages, pid
  *   allocate     fallocate(2), in any mode                               pages, pid
+ *   truncate     truncate(2), ftruncate(2), O_TRUNC of a file that is
+ *                there, VMADEMO_IOC_RESIZE; also to the size that it has   pages, pid
+ *   create       of a tree: open(2) and its kin that make a file, also
+ *                with O_TMPFILE; mkdir(2), mknod(2), symlink(2)            pid
+ *   rename       of a tree: rename(2) and its kin, with any flag           pid
+ *   unlink       of a tree: unlink(2) and rmdir(2)                         pid
+ *   link         of a tree: link(2) and linkat(2)                          pid
+ *   fsync_dir    of a tree: fsync(2) and fdatasync(2) of a directory       pid
+ *
+ * The pages of truncate are those between the old end and the new one, and the one in which the
+ * lower of both is.
+ *
+ * Operations on names are for rules on a directory of a mounted tree, and are those of the whole
+ * tree.  What the kernel refuses before it asks the tree is no event, as EEXIST and EACCES.  A
+ * call that a power cut has begin again (see VMADEMO_IOC_POWER) is an event anew.
  *
  * A page that is mapped takes no fault.  When a rule for faults is made, its pages are unmapped
  * (private copies stay); with one for mkwrite they are write-protected.  Nor does a fault
@@ -268,6 +283,12 @@ struct vmademo_power {
 #define VMADEMO_OP_READ		8U
 #define VMADEMO_OP_WRITE	9U
 #define VMADEMO_OP_ALLOCATE	10U
+#define VMADEMO_OP_TRUNCATE	11U
+#define VMADEMO_OP_CREATE	12U
+#define VMADEMO_OP_RENAME	13U
+#define VMADEMO_OP_UNLINK	14U
+#define VMADEMO_OP_LINK		15U
+#define VMADEMO_OP_FSYNC_DIR	16U
 
 /*
  * For status of a rule: an errno, as a positive number (the architecture's); or one of these,
@@ -321,18 +342,20 @@ struct vmademo_power {
  *
  * VMADEMO_RULE_CRASH: the event is a moment as VMADEMO_IOC_POWER has it, for this buffer (or for
  * the mounted tree that it is a file of): nothing that begins later gets to the store.  The
- * event itself does not, either; with VMADEMO_RULE_AFTER (for read_in, write_out and flush,
- * without @status) it does, whole, and is the last one; with VMADEMO_RULE_TORN those of its
- * parts do that @torn says.  Then the cut is done, with @seed, @share and @cut_torn: what is
- * dirty at the moment, what is being written and has not arrived included, is what the share is
- * of.  What happens to be written meets no rule.  Afterwards the power comes back at once; with
- * VMADEMO_RULE_OFF it stays off until VMADEMO_IOC_POWER.
+ * event itself does not, either; with VMADEMO_RULE_AFTER (for read_in, write_out, flush,
+ * truncate and operations on names, without @status) it does, whole, and is the last one; with
+ * VMADEMO_RULE_TORN those of its parts do that @torn says.  A truncation and what is done to
+ * names are not durable then: the cut may undo them.  Then the cut is done, with @seed, @share
+ * and @cut_torn: what is dirty at the moment, what is being written and has not arrived
+ * included, is what the share is of.  What happens to be written meets no rule.  Afterwards the
+ * power comes back at once; with VMADEMO_RULE_OFF it stays off until VMADEMO_IOC_POWER.
  *
- * An event with no @status goes on: a write_out that does not arrive and a flush are
- * EIO, and told; a read_in is EIO if the power stays off.  A read, write and allocate go on
- * when the cut is done; faults, mkwrite and mmap at once, while it is done.  Where the
- * power comes back, pages can be read in all the time.  A program that lives on may write to a
- * page before the cut has seen it: that counts as written before the moment.
+ * An event with no @status goes on: a write_out that does not arrive and a flush are EIO, and
+ * told; a truncate or an operation on names is EIO, and has changed nothing; a read_in is EIO if
+ * the power stays off.  A read, write and allocate go on when the cut is done; faults, mkwrite
+ * and mmap at once, while it is done.  Where the power comes back, pages can be read in all the
+ * time.  A program that lives on may write to a page before the cut has seen it: that counts as
+ * written before the moment.
  *
  * VMADEMO_RULE_KILL, with that: SIGKILL to process @pid; without @pid, to the process to whom it
  * happens, if that is no thread of the kernel.  A write_out happens to nobody: it needs @pid.
@@ -381,7 +404,7 @@ struct vmademo_rule_id {
 #define VMADEMO_PAGE_MAPPED	0x10U	/* in a page table of some process */
 #define VMADEMO_PAGE_LARGE	0x20U	/* of a folio of several pages */
 #define VMADEMO_PAGE_STORED	0x40U	/* the store has data there, or room taken for it */
-#define VMADEMO_PAGE_RULED	0x80U	/* a rule has it, of any op but flush */
+#define VMADEMO_PAGE_RULED	0x80U	/* a rule that is of pages has it */
 
 /**
  * struct vmademo_pages - for VMADEMO_IOC_PAGES
@@ -411,7 +434,8 @@ struct vmademo_pages {
  * @last_crash_lost_folios: out: folios that the last power cut lost
  * @last_crash_lost_bytes: out: the same in bytes
  *
- * Of a directory: the sum of all regular files that the tree has and had.
+ * Of a directory: the sum of all regular files that the tree has and had; rule_hits with those
+ * on names.
  *
  * All that follows is out: the counters of the buffer since it was made, under the names that
  * they have in /proc/PID/fdinfo and sysfs; docs/counters.md says what each counts.  New ones
@@ -537,7 +561,8 @@ struct vmademo_stats {
  * On a regular file or a directory of a mounted tree: the same for all files of the tree, at one
  * moment, as VMADEMO_IOC_POWER has it.  What is told is that of all files together; it is 0
  * if a cut is under way already.  The seed is that of the oldest file that is there; those of the
- * others follow from it and their place, oldest first.  Names stay.
+ * others follow from it and their place, oldest first.  What was done to names and is not durable
+ * may be undone, as written_permille says.
  *
  *   EBADF    the file is not open for writing, and no directory
  *   EPERM    it is a tree's, and the caller neither owns its root nor has CAP_SYS_ADMIN
@@ -554,7 +579,8 @@ struct vmademo_stats {
  * it and whose turn it is; the others then do not count it.  Rules live as long as the
  * buffer; the last write-out of a file, when the buffer ends, meets none.
  *
- * On a directory of a mounted tree: for each of its files, also for those that are yet to be made.
+ * On a directory of a mounted tree: for each of its files, also for those that are yet to be made,
+ * and for its names.
  * skip, times and one_in count the events of all of them.  A file's own rules come first.
  *
  * Which status an op can have:
@@ -570,20 +596,28 @@ struct vmademo_stats {
  *   read        EIO, EAGAIN, EINTR, ENOMEM
  *   write       EIO, ENOSPC, EDQUOT, EFBIG, EAGAIN, EINTR, ENOMEM, EPERM
  *   allocate    ENOSPC, EDQUOT, EFBIG, EIO, EINTR, ENOMEM, EPERM, ETXTBSY, EOPNOTSUPP
+ *   truncate    EIO, ENOSPC, EDQUOT, EFBIG, ENOMEM, EPERM, EACCES, EROFS, ETXTBSY
+ *   create, rename, unlink, link   EIO, ENOSPC, EDQUOT, ENOMEM, EPERM, EACCES, EROFS
+ *   fsync_dir   EIO, ENOSPC, EDQUOT, ENOMEM, EROFS, ETIMEDOUT: nothing is made durable, and the
+ *               next one can succeed
  *
  * Each can have a delay, and cut the power; only write_out can be torn.  Who waits can be killed;
  * in a fault the lock of the address space is given up meanwhile, where the kernel allows it, but
- * not in mkwrite and mmap.
+ * not in mkwrite and mmap.  A truncate holds the lock of its file (i_rwsem), and create, rename,
+ * unlink and link hold those of their directories and of the files that they remove, replace, move
+ * or link: who changes these waits uninterruptibly, and so does who looks up a name there that the
+ * kernel does not know.  But O_TMPFILE and fsync_dir hold none.
  *
  *   EBADF    the file is not open for writing (of a read only buffer: nor is the caller its
  *            owner or root)
  *   EINVAL   an op, a flag or a status that is not known, or that the op cannot have; no
- *            outcome at all; pages of a flush; the pid of a flush or write_out, but to be
- *            killed; torn over 1000; torn or granularity without VMADEMO_RULE_TORN; what
- *            belongs to VMADEMO_RULE_CRASH without that; share over 1000; VMADEMO_RULE_AFTER
- *            with a status, or with another op than read_in, write_out and flush;
- *            VMADEMO_RULE_KILL of a write_out without pid; delay_us over
- *            VMADEMO_DELAY_MAX; pages beyond the largest size of a buffer
+ *            outcome at all; an operation on names, but on a directory; pages of one, or of a
+ *            flush; the pid of a flush or write_out, but to be killed; torn over 1000; torn or
+ *            granularity without VMADEMO_RULE_TORN; what belongs to VMADEMO_RULE_CRASH without
+ *            that; share over 1000; VMADEMO_RULE_AFTER with a status, or with another op than
+ *            read_in, write_out, flush, truncate and those on names; VMADEMO_RULE_KILL of a
+ *            write_out without pid; delay_us over VMADEMO_DELAY_MAX; pages beyond the largest
+ *            size of a buffer
  *   EOPNOTSUPP   read_in, torn or VMADEMO_RULE_CRASH, and the buffer has no store
  *   EPERM    VMADEMO_RULE_KILL, and the caller may not kill pid; or without pid, and he has not
  *            CAP_KILL
@@ -699,7 +733,9 @@ struct vmademo_stats {
  *
  * A regular file or a directory of a mounted tree stands for the tree: it has one power for all
  * of its files, and for those that are made later.  Seeds of its files follow from that of
- * the tree as with VMADEMO_IOC_CRASH.  Names can be made, changed and removed without power.
+ * the tree as with VMADEMO_IOC_CRASH.  Names can be made, changed and removed without power.  But
+ * from the moment on when it goes, until a cut of names is done, a system call that would change
+ * some waits, and then begins again; by io_uring it is EINTR.
  *
  *   EBADF    a descriptor is not open, or not for writing and no directory (of a read only
  *            buffer: nor is the caller its owner or root)
