@@ -218,7 +218,7 @@ static __always_inline vm_fault_t fault(struct vm_fault *vmf)
 }
 
 /*
- * With a clock, for the histograms and for who traces.  A fault that has waited may have given
+ * With a clock, for the histograms and for whoever traces.  A fault that has waited may have given
  * up the lock, and with it what keeps the file: so it is held here.
  */
 static noinline vm_fault_t timed(struct vm_fault *vmf, vm_fault_t (*hook)(struct vm_fault *vmf),
@@ -254,7 +254,7 @@ static vm_fault_t map_span(struct vm_fault *vmf, struct vmademo_span *span)
 
 	if (!vmademo_rules_on() && !static_branch_unlikely(&vmademo_revocable))
 		return filemap_map_pages(vmf, span->first, span->last);
-	/* Who revokes it or makes a rule waits for this to be over */
+	/* Whoever revokes it or makes a rule waits for this to be over */
 	rcu_read_lock();
 	if (!READ_ONCE(buf->revoked) &&
 	    vmademo_rule_span(buf, vmf->pgoff, &span->first, &span->last))

@@ -111,7 +111,7 @@ static void fill_ahead(struct vmademo_buffer *buf, struct folio *folio)
 	loff_t pos = folio_pos(folio);
 	size_t len = folio_size(folio);
 
-	/* Who needs one of its pages makes that one: see folio.c */
+	/* Whoever needs one of its pages makes that one: see folio.c */
 	if (folio_test_large(folio) && vmademo_is_ruled(buf, VMADEMO_OPS_PAGES, pos, len))
 		vmademo_remove_folio(folio->mapping, folio);
 	else if (!vmademo_is_ruled(buf, VMADEMO_OP_BIT(READ_IN), pos, len) &&
@@ -179,7 +179,7 @@ struct folio *vmademo_get_or_read(struct address_space *mapping, loff_t pos)
  * vmademo_wait_stable() - wait until a folio may be written to
  * @folio: locked
  *
- * The store gets it as it was at one moment.  Who waits for that holds locks, and the
+ * The store gets it as it was at one moment.  Whoever waits for that holds locks, and the
  * store may stand still: so the wait can be ended by a kill.
  *
  * Context: May sleep.

@@ -76,7 +76,7 @@ static struct folio *make_one(struct address_space *mapping, pgoff_t index, gfp_
 	err = -EEXIST;
 	if (index + (1UL << order) <= DIV_ROUND_UP(i_size_read(mapping->host), PAGE_SIZE))
 		err = filemap_add_folio(mapping, folio, index, gfp);
-	/* It would be mapped as a whole; who makes a rule now waits for its lock (rules.c) */
+	/* It would be mapped as a whole; whoever makes a rule now waits for its lock (rules.c) */
 	if (!err && order && vmademo_is_ruled(buf, VMADEMO_OPS_PAGES, folio_pos(folio),
 					      folio_size(folio))) {
 		vmademo_remove_folio(mapping, folio);
@@ -193,7 +193,7 @@ int vmademo_reserve(struct vmademo_buffer *buf, struct folio *folio, pgoff_t ind
  * @edge: a position; where a part begins to go, or the first byte that stays
  *
  * If the kernel cannot split it, it drops the folio, if that is clean.  Without a store that
- * would be data; with one, what who has pinned it writes.  So then it becomes dirty, and must
+ * would be data; with one, what whoever has pinned it writes.  So then it becomes dirty, and must
  * stay so until it has been cut.
  *
  * Context: May sleep.  The caller holds i_rwsem for writing, and without a store shape_lock,

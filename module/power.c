@@ -146,7 +146,7 @@ static int write_before(struct vmademo_buffer *buf)
  * vmademo_cut_now() - does what a power cut does, if that is still to be done
  * @buf: the buffer
  *
- * Who has to wait for it, and holds i_rwsem, does it himself.
+ * Whoever has to wait for it, and holds i_rwsem, does it himself.
  *
  * Context: May sleep.  The caller holds i_rwsem for writing.
  * Return: 0; -EINTR if the task is being killed, and it is still to be done.
@@ -212,7 +212,7 @@ static bool lose_power(struct vmademo_buffer *buf, const struct vmademo_crash *c
 		       unsigned int back)
 {
 	if (buf->power) {
-		/* Under way already; but who wants it to stay off is obeyed */
+		/* Under way already; but whoever wants it to stay off is obeyed */
 		WRITE_ONCE(buf->power, buf->power & (back | ~VMADEMO_POWER_BACK));
 		return false;
 	}

@@ -52,7 +52,7 @@ static void start_asking(void)
 }
 
 /*
- * Who has found the buffer not revoked, and holds a folio locked, has mapped it and let it go.
+ * Whoever has found the buffer not revoked, and holds a folio locked, has mapped it and let it go.
  * A folio that is not up to date is not mapped by whoever has it locked; and a store that
  * stands still is not waited for.
  */
@@ -100,7 +100,7 @@ int vmademo_revoke(struct vmademo_buffer *buf)
 	if (buf->revoked)
 		goto unlock;
 	WRITE_ONCE(buf->revoked, true);
-	/* Also: each page that was added by who has not seen it is found below */
+	/* Also: each page that was added by whoever has not seen it is found below */
 	synchronize_rcu();
 	err = wait_for_faults(inode->i_mapping);
 	if (err) {

@@ -85,7 +85,7 @@ struct seq_file;
 /**
  * struct vmademo_rule_entry - one rule of a buffer
  * @list: of all of the buffer, oldest first
- * @ref: the list has one, and who is doing what the rule says
+ * @ref: the list has one, and whoever is doing what the rule says
  * @gone: it was deleted, and delays nobody any more
  * @pid: whose events it is about, or who is killed; NULL: anybody
  * @last: its last page
@@ -167,7 +167,7 @@ struct vmademo_rule_answer {
  * @nr: how many
  * @newest: the id of the last one that was made
  * @tables: for each operation; NULL if it has no rule.  Read under RCU
- * @wait: who is being delayed
+ * @wait: whoever is being delayed
  * @answers_lock: around @answers and @nr_answers
  * @answers: what was decided for faults that will be taken once more
  * @nr_answers: how many

@@ -3,8 +3,8 @@
  * What rules do to events that are no faults: calls, reading in, flushing, writing out; and
  * what is done to names of a tree.
  *
- * Locks: none; who waits holds what the hook's caller does.  Where names change, that is i_rwsem
- * of the directories; of a truncation, that of the file.
+ * Locks: none; whoever waits holds what the hook's caller does.  Where names change, that is
+ * i_rwsem of the directories; of a truncation, that of the file.
  */
 #include <linux/fs.h>
 #include <linux/kernel.h>
@@ -23,7 +23,7 @@ static int act(struct vmademo_rule_event *e, struct vmademo_rule_entry **after)
 	const struct vmademo_target of = vmademo_rule_target(e);
 	int err = vmademo_rule_wait(e);
 
-	/* Who is killed while he waits gets no further */
+	/* Whoever is killed while he waits gets no further */
 	if (!err && flags & VMADEMO_RULE_AFTER && after) {
 		*after = e->entry;
 		return 0;

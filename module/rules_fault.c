@@ -190,7 +190,7 @@ vm_fault_t vmademo_rule_fault(struct vm_fault *vmf, unsigned int op, vmademo_fau
 	struct file *file;
 	vm_fault_t ret;
 
-	/* Who cannot wait comes again when he can; nothing is counted */
+	/* Whoever cannot wait comes again when he can; nothing is counted */
 	if (vmf->flags & FAULT_FLAG_RETRY_NOWAIT &&
 	    vmademo_rule_covers(e.buf, BIT(op), (loff_t)vmf->pgoff << PAGE_SHIFT, 1))
 		return VM_FAULT_RETRY;

@@ -7,7 +7,7 @@
  * Locks: called with the inode's i_rwsem held for writing.  Takes the buffer's shape_lock,
  * then the mapping's invalidate lock, then folio locks.  While the store changes, the
  * first keeps write-back from starting, and what is under way is waited for; the second
- * keeps folios from entering the page cache.  Who waits for a store here can be killed.
+ * keeps folios from entering the page cache.  Whoever waits for a store here can be killed.
  */
 #include <linux/fs.h>
 #include <linux/lockdep.h>

@@ -13,7 +13,7 @@
  * A folio is copied as write-back would write it: from where nobody can write to it.  It stays
  * dirty, and the next write to it by a mapping comes to .page_mkwrite again.
  *
- * Locks: the buffer's i_rwsem, then its store_gate, then folio locks.  Who waits for that gate
+ * Locks: the buffer's i_rwsem, then its store_gate, then folio locks.  Whoever waits for that gate
  * may have a folio under write-back, and somebody else may wait for that with the folio locked:
  * so such a folio is copied without its lock.  Of the new buffer, which nobody knows yet, none.
  */
@@ -400,7 +400,7 @@ long vmademo_ioctl_snapshot(struct file *file, void __user *arg)
 	if (memcmp(&asked, &crash, sizeof(crash)) || crash.flags & ~VMADEMO_FD_CLOEXEC ||
 	    crash.written_permille > 1000)
 		return -EINVAL;
-	/* It takes room that others may want, and holds writers up: not for who may only read */
+	/* It takes room that others may want, and holds writers up: not for whoever may only read */
 	if (!(file->f_mode & FMODE_READ) || !vmademo_may_rule(file))
 		return -EBADF;
 	fd = get_unused_fd_flags(crash.flags ? O_CLOEXEC : 0);

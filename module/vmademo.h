@@ -9,7 +9,7 @@
  *   ioctl, view, fault -> revocation; ioctl -> power -> crash; shape, snapshot, crash -> power,
  *        if they meet a cut that is not done yet
  *   tree/: mount -> names -> inodes -> attributes, log; undo -> log; inodes -> buffer; to log, whose
- *        fsync is to make names durable, and who has no room: writeback, store/ram
+ *        fsync is to make names durable, and whoever has no room: writeback, store/ram
  *   phys/: phys -> claim -> pci, reserved; phys -> map, revoke -> io
  *   fault, phys/map -> ahead; all of them -> stats, rules (rules.h)
  *
@@ -157,7 +157,7 @@ struct vmademo_tree {
  * @cut_work: does that cut
  * @last_crash_lost_folios: what the last one lost; under i_rwsem
  * @last_crash_lost_bytes: the same in bytes
- * @reshaper: who holds @shape_lock and the invalidate lock for writing; the kernel may split
+ * @reshaper: whoever holds @shape_lock and the invalidate lock for writing; the kernel may split
  *            large folios for it
  * @shape_lock: held for reading while write-back starts, for writing while the store's
  *              size, holes or allocation change
@@ -279,7 +279,7 @@ static inline bool vmademo_is_cached(struct address_space *mapping, pgoff_t inde
 }
 
 /*
- * i_rwsem for writing.  Who holds it may wait for a store that stands still; so who waits for
+ * i_rwsem for writing.  Whoever holds it may wait for a store that stands still; so who waits for
  * it can be killed.  (The kernel's own inode_lock_killable() is younger.)
  */
 static inline int vmademo_lock_inode(struct inode *inode)
@@ -326,7 +326,7 @@ enum vmademo_latency_kind {
 DECLARE_STATIC_KEY_FALSE(vmademo_latency_on);
 void vmademo_latency_add(struct vmademo_buffer *buf, enum vmademo_latency_kind kind, u64 ns);
 
-/* The time, if somebody wants to know how long this takes: who traces, or the histograms. */
+/* The time, if somebody wants to know how long this takes: whoever traces, or the histograms. */
 static inline u64 vmademo_begin(bool traced)
 {
 	return traced || static_branch_unlikely(&vmademo_latency_on) ? ktime_get_ns() : 0;

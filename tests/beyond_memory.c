@@ -89,7 +89,7 @@ TEST_F_TIMEOUT(beyond_memory, on_a_file, 1200)
 	EXPECT_EQ(0, now.write_errors);
 	EXPECT_EQ(0, now.read_errors);
 	EXPECT_EQ(0, now.lost_folios);
-	EXPECT_ACCOUNT_COMES_OUT(fd);
+	EXPECT_ACCOUNT_ADDS_UP(fd);
 	EXPECT_EQ(oom, vmstat("oom_kill"));
 	TH_LOG("%" PRIu64 " MiB in a memory of %" PRIu64 " MiB: %" PRId64
 	       " MiB evicted, %" PRId64 " read in",

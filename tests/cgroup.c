@@ -78,7 +78,7 @@ FIXTURE_TEARDOWN(cgroup)
 {
 	if (self->skip)
 		return;
-	EXPECT_ACCOUNT_COMES_OUT(self->fd);
+	EXPECT_ACCOUNT_ADDS_UP(self->fd);
 	close(self->fd);
 	EXPECT_EQ(0, cgroup_end());
 }

@@ -332,7 +332,7 @@ TEST_F_TIMEOUT(all, at_once, 3000)
 	ASSERT_EQ(0, ftruncate(s->fd, SIZE));
 	fsync(s->fd);
 	EXPECT_EQ(0, fsync(s->fd));
-	EXPECT_ACCOUNT_COMES_OUT(s->fd);
+	EXPECT_ACCOUNT_ADDS_UP(s->fd);
 	for (size_t i = 0; i < PAGES; i++)
 		ASSERT_EQ(0, touch_signal(s->map + i * PAGE, 1));
 	memset(s->map, 7, SIZE);

@@ -88,7 +88,7 @@ TEST_F(largest, refused_or_usable)
 		if (fd < 0)
 			continue;
 		cut_off_all(_metadata, fd, sizes[i]);
-		EXPECT_ACCOUNT_COMES_OUT(fd);
+		EXPECT_ACCOUNT_ADDS_UP(fd);
 		close(fd);
 		if (self->lower)
 			ASSERT_EQ(0, ftruncate(self->lower, 0));
@@ -125,7 +125,7 @@ TEST_F(largest, grown_to)
 	EXPECT_FAILS(EFBIG, fallocate(fd, 0, MAX_SIZE - PAGE, PAGE + 1));
 	EXPECT_EQ(MAX_SIZE, fd_value(fd, "size"));
 	EXPECT_EQ(0, fsync(fd));
-	EXPECT_ACCOUNT_COMES_OUT(fd);
+	EXPECT_ACCOUNT_ADDS_UP(fd);
 	close(fd);
 }
 
@@ -169,7 +169,7 @@ TEST_F(largest, punched_up_to_the_end)
 			TH_LOG("size %" PRIu64 ", %zu bytes punched, byte %zu",
 			       size, length, at);
 		}
-		EXPECT_ACCOUNT_COMES_OUT(fd);
+		EXPECT_ACCOUNT_ADDS_UP(fd);
 		close(fd);
 	}
 }
@@ -272,7 +272,7 @@ FIXTURE_TEARDOWN(shorter)
 {
 	if (self->skip)
 		return;
-	EXPECT_ACCOUNT_COMES_OUT(self->fd);
+	EXPECT_ACCOUNT_ADDS_UP(self->fd);
 	munmap(self->map, 2 * PAGE);
 	end_store(variant->kind, self->fd, self->lower);
 }
@@ -395,7 +395,7 @@ TEST(discarded_where_no_holes_can_be)
 		EXPECT_EQ(0, byte);
 	}
 	EXPECT_GT(before + (int64_t)SPARSE / 4, meminfo("Cached"));
-	EXPECT_ACCOUNT_COMES_OUT(fd);
+	EXPECT_ACCOUNT_ADDS_UP(fd);
 	munmap(p, PAGE);
 	close(fd);
 	close(lower);

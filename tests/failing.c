@@ -81,7 +81,7 @@ FIXTURE_TEARDOWN(failing)
 	if (self->skip)
 		return;
 	if (self->is_buffer)
-		EXPECT_ACCOUNT_COMES_OUT(self->fd);
+		EXPECT_ACCOUNT_ADDS_UP(self->fd);
 	munmap(self->map, SIZE);
 	close(self->fd);
 	close(self->lower);

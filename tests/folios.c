@@ -72,7 +72,7 @@ FIXTURE_TEARDOWN(folios)
 {
 	if (self->skip)
 		return;
-	EXPECT_ACCOUNT_COMES_OUT(self->fd);
+	EXPECT_ACCOUNT_ADDS_UP(self->fd);
 	munmap(self->map, SIZE);
 	free(self->copy);
 	if (variant->kind == NO_STORE)
@@ -291,7 +291,7 @@ TEST_F(folios, punched)
 			punch_somewhere(_metadata, self, way);
 		}
 		EXPECT_EQ(0, fsync(self->fd));
-		EXPECT_ACCOUNT_COMES_OUT(self->fd);
+		EXPECT_ACCOUNT_ADDS_UP(self->fd);
 		EXPECT_EQ(0, account_of(self->fd).dirty_bytes);
 		if (variant->kind != NO_STORE)
 			EXPECT_EQ(0, power_cut(self->fd));
@@ -334,7 +334,7 @@ TEST_F(folios, cut_off)
 		memset(self->copy + size, 0, SIZE - size);
 		EXPECT_TRUE(same(self)) TH_LOG("cut off at %zu", size);
 		EXPECT_EQ(0, fsync(self->fd));
-		EXPECT_ACCOUNT_COMES_OUT(self->fd);
+		EXPECT_ACCOUNT_ADDS_UP(self->fd);
 		if (variant->kind != NO_STORE) {
 			EXPECT_EQ(0, power_cut(self->fd));
 			EXPECT_TRUE(same(self)) TH_LOG("cut off at %zu", size);

@@ -68,7 +68,7 @@ static void cut(struct __test_metadata *_metadata, bool truncate)
 	atomic_store(&stop, true);
 	pthread_join(thread, NULL);
 	EXPECT_EQ(0, lost);
-	EXPECT_ACCOUNT_COMES_OUT(fd);
+	EXPECT_ACCOUNT_ADDS_UP(fd);
 	munmap(map, size);
 	close(fd);
 	free(copy);

@@ -45,7 +45,7 @@ FIXTURE_TEARDOWN(freezing)
 		return;
 	slow_go(&self->store);
 	write_text(hung_task, self->hung);
-	EXPECT_ACCOUNT_COMES_OUT(self->fd);
+	EXPECT_ACCOUNT_ADDS_UP(self->fd);
 	munmap(self->map, PAGE);
 	close(self->fd);
 	slow_end(&self->store);

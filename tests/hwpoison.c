@@ -153,7 +153,7 @@ FIXTURE_TEARDOWN(only_copy)
 {
 	if (self->skip)
 		return;
-	EXPECT_ACCOUNT_COMES_OUT(self->fd);
+	EXPECT_ACCOUNT_ADDS_UP(self->fd);
 	munmap(self->map, STORE_SIZE);
 	close(self->fd);
 }

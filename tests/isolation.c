@@ -69,7 +69,7 @@ FIXTURE_TEARDOWN(slow)
 		waitpid(self->waiter, NULL, 0);
 	}
 	fsync(self->fd);
-	EXPECT_ACCOUNT_COMES_OUT(self->fd);
+	EXPECT_ACCOUNT_ADDS_UP(self->fd);
 	munmap(self->map, SIZE);
 	close(self->fd);
 	slow_end(&self->store);

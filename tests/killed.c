@@ -78,7 +78,7 @@ FIXTURE_TEARDOWN(stuck)
 		EXPECT_EQ(0, power_cut(self->fd));
 	}
 	EXPECT_EQ(0, fd_value(self->fd, "lost_folios"));
-	EXPECT_ACCOUNT_COMES_OUT(self->fd);
+	EXPECT_ACCOUNT_ADDS_UP(self->fd);
 	munmap(self->map, 2 * SIZE);
 	close(self->fd);
 	slow_end(&self->store);
@@ -355,7 +355,7 @@ FIXTURE_TEARDOWN(half)
 		EXPECT_EQ(0, fsync(self->fd));
 		EXPECT_EQ(0, power_cut(self->fd));
 	}
-	EXPECT_ACCOUNT_COMES_OUT(self->fd);
+	EXPECT_ACCOUNT_ADDS_UP(self->fd);
 	munmap(self->map, HALF * PAGE);
 	close(self->fd);
 	slow_go(&self->store);

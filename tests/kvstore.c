@@ -64,7 +64,7 @@ FIXTURE_TEARDOWN(kvstore)
 {
 	if (self->skip)
 		return;
-	EXPECT_ACCOUNT_COMES_OUT(self->fd);
+	EXPECT_ACCOUNT_ADDS_UP(self->fd);
 	end_store(variant->kind, self->fd, self->lower);
 }
 

@@ -358,7 +358,7 @@ RUN(op_remap)
 	map_one(_metadata, self, i);
 }
 
-/* Everything is compared, and the account must come out. */
+/* Everything is compared, and the account must add up. */
 RUN(op_check)
 {
 	struct account now = account_of(self->fd);

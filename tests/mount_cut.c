@@ -51,7 +51,7 @@ FIXTURE_SETUP(met)
 FIXTURE_TEARDOWN(met)
 {
 	write_text(hung_task, self->hung);
-	EXPECT_ACCOUNT_COMES_OUT(self->fd);
+	EXPECT_ACCOUNT_ADDS_UP(self->fd);
 	munmap(self->map, SIZE);
 	munmap(self->slow, PAGE);
 	close(self->source);

@@ -110,7 +110,7 @@ TEST_F(names, a_file_is_a_buffer)
 	EXPECT_EQ(0, msync(map, 16 * PAGE, MS_SYNC));
 	EXPECT_EQ(0, account_of(fd).dirty_bytes);
 	EXPECT_EQ(whole_folios(fd, PAGE), account_of(fd).written_bytes);
-	EXPECT_ACCOUNT_COMES_OUT(fd);
+	EXPECT_ACCOUNT_ADDS_UP(fd);
 	/* It has a name, which a program can use */
 	snprintf(fd_path, sizeof(fd_path), "/proc/self/fd/%d", fd);
 	n = readlink(fd_path, link, sizeof(link) - 1);

@@ -52,7 +52,7 @@ FIXTURE_SETUP(tree)
 FIXTURE_TEARDOWN(tree)
 {
 	for (int i = 0; i < FILES; i++) {
-		EXPECT_ACCOUNT_COMES_OUT(self->fd[i]);
+		EXPECT_ACCOUNT_ADDS_UP(self->fd[i]);
 		munmap(self->map[i], SIZE);
 		close(self->fd[i]);
 	}

@@ -53,7 +53,7 @@ FIXTURE_SETUP(room)
 
 FIXTURE_TEARDOWN(room)
 {
-	EXPECT_ACCOUNT_COMES_OUT(self->fd);
+	EXPECT_ACCOUNT_ADDS_UP(self->fd);
 	close(self->fd);
 	ASSERT_EQ(0, umount_tree());
 	/* Of all buffers together, too */

@@ -277,7 +277,7 @@ TEST_F(nomem, stores)
 		     EXPECT_TRUE(ok || err != ENOMEM ||
 				 fd_value(fd, "dirty_folios") == 1));
 	EACH_FAILURE(ASSERT_EQ(0, power_cut(fd)), pread(fd, &byte, 1, 0) == 1, );
-	EXPECT_ACCOUNT_COMES_OUT(fd);
+	EXPECT_ACCOUNT_ADDS_UP(fd);
 	close(fd);
 }
 
@@ -364,7 +364,7 @@ TEST_F(nomem, writing_back_to_ram)
 		EXPECT_EQ(0, fsync(fd));
 		memset(p, nth, len);
 		EXPECT_EQ(0, fsync(fd));
-		EXPECT_ACCOUNT_COMES_OUT(fd);
+		EXPECT_ACCOUNT_ADDS_UP(fd);
 		ASSERT_EQ(0, ioctl(fd, VMADEMO_IOC_DISCARD, &d));
 	}
 	/* What it takes was taken when the page became dirty */

@@ -350,7 +350,7 @@ static void *write_all_the_time(void *arg)
 	return NULL;
 }
 
-/* Whoever writes meanwhile is in nobody's way, and the account still comes out. */
+/* Whoever writes meanwhile is in nobody's way, and the account still adds up. */
 TEST_F(store, while_somebody_writes)
 {
 	RUN_IF_READY();
@@ -475,7 +475,7 @@ TEST(in_the_middle_of_a_sync)
 			EXPECT_EQ(0, told(s.fd));
 		}
 	}
-	EXPECT_ACCOUNT_COMES_OUT(s.fd);
+	EXPECT_ACCOUNT_ADDS_UP(s.fd);
 	munmap(s.map, SIZE);
 	close(s.dsync);
 	close(s.sync);

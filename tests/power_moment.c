@@ -105,7 +105,7 @@ TEST(one_moment)
 		}
 	}
 	for (int i = 0; i < BUFFERS; i++) {
-		EXPECT_ACCOUNT_COMES_OUT(c.fds[i]);
+		EXPECT_ACCOUNT_ADDS_UP(c.fds[i]);
 		close(c.fds[i]);
 	}
 }
@@ -251,7 +251,7 @@ TEST(in_the_middle_of_write_back)
 	EXPECT_EQ('a', byte);
 	EXPECT_EQ(1, pread(off.fd, &byte, 1, 2 * PAGE));
 	EXPECT_EQ(0, byte);
-	EXPECT_ACCOUNT_COMES_OUT(off.fd);
+	EXPECT_ACCOUNT_ADDS_UP(off.fd);
 	close(off.fd);
 	slow_go(&slow);
 	slow_end(&slow);
@@ -322,7 +322,7 @@ static void kill_who_waits(struct __test_metadata *_metadata, enum slow_kind kin
 		/* It was on its way */
 		EXPECT_EQ('b', byte);
 	}
-	EXPECT_ACCOUNT_COMES_OUT(sync.fd);
+	EXPECT_ACCOUNT_ADDS_UP(sync.fd);
 	close(sync.fd);
 	slow_end(&slow);
 	write_text(hung_task, hung);

@@ -293,7 +293,7 @@ TEST(large_folios)
 		}
 		EXPECT_EQ(p.written_folios, whole);
 		EXPECT_EQ(1, p.torn_folios);
-		EXPECT_ACCOUNT_COMES_OUT(fd);
+		EXPECT_ACCOUNT_ADDS_UP(fd);
 		munmap(map, size);
 		close(fd);
 	}

@@ -104,7 +104,7 @@ TEST_F(synced, while_somebody_allocates)
 		for (at = 0; at < size; at += PAGE)
 			lost += touch(map + at) != n + 1;
 		EXPECT_EQ(0, lost);
-		EXPECT_ACCOUNT_COMES_OUT(a.fd);
+		EXPECT_ACCOUNT_ADDS_UP(a.fd);
 		munmap(map, size);
 		end_store(variant->kind, a.fd, lower);
 	}
@@ -235,7 +235,7 @@ FIXTURE_TEARDOWN(everybody)
 {
 	if (self->skip)
 		return;
-	EXPECT_ACCOUNT_COMES_OUT(self->fd);
+	EXPECT_ACCOUNT_ADDS_UP(self->fd);
 	munmap(self->map, SIZE);
 	end_store(variant->kind, self->fd, self->lower);
 }

@@ -59,7 +59,7 @@ FIXTURE_TEARDOWN(limited)
 {
 	if (self->skip)
 		return;
-	EXPECT_ACCOUNT_COMES_OUT(self->fd);
+	EXPECT_ACCOUNT_ADDS_UP(self->fd);
 	munmap(self->map, LARGE);
 	close(self->fd);
 	EXPECT_EQ(0, unload_module());
@@ -383,7 +383,7 @@ TEST_F(killed, while_allocating)
 	EXPECT_LT(free - 48 * (int64_t)MIB, meminfo("MemFree"));
 	EXPECT_EQ(1, pread(fd, &byte, 1, 3 * PAGE));
 	EXPECT_EQ('x', byte);
-	EXPECT_ACCOUNT_COMES_OUT(fd);
+	EXPECT_ACCOUNT_ADDS_UP(fd);
 	close(fd);
 }
 
@@ -442,7 +442,7 @@ TEST_F(killed, while_growing)
 		kill(touchers[i], SIGKILL);
 		waitpid(touchers[i], NULL, 0);
 	}
-	EXPECT_ACCOUNT_COMES_OUT(fd);
+	EXPECT_ACCOUNT_ADDS_UP(fd);
 	close(fd);
 }
 

@@ -65,7 +65,7 @@ FIXTURE_SETUP(sealed)
 
 FIXTURE_TEARDOWN(sealed)
 {
-	EXPECT_ACCOUNT_COMES_OUT(self->fd);
+	EXPECT_ACCOUNT_ADDS_UP(self->fd);
 	munmap(self->map, FILE_SIZE);
 	close(self->fd);
 	close(self->lower);
@@ -272,7 +272,7 @@ FIXTURE_TEARDOWN(part)
 {
 	if (self->skip)
 		return;
-	EXPECT_ACCOUNT_COMES_OUT(self->fd);
+	EXPECT_ACCOUNT_ADDS_UP(self->fd);
 	munmap(self->map, FILE_SIZE);
 	end_store(variant->kind, self->fd, self->lower);
 }

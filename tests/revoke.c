@@ -67,7 +67,7 @@ FIXTURE_TEARDOWN(revoke)
 	if (self->skip)
 		return;
 	EXPECT_EQ(0, ioctl(self->fd, VMADEMO_IOC_RESTORE));
-	EXPECT_ACCOUNT_COMES_OUT(self->fd);
+	EXPECT_ACCOUNT_ADDS_UP(self->fd);
 	munmap(self->map, self->size);
 	if (self->lower < 0)
 		close(self->fd);

@@ -224,7 +224,7 @@ TEST_F(rules, mkwrite)
 		ASSERT_EQ(0, fsync(self->fd));
 		ASSERT_EQ(0, del_rule(self->fd, id));
 		EXPECT_EQ(0, touch_signal(at, 1));
-		EXPECT_ACCOUNT_COMES_OUT(self->fd);
+		EXPECT_ACCOUNT_ADDS_UP(self->fd);
 	}
 }
 
@@ -328,7 +328,7 @@ TEST_F(rules, write_out)
 		EXPECT_EQ(1, before.write_errors);
 		EXPECT_EQ(1, before.lost_folios);
 		EXPECT_EQ(1, before.written_folios);
-		EXPECT_ACCOUNT_COMES_OUT(self->fd);
+		EXPECT_ACCOUNT_ADDS_UP(self->fd);
 		EXPECT_EQ('y', touch(self->map + RULED * PAGE));
 		if (variant->store != VMADEMO_STORE_NONE) {
 			ASSERT_EQ(0, power_cut(self->fd));
@@ -355,7 +355,7 @@ TEST_F(rules, write_out_without_memory)
 	self->before = account_of_since(self->fd, &self->before);
 	EXPECT_EQ(0, self->before.lost_folios);
 	EXPECT_EQ(0, self->before.write_errors);
-	EXPECT_ACCOUNT_COMES_OUT(self->fd);
+	EXPECT_ACCOUNT_ADDS_UP(self->fd);
 }
 
 static const int flush_errors[] = { EIO, ENOSPC, EDQUOT, ETIMEDOUT };

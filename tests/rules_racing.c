@@ -112,7 +112,7 @@ FIXTURE_TEARDOWN(race)
 	EXPECT_LT(0, atomic_load(&r->done));
 	EXPECT_EQ(0, del_rule(r->fd, 0));
 	fsync(r->fd);
-	EXPECT_ACCOUNT_COMES_OUT(r->fd);
+	EXPECT_ACCOUNT_ADDS_UP(r->fd);
 	munmap(r->map, PAGES * PAGE);
 	munmap(r->private, PAGES * PAGE);
 	close(r->fd);

@@ -156,7 +156,7 @@ TEST_F(torn, and_failed)
 	before = account_of_since(self->fd, &before);
 	EXPECT_EQ(1, before.lost_folios);
 	EXPECT_EQ(1, before.write_errors);
-	EXPECT_ACCOUNT_COMES_OUT(self->fd);
+	EXPECT_ACCOUNT_ADDS_UP(self->fd);
 }
 
 /* The last page has fewer bytes; what is not data is not written. */

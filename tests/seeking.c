@@ -52,7 +52,7 @@ FIXTURE_TEARDOWN(sparse)
 {
 	if (self->skip)
 		return;
-	EXPECT_ACCOUNT_COMES_OUT(self->fd);
+	EXPECT_ACCOUNT_ADDS_UP(self->fd);
 	munmap(self->map, SIZE);
 	end_store(variant->kind, self->fd, self->lower);
 }

@@ -178,7 +178,7 @@ TEST_F_TIMEOUT(racing, of_one_moment, 600)
 		EXPECT_LT(0, atomic_load(&writers[i].acknowledged));
 	}
 	ASSERT_EQ(0, pthread_join(puncher, NULL));
-	EXPECT_ACCOUNT_COMES_OUT(fd);
+	EXPECT_ACCOUNT_ADDS_UP(fd);
 	munmap(map, SIZE);
 	end_store(variant->kind, fd, lower);
 }

@@ -59,7 +59,7 @@ FIXTURE_TEARDOWN(slow)
 		return;
 	slow_go(&self->store);
 	write_text(hung_task, self->hung);
-	EXPECT_ACCOUNT_COMES_OUT(self->fd);
+	EXPECT_ACCOUNT_ADDS_UP(self->fd);
 	munmap(self->map, SIZE);
 	close(self->fd);
 	slow_end(&self->store);

@@ -35,7 +35,7 @@ FIXTURE_TEARDOWN(store)
 {
 	if (self->skip)
 		return;
-	EXPECT_ACCOUNT_COMES_OUT(self->fd);
+	EXPECT_ACCOUNT_ADDS_UP(self->fd);
 	munmap(self->map, STORE_SIZE);
 	end_store(variant->kind, self->fd, self->lower);
 }

@@ -201,18 +201,18 @@ RUN(op_read)
 	ASSERT_EQ(0, memcmp(self->back, self->seen + at, want)) AT("read");
 }
 
-/* May make the buffer larger, where that is possible; or be lasting at once. */
+/* May make the buffer larger, where that is possible; or be durable at once. */
 RUN(op_write)
 {
 	size_t len, at = range(self, self->fixed ? self->size : MAX, &len);
 	struct iovec iov = { .iov_base = self->data, .iov_len = len };
-	bool lasting = below(self, 4) == 0;
+	bool durable = below(self, 4) == 0;
 
 	fill(self, len);
-	ASSERT_EQ(len, pwritev2(self->fd, &iov, 1, at, lasting ? RWF_DSYNC : 0))
+	ASSERT_EQ(len, pwritev2(self->fd, &iov, 1, at, durable ? RWF_DSYNC : 0))
 	AT("write");
 	model_put(self, at, len);
-	if (lasting)
+	if (durable)
 		model_sync(self, at, len);
 }
 
@@ -416,7 +416,7 @@ RUN(op_crash)
 	memset(self->dirty, 0, sizeof(self->dirty));
 }
 
-/* Everything is compared, and the account must come out. */
+/* Everything is compared, and the account must add up. */
 RUN(op_check)
 {
 	struct stat st;
@@ -437,7 +437,7 @@ RUN(op_check)
 			  model_count(self) ? (int64_t)PAGE : 0)
 		AT("dirty");
 	}
-	EXPECT_ACCOUNT_COMES_OUT(self->fd);
+	EXPECT_ACCOUNT_ADDS_UP(self->fd);
 }
 
 static const struct {

@@ -194,7 +194,7 @@ TEST_F(params, size_of_a_file)
 }
 
 /* What is written to the node outlives the module, synced or not. */
-TEST_F(params, lasting)
+TEST_F(params, durable)
 {
 	RUN_IF_READY();
 

@@ -44,7 +44,7 @@ FIXTURE_SETUP(full)
 
 FIXTURE_TEARDOWN(full)
 {
-	EXPECT_ACCOUNT_COMES_OUT(self->fd);
+	EXPECT_ACCOUNT_ADDS_UP(self->fd);
 	munmap(self->map, SIZE);
 	close(self->fd);
 	close(self->lower);

@@ -118,7 +118,7 @@ static inline int told(int fd)
 }
 
 /* What is dirty now is what was dirtied and has gone nowhere. */
-#define EXPECT_ACCOUNT_COMES_OUT(fd)                                        \
+#define EXPECT_ACCOUNT_ADDS_UP(fd)                                          \
 	do {                                                                \
 		struct account account_ = account_of(fd);                   \
                                                                             \

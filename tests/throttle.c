@@ -72,7 +72,7 @@ FIXTURE_TEARDOWN(throttle)
 		   "0");
 	/* At rest: the flusher may still be at work */
 	EXPECT_EQ(0, fsync(self->fd));
-	EXPECT_ACCOUNT_COMES_OUT(self->fd);
+	EXPECT_ACCOUNT_ADDS_UP(self->fd);
 	EXPECT_EQ(0, account_of(self->fd).dirty_folios);
 	munmap(self->map, SIZE);
 	end_store(variant->kind, self->fd, self->lower);

@@ -15,7 +15,7 @@
 /*
  * .mmap makes entries of a VMA that the kernel lists only later, where revocation
  * does not find it yet.  So each address space that did this is noted first.  The
- * mmap lock is held from before that until the VMA is listed: who has held the noted
+ * mmap lock is held from before that until the VMA is listed: whoever has held the noted
  * lock once knows that it is.
  */
 struct mmap_note {

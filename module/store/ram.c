@@ -130,7 +130,7 @@ static int write_page(struct vmademo_buffer *buf, struct folio *folio, size_t of
 	offset = offset_in_page(offset);
 	/*
 	 * It was reserved before the folio became dirty, but for a part that was punched and
-	 * could not be split off: that is zero, unless who has pinned it writes there.
+	 * could not be split off: that is zero, unless whoever has pinned it writes there.
 	 */
 	if (unlikely(!page)) {
 		if (is_zero(from, offset, len))

@@ -124,7 +124,7 @@ static bool give_up_old_pages(struct vmademo_buffer *buf)
 
 	if (xa_empty(&buf->old_pages) || (!mine && !down_read_trylock(&buf->shape_lock)))
 		return false;
-	/* Who takes a snapshot may wait for the folio that the caller has locked */
+	/* Whoever takes a snapshot may wait for the folio that the caller has locked */
 	if (down_read_trylock(&buf->store_gate)) {
 		had = !xa_empty(&buf->old_pages);
 		settle(buf, 0);

@@ -125,7 +125,7 @@ static bool is_cut(const struct vmademo_log *log)
  * vmademo_log_let_cut() - a cut under way comes before an operation on names
  * @tree: the tree
  *
- * vmademo_log_begin() does the same.  This is for who has something else to do first.
+ * vmademo_log_begin() does the same.  This is for whoever has something else to do first.
  *
  * Context: May sleep.  The caller may hold i_rwsem of directories.
  * Return: 0; or what makes the system call begin again.

@@ -43,7 +43,7 @@ static void lock_dirs(struct dentry *a, struct dentry *b)
 		lock_inode(d_inode(a), I_MUTEX_PARENT);
 		return;
 	}
-	/* Directories stay where they are, and who wants two of them waits */
+	/* Directories stay where they are, and whoever wants two of them waits */
 	mutex_lock(&a->d_sb->s_vfs_rename_mutex);
 	if (is_subdir(a, b))
 		swap(a, b);
@@ -78,7 +78,7 @@ static void take_away(struct dentry *dentry)
 {
 	struct inode *inode = d_inode(dentry), *dir = d_inode(dentry->d_parent);
 
-	/* Who has found it there, and is about to make a name in it or a link to it, holds that */
+	/* Whoever has found it, and is about to make a name in it or a link to it, holds that */
 	lock_inode(inode, I_MUTEX_NORMAL);
 	if (S_ISDIR(inode->i_mode)) {
 		inode->i_flags |= S_DEAD;
