@@ -414,8 +414,9 @@ static void end_round(unsigned int round)
 	for (int i = 0; i < COMMON; i++)
 		if (common[i].kind != CLOSED)
 			close(common[i].fd);
-	close(patched);
 	umount_fuzz_tree();
+	/* Only now: what is done to names looks for rules, too */
+	close(patched);
 	must_become_none(mappings_of_node, 0, "mappings of the node");
 	must_become_none(mappings_of_window, 0, "mappings of the window");
 	must_become_none(module_holders, 0, "holders of the module");
