@@ -163,6 +163,19 @@ info() {
 	is info 0 $result && why="$(cat names cut)" && grep -q '^room  *1048576 bytes' names && grep -q '^names  *2 operations not durable; 0 undone' names &&
 		grep -q '^undone  *2 operations on names' cut && json '[.pending_names, .lost_names]' '[0,2]'
 }
+directory() {
+	mkdir -p tree && mount -t vmademo -o store=ram,size=1M none tree || return
+	echo x >tree/a && vmademo sync tree && echo y >tree/b &&
+		vmademo power off tree --json >off && vmademo info tree --json >is_off && vmademo power on tree &&
+		vmademo rule add tree op=create,status=EDQUOT,times=1 >id && ! touch tree/c 2>refused && vmademo rule list tree --json >rules &&
+		vmademo rule del tree "$(cat id)" && touch tree/c && vmademo stat tree --json >stat
+	result=$?
+	left=$(ls tree | xargs)
+	vmademo resize tree 1M >no 2>err
+	is 'resize' 1 $? && umount tree && is 'all went well' 0 $result && is left 'a c' "$left" && is off true "$(jq .power_off is_off)" &&
+		is 'names undone' true "$(jq '.lost_names >= 1' off)" && grep -q 'Disk quota' refused &&
+		is hits 1 "$(jq '.rules[0].hits' rules)" && is 'hits of all' 1 "$(jq .counters.rule_hits stat)"
+}
 stat() {
 	dd if=/dev/zero of=/dev/vmademo bs=4096 count=3 2>/dev/null
 	ends 0 stat --json || return
@@ -226,7 +239,7 @@ change() {
 		vmademo revoke $T; vmademo info $T --json >revoked; vmademo resize $T 1M 2>err
 		vmademo restore $T; vmademo info $T --json >restored; vmademo stat $T --json >out' || return
 	is size 2097152 "$(jq .size size)" && is dirty 16384 "$(jq .dirty_bytes dirty)" || return
-	is clean 0 "$(jq .dirty_bytes clean)" && is crash '[4,16384,0,0]' "$(jq -c '[.[]]' crash)" || return
+	is clean 0 "$(jq .dirty_bytes clean)" && is crash '[4,16384,0,0,0]' "$(jq -c '[.[]]' crash)" || return
 	is off '[2,8192,2,0]' "$(jq -c '[.[]]' off)" || return
 	is 'off and on' 'true false' "$(jq .power_off is_off) $(jq .power_off is_on)" || return
 	why="$(cat map empty)"
@@ -544,8 +557,8 @@ explore_stopped() {
 	is status 130 $? && json '.interrupted and .passed > 0' true
 }
 
-all='help wrong words targets no_module full no_right info stat mappings features map change rules create snapshot exec_report
+all='help wrong words targets no_module full no_right info directory stat mappings features map change rules create snapshot exec_report
 exec_sigbus exec_dir exec_unused exec_duration explore_right explore_left_out explore_dir_right explore_dir_names explore_dir_left_out explore_jobs
 explore_wrong explore_children explore_stopped'
-[ "$VMADEMO_STEPS" != 3000 ] || all='info stat mappings map change rules create snapshot exec_report exec_dir explore_dir_left_out'
+[ "$VMADEMO_STEPS" != 3000 ] || all='info directory stat mappings map change rules create snapshot exec_report exec_dir explore_dir_left_out'
 run ${*:-$all}

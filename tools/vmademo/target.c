@@ -96,8 +96,8 @@ int open_target(const char *target, unsigned int flags)
 	int fd;
 
 	fd = open(path, mode | (flags & TARGET_CHANGE ? O_RDWR : O_RDONLY));
-	/* A read only buffer can be ruled and revoked all the same */
-	if (fd < 0 && errno == EROFS)
+	/* A read only buffer can still be ruled and revoked; a directory stands for its tree */
+	if (fd < 0 && (errno == EROFS || errno == EISDIR))
 		fd = open(path, mode | O_RDONLY);
 	if (fd < 0)
 		cannot_open(target, path);
