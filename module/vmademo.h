@@ -8,8 +8,8 @@
  *        -> writeback, allocate -> fill -> folio -> store/
  *   ioctl, view, fault -> revocation; ioctl -> power -> crash; shape, snapshot, crash -> power,
  *        if they meet a cut that is not done yet
- *   tree/: mount -> names -> inodes -> attributes, log; undo -> log; inodes -> buffer; to log, whose
- *        fsync is to make names durable, and whoever has no room: writeback, store/ram
+ *   tree/: mount -> names -> inodes -> attributes, log; undo -> log; inodes -> buffer; and to log,
+ *        whose fsync is to make names durable, and where room is missing: writeback, store/ram
  *   phys/: phys -> claim -> pci, reserved; phys -> map, revoke -> io
  *   fault, phys/map -> ahead; all of them -> stats, rules (rules.h)
  *

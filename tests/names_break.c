@@ -13,6 +13,8 @@
 #include "power.h"
 #include "rules.h"
 
+KEEP_A_RULE
+
 static bool is_there(const char *path)
 {
 	return !access(path, F_OK);
