@@ -106,6 +106,10 @@ vm:
 	@exec scripts/vm/debian -k "$(or $(KERNEL),6.1)" -d $(call quoted,DIR) -p $(call quoted,PACKAGES) \
 		$(if $(value RUN),$(call quoted,RUN))
 
+check-peers:
+	@scripts/deps vm
+	@export KERNELS="$(KERNELS)" CUTS="$(CUTS)"; exec scripts/check-peers $(TEST)
+
 shell:
 	@scripts/deps demo
 	@exec scripts/shell "$(or $(KERNEL),6.1)"
@@ -160,6 +164,7 @@ help:
 	@echo 'make check KERNELS="6.1 6.12"   on these kernels'
 	@echo 'make check TEST=model SEED=7 STEPS=1000   random operations, replayed'
 	@echo 'make check-debug     on a kernel with everything on that finds faults'
+	@echo 'make check-peers     programs that nobody here wrote, by TEST=, with CUTS=40 power cuts each'
 	@echo 'make fuzz CALLS=100000 SEED=7   random calls on everything there is'
 	@echo 'make bench           what mappings cost, in instructions, beside tmpfs and others'
 	@echo 'make coverage        which lines of the module the tests run'
@@ -189,4 +194,4 @@ help:
 	@echo 'make dist            archive the sources, as build/vmademo-VERSION.tar.xz'
 	@echo 'make clean           remove what was built'
 
-.PHONY: all examples example-programs install uninstall demo check check-debug fuzz bench coverage kernels tools tools-install tools-files tools-uninstall shell vm deb deb-test dist lint dkms-source dkms-install dkms-uninstall clean help
+.PHONY: all examples example-programs install uninstall demo check check-debug check-peers fuzz bench coverage kernels tools tools-install tools-files tools-uninstall shell vm deb deb-test dist lint dkms-source dkms-install dkms-uninstall clean help
