@@ -434,6 +434,27 @@ TEST_F(names, by_a_rule)
 	close(fd);
 }
 
+/* A file that can never be flushed, and has lost its name: others' names, and its end, do not wait for that. */
+TEST_F(names, of_one_that_fails)
+{
+	int fd = new_file(AT "a");
+
+	ASSERT_GE(fd, 0);
+	ASSERT_LT(0, ADD_RULE(fd, .op = VMADEMO_OP_FLUSH, .status = EIO));
+	ASSERT_EQ(1, write(fd, "x", 1));
+	close(fd);
+	ASSERT_EQ(0, unlink(AT "a"));
+	close(new_file(AT "b"));
+	EXPECT_EQ(variant->durable ? 0 : -1, syncfs(self->dir));
+	EXPECT_EQ(0, info_of_tree(self->dir).pending_names);
+	EXPECT_EQ(0, cut(self->dir));
+	EXPECT_TRUE(is_there(AT "b"));
+	EXPECT_EQ(1, inodes_taken());
+	EXPECT_EQ(0, room_taken());
+	/* It is gone, and is told of no more */
+	EXPECT_EQ(0, syncfs(self->dir));
+}
+
 /* Unmounted, whatever is pending, on and off. */
 TEST_F(names, ends_with_the_mount)
 {
