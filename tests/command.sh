@@ -530,6 +530,10 @@ explore_wrong() {
 	ends 125 explore --size 1M --timeout 0.5 -- sh -c 'echo x >@; sleep 60' && says 'takes more than 0.5 s' || return
 	ends 125 explore --size 1M --timeout 0.5 --check 'sleep 60 # @' -- sh -c 'echo x >@' && says 'takes more than 0.5 s' || return
 	ends 127 explore --size 1M -- /nowhere/at-all @ || return
+	# A check that a signal kills, by itself or for its shell, has failed
+	for signal in 'grep -q y @ || kill -ABRT $$' 'grep -q y @ || sh -c "kill -ABRT \$\$"; exit $?'; do
+		ends 1 explore --size 1M --first --check "$signal" --report json -- sh -c 'echo y >@' || return
+	done
 	# An event that does not come
 	ends 125 explore --size 1M --replay 1:flush:99:after:0:0 --report json -- sh -c 'echo x >@' && json .verdict '"not reached"' || return
 	# As in the manual page: before and after each of two events, before a first write, at the end

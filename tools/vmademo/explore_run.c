@@ -138,8 +138,10 @@ static bool check(struct explore *explore, const char *path, struct run *run,
 		last_line(said, run->says, sizeof(run->says));
 		close(said);
 	}
+	/* What is beyond that, a shell says of one that a signal has killed: it fails */
 	if (explore->check && WIFEXITED(launch.status) &&
-	    WEXITSTATUS(launch.status) >= STATUS_CANNOT)
+	    (WEXITSTATUS(launch.status) == STATUS_CANNOT ||
+	     WEXITSTATUS(launch.status) == STATUS_NOT_FOUND))
 		die("the check \"%s\" cannot be run: %s", explore->check,
 		    run->says);
 	return end == LAUNCH_ENDED && WIFEXITED(launch.status) &&
