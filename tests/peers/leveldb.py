@@ -5,23 +5,16 @@ import sys
 
 import plyvel
 
+import promised
+
 what, path = sys.argv[1], os.path.join(sys.argv[2], "db")
 if what == "check":
-    promised = 0
-    if os.path.exists(sys.argv[3]):
-        lines = open(sys.argv[3]).read().split()
-        promised = int(lines[-1]) if lines else 0
-    if not promised:
-        sys.exit(0)
-    db = plyvel.DB(path, paranoid_checks=True)
-    there = [int(k) for k, v in db if v == k * 500]
-    missing = [n for n in range(1, promised + 1) if n not in there]
-    if missing:
-        print("promised", promised, "missing", missing)
-        sys.exit(1)
+    number = promised.promised(sys.argv[3])
+    if number:
+        promised.check(number, plyvel.DB(path, paranoid_checks=True))
 else:
     db = plyvel.DB(path, create_if_missing=True, write_buffer_size=65536)
     for n in range(1, 40):
         key = b"%d" % n
-        db.put(key, key * 500, sync=what == "work")
-        os.write(3, b"%d\n" % n)
+        db.put(key, promised.value(key), sync=what == "work")
+        promised.promise(n)
