@@ -400,7 +400,7 @@ long vmademo_ioctl_snapshot(struct file *file, void __user *arg)
 	if (memcmp(&asked, &crash, sizeof(crash)) || crash.flags & ~VMADEMO_FD_CLOEXEC ||
 	    crash.written_permille > 1000)
 		return -EINVAL;
-	/* It takes room that others may want, and holds writers up: not for whoever may only read */
+	/* It takes room that others may want, and holds writers up: not for readers */
 	if (!(file->f_mode & FMODE_READ) || !vmademo_may_rule(file))
 		return -EBADF;
 	fd = get_unused_fd_flags(crash.flags ? O_CLOEXEC : 0);

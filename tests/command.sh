@@ -157,24 +157,24 @@ info() {
 	with --size 5000 --store ram -- 'vmademo info --json $T' >out && json '[.store, .size, .mappings]' '["ram",5000,0]' || return
 	# Names, which only a tree has
 	mkdir -p tree && mount -t vmademo -o store=ram,size=1M none tree || return
-	touch tree/a tree/b && vmademo info tree >names && vmademo crash tree >cut && vmademo info tree --json >out
+	touch tree/a tree/b && vmademo info tree >names && vmademo crash tree >crashed && vmademo info tree --json >out
 	result=$?
 	umount tree
-	is info 0 $result && why="$(cat names cut)" && grep -q '^room  *1048576 bytes' names && grep -q '^names  *2 operations not durable; 0 undone' names &&
-		grep -q '^undone  *2 operations on names' cut && json '[.pending_names, .lost_names]' '[0,2]'
+	is info 0 $result && why="$(cat names crashed)" && grep -q '^room  *1048576 bytes' names && grep -q '^names  *2 operations not durable; 0 undone' names &&
+		grep -q '^undone  *2 operations on names' crashed && json '[.pending_names, .lost_names]' '[0,2]'
 }
 directory() {
 	mkdir -p tree && mount -t vmademo -o store=ram,size=1M none tree || return
 	echo x >tree/a && vmademo sync tree && echo y >tree/b &&
-		vmademo power off tree --json >off && vmademo info tree --json >is_off && vmademo power on tree &&
+		vmademo power off tree --json >lost && vmademo info tree --json >is_off && vmademo power on tree &&
 		vmademo rule add tree op=create,status=EDQUOT,times=1 >id && ! touch tree/c 2>refused && vmademo rule list tree --json >rules &&
-		vmademo rule del tree "$(cat id)" && touch tree/c && vmademo stat tree --json >stat
+		vmademo rule del tree "$(cat id)" && touch tree/c && vmademo stat tree --json >counted
 	result=$?
-	left=$(ls tree | xargs)
+	left=$(cd tree && echo *)
 	vmademo resize tree 1M >no 2>err
 	is 'resize' 1 $? && umount tree && is 'all went well' 0 $result && is left 'a c' "$left" && is off true "$(jq .power_off is_off)" &&
-		is 'names undone' true "$(jq '.lost_names >= 1' off)" && grep -q 'Disk quota' refused &&
-		is hits 1 "$(jq '.rules[0].hits' rules)" && is 'hits of all' 1 "$(jq .counters.rule_hits stat)"
+		is 'names undone' true "$(jq '.lost_names >= 1' lost)" && grep -q 'Disk quota' refused &&
+		is hits 1 "$(jq '.rules[0].hits' rules)" && is 'hits of all' 1 "$(jq .counters.rule_hits counted)"
 }
 stat() {
 	dd if=/dev/zero of=/dev/vmademo bs=4096 count=3 2>/dev/null
@@ -565,4 +565,5 @@ all='help wrong words targets no_module full no_right info directory stat mappin
 exec_sigbus exec_dir exec_unused exec_duration explore_right explore_left_out explore_dir_right explore_dir_names explore_dir_left_out explore_jobs
 explore_wrong explore_children explore_stopped'
 [ "$VMADEMO_STEPS" != 3000 ] || all='info directory stat mappings map change rules create snapshot exec_report exec_dir explore_dir_left_out'
+# shellcheck disable=SC2048
 run ${*:-$all}

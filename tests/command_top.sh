@@ -247,4 +247,5 @@ finish() {
 	done
 }
 trap finish EXIT
+# shellcheck disable=SC2048
 run ${*:-refused shows colours keys resized ended without_right the_node a_directory}

@@ -150,7 +150,7 @@ TEST_F(nomem, changing_names)
 	EXPECT_EQ(0, umount_tree());
 }
 
-/* To take names back and to make them durable needs no memory, but to copy the request (the first). */
+/* To take names back and to make them durable needs no memory, but to copy the request. */
 TEST_F(nomem, power_cut)
 {
 	RUN_IF_READY();

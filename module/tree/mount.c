@@ -87,7 +87,7 @@ static int parse_size(struct fs_context *fc, struct options *o, const char *word
 	int err = vmademo_parse_bytes(word, &bytes);
 
 	if (err == -EINVAL)
-		return invalfc(fc, "size=%s: not a number of bytes; expected digits, optionally with K, M or G",
+		return invalfc(fc, "size=%s: not a number of bytes; expected digits, K, M or G",
 			       word);
 	if (err || bytes > VMADEMO_MAX_SIZE)
 		return invalfc(fc, "size=%s: more than a file can have, %lld bytes", word,

@@ -602,11 +602,11 @@ struct vmademo_stats {
  *               next one can succeed
  *
  * Each can have a delay, and cut the power; only write_out can be torn.  Whoever waits can be
- * killed; in a fault the lock of the address space is given up meanwhile, where the kernel allows it, but
- * not in mkwrite and mmap.  A truncate holds the lock of its file (i_rwsem), and create, rename,
- * unlink and link hold those of their directories and of the files that they remove, replace, move
- * or link: who changes these waits uninterruptibly, and so does who looks up a name there that the
- * kernel does not know.  But O_TMPFILE and fsync_dir hold none.
+ * killed; in a fault the lock of the address space is given up meanwhile, where the kernel allows
+ * it, but not in mkwrite and mmap.  A truncate holds the lock of its file (i_rwsem), and create,
+ * rename, unlink and link hold those of their directories and of the files that they remove,
+ * replace, move or link: who changes these waits uninterruptibly, and so does who looks up a name
+ * there that the kernel does not know.  But O_TMPFILE and fsync_dir hold none.
  *
  *   EBADF    the file is not open for writing (of a read only buffer: nor is the caller its
  *            owner or root)
