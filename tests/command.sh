@@ -240,7 +240,7 @@ change() {
 		vmademo restore $T; vmademo info $T --json >restored; vmademo stat $T --json >out' || return
 	is size 2097152 "$(jq .size size)" && is dirty 16384 "$(jq .dirty_bytes dirty)" || return
 	is clean 0 "$(jq .dirty_bytes clean)" && is crash '[4,16384,0,0,0]' "$(jq -c '[.[]]' crash)" || return
-	is off '[2,8192,2,0]' "$(jq -c '[.[]]' off)" || return
+	is off '[2,8192,2,0,0]' "$(jq -c '[.[]]' off)" || return
 	is 'off and on' 'true false' "$(jq .power_off is_off) $(jq .power_off is_on)" || return
 	why="$(cat map empty)"
 	grep -qE '^ *0 s\.ss\.+$' map && ! grep -q 's  ' empty || return
