@@ -434,7 +434,7 @@ TEST_F(names, by_a_rule)
 	close(fd);
 }
 
-/* A file that can never be flushed, and has lost its name: others' names, and its end, do not wait for that. */
+/* A file cannot be flushed, and has lost its name: other names, and its end, do not wait for it. */
 TEST_F(names, of_one_that_fails)
 {
 	int fd = new_file(AT "a");
