@@ -210,9 +210,13 @@ TEST_F(throttle, by_strict_limit)
 	if (pauses() >= 0)
 		EXPECT_LT(0, pauses());
 
-	/* A larger share, and more may be dirty */
+	/* A larger share, and more may be dirty; if write-back is not as fast as who writes */
 	ASSERT_EQ(0, write_text(bdi_file(self->fd, "max_ratio"), "50"));
-	more = most_dirty(_metadata, self, variant->by_write);
+	for (int i = 0; i < 3; i++) {
+		more = most_dirty(_metadata, self, variant->by_write);
+		if (w.most < more.most)
+			break;
+	}
 	/* Large folios are so few that it depends on when one looks */
 	if (folios_are_pages(self->fd))
 		EXPECT_LT(w.most, more.most);
