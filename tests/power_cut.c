@@ -350,7 +350,7 @@ static void *write_all_the_time(void *arg)
 	return NULL;
 }
 
-/* Whoever writes meanwhile is in nobody's way, and the account still adds up. */
+/* Others may write during a cut: nobody waits for them, and the account adds up. */
 TEST_F(store, while_somebody_writes)
 {
 	RUN_IF_READY();

@@ -256,7 +256,7 @@ static bool has_large_entry(const struct vm_fault *vmf)
 #endif
 }
 
-/* What a fault that began then has come to; or at 0, since nobody traced. */
+/* For whoever traces: what the fault came to, and how long it took since @begin (0: not known). */
 static vm_fault_t traced(struct vmademo_window *w, struct vm_fault *vmf, vm_fault_t ret,
 			 u64 begin)
 {
