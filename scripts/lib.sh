@@ -9,6 +9,8 @@ top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 {
 build=$top/build
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/vmademo
+# For programs of 32 bits: without gcc-multilib, which keeps cross compilers away, asm/ is here
+m32=(-m32 -idirafter /usr/include/x86_64-linux-gnu)
 }
 
 say() { printf '%s\n' "-- $*" >&2; }
