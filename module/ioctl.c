@@ -218,7 +218,7 @@ static void info_of_buffer(struct vmademo_buffer *buf, struct vmademo_info *info
 				  (READ_ONCE(buf->revoked) ? VMADEMO_INFO_REVOKED : 0) |
 				  (vmademo_is_told_off(buf) ? VMADEMO_INFO_OFF : 0),
 		.folio_size	= PAGE_SIZE << buf->order,
-		.durable_size	= vmademo_size_is_pending(buf) ? buf->size_durable : size,
+		.durable_size	= vmademo_size_durable(buf),
 	};
 }
 

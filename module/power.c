@@ -157,6 +157,7 @@ int vmademo_cut_now(struct vmademo_buffer *buf)
 
 	if (!cut_is_due(buf))
 		return 0;
+	vmademo_size_catch_up(buf, false);
 	err = write_before(buf) ?: vmademo_cut_lose(buf, &buf->cut);
 	if (err)
 		return err;
@@ -230,6 +231,57 @@ static u64 seed_of(u64 seed, u64 i)
 	return i ? vmademo_rule_random(seed, i) : seed;
 }
 
+/**
+ * vmademo_power_commit() - operations of a tree's log become durable, unless its power is off
+ * @tree: the tree; with names=ordered
+ * @number: of the last of them
+ *
+ * Context: Any but an interrupt.
+ * Return: whether they are: while the power is off, also those that the cut leaves.
+ */
+bool vmademo_power_commit(struct vmademo_tree *tree, u64 number)
+{
+	bool durable;
+
+	spin_lock(&power_lock);
+	if (!tree->power)
+		WRITE_ONCE(tree->names_durable, max(tree->names_durable, number));
+	durable = number <= tree->names_durable;
+	spin_unlock(&power_lock);
+	return durable;
+}
+
+/* With power_lock held: up to which operation all of it happened to be durable. */
+static u64 moment(const struct vmademo_tree *tree, const struct vmademo_crash *ask)
+{
+	u64 newest = vmademo_log_newest(tree), nr = newest - tree->names_durable;
+
+	/* Chosen by a cut that is under way, or there is nothing */
+	if (tree->power || !ask->written_permille)
+		return tree->names_durable;
+	if (ask->written_permille == 1000)
+		return newest;
+	return tree->names_durable + vmademo_rule_random(ask->seed, U64_MAX) % (nr + 1);
+}
+
+/**
+ * vmademo_power_moment() - which operations of a tree's log does a power cut leave?
+ * @tree: the tree, with names=ordered
+ * @ask: what is asked of the cut
+ *
+ * Context: Any but an interrupt.
+ * Return: the number of the last of them.
+ */
+u64 vmademo_power_moment(const struct vmademo_tree *tree, const struct vmademo_crash *ask)
+{
+	u64 number;
+
+	spin_lock(&power_lock);
+	number = moment(tree, ask);
+	spin_unlock(&power_lock);
+	return number;
+}
+
 /* With power_lock held. */
 static void lose_names(struct vmademo_tree *tree, const struct vmademo_crash *ask)
 {
@@ -254,6 +306,8 @@ void vmademo_power_names_cut(struct vmademo_tree *tree, u64 lost)
 
 	spin_lock(&power_lock);
 	WRITE_ONCE(tree->lost_names, lost);
+	/* What is left of them, is durable */
+	WRITE_ONCE(tree->names_durable, tree->names_until);
 	is_cut_in(tree, &cut);
 	spin_unlock(&power_lock);
 	wake_up_var(&tree->due);
@@ -270,6 +324,8 @@ static bool lose_tree(struct vmademo_tree *tree, const struct vmademo_crash *cut
 
 	if (had) {
 		tree->cut = (struct vmademo_crash) { 0 };
+		if (tree->log)
+			tree->names_durable = moment(tree, cut);
 		tree->power = VMADEMO_POWERLESS | back;
 		lose_names(tree, cut);
 	} else {

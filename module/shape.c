@@ -133,6 +133,7 @@ int vmademo_resize(struct vmademo_buffer *buf, loff_t size, bool keep)
 {
 	struct inode *inode = buf->inode;
 	loff_t from = i_size_read(inode);
+	struct vmademo_name_op *op;
 	int err;
 
 	if (size == from)
@@ -143,7 +144,8 @@ int vmademo_resize(struct vmademo_buffer *buf, loff_t size, bool keep)
 	err = lock_store(buf, min(size, from), LLONG_MAX);
 	if (err)
 		return err;
-	if (size < from)
+	err = vmademo_log_size_begin(buf, &op);
+	if (!err && size < from)
 		err = vmademo_keep_edge(buf, size);
 	if (!err && buf->store->resize)
 		err = buf->store->resize(buf, from, size, keep);
@@ -155,6 +157,7 @@ int vmademo_resize(struct vmademo_buffer *buf, loff_t size, bool keep)
 			truncate_inode_pages_range(inode->i_mapping, size, -1);
 		truncate_setsize(inode, size);
 	}
+	vmademo_log_size_end(buf, op, err);
 	vmademo_unlock_shape(buf);
 	return err;
 }

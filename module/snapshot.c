@@ -298,14 +298,26 @@ static int copy_old_pages(struct snapshot *s)
 static int copy_size(struct snapshot *s)
 {
 	struct vmademo_buffer *from = s->cut.buf, *to = s->to;
-	loff_t size = i_size_read(from->inode);
+	loff_t size = i_size_read(from->inode), kept = from->size_kept;
+	loff_t durable = from->size_durable;
+	bool undone = vmademo_size_op_is_lost(from, s->cut.crash);
 	int err = 0;
 
-	if (vmademo_size_is_pending(from) && vmademo_size_is_lost(from, s->cut.crash)) {
-		size = max(s->reached, from->size_kept);
-		if (s->reached <= from->size_kept) {
-			err = copy_old_pages(s);
-			size = from->size_durable;
+	if (from->size_op && !undone) {
+		kept = max(from->size_of_op, kept);
+		durable = kept;
+	}
+	/* What was written is no use where the size is undone */
+	if (undone) {
+		vmademo_ram_discard(to, kept, LLONG_MAX);
+		s->reached = 0;
+	}
+	if (vmademo_size_is_pending(from) &&
+	    (undone || vmademo_size_is_lost(from, s->cut.crash))) {
+		size = max(s->reached, kept);
+		if (s->reached <= kept) {
+			err = durable > kept ? copy_old_pages(s) : 0;
+			size = durable;
 		}
 	}
 	i_size_write(to->inode, size);
@@ -334,6 +346,7 @@ static int take(struct snapshot *s)
 	err = vmademo_cut_choose(&s->cut) ?: down_write_killable(&buf->store_gate);
 	if (err)
 		return err;
+	vmademo_size_catch_up(buf, false);
 	noio = memalloc_noio_save();
 	err = copy_store(s) ?: copy_dirty(s) ?: copy_size(s);
 	if (!err)

@@ -88,6 +88,7 @@ struct vmademo_counters {
 	atomic64_t count[VMADEMO_NR_COUNTERS];
 } ____cacheline_aligned_in_smp;
 
+struct vmademo_name_op;
 struct vmademo_rules;
 struct vmademo_store_ops;
 
@@ -104,10 +105,11 @@ struct vmademo_store_ops;
  * @power: as that of its buffers: VMADEMO_POWERLESS and its like; 0: the power is on
  * @due: of how many of them the cut is not done yet
  * @cut: what came of the last cut, all together
- * @lost_names: of them, operations on names; until the next cut
+ * @lost_names: of them, operations of @log; until the next cut
  * @names_ask: what is asked of a cut for the names
  * @names_due: they are to be cut when all files are
- * @names_until: the number of the last operation on names before that (tree/log.c)
+ * @names_until: the number of the last operation of @log before that
+ * @names_durable: with names=ordered: the operations of @log up to this number are durable
  * @names_cut: takes names back that a cut loses
  * @log: what of the names is not durable; NULL if all of it always is (tree/log.c)
  * @past: the counters of files that are gone; under past_lock (stats.c)
@@ -127,6 +129,7 @@ struct vmademo_tree {
 	struct vmademo_crash names_ask;
 	bool names_due;
 	u64 names_until;
+	u64 names_durable;
 	struct work_struct names_cut;
 	struct vmademo_log *log;
 	struct vmademo_stats past;
@@ -174,6 +177,9 @@ struct vmademo_tree {
  * @ram_pages: of store ram: how many, with the old ones
  * @size_kept: so many bytes a power cut leaves in any case, or VMADEMO_SIZE_DURABLE: all
  * @size_durable: so many bytes there are after it; at least @size_kept
+ * @size_op: in a tree with names=ordered: the number of the operation of its log that has set the
+ *           size, and was not durable when it was last looked at; 0: there is none
+ * @size_of_op: the size since then
  * @file: of store file: the backing file
  * @memcg: of store file: the memory cgroup that pays for what the workers allocate
  * @file_end: of store file: from here on the backing file's bytes are not the buffer's,
@@ -222,6 +228,8 @@ struct vmademo_buffer {
 	atomic_long_t ram_pages;
 	loff_t size_kept;
 	loff_t size_durable;
+	u64 size_op;
+	loff_t size_of_op;
 	struct file *file;
 	struct mem_cgroup *memcg;
 	loff_t file_end;
@@ -602,6 +610,9 @@ long vmademo_ioctl_power(struct file *file, void __user *arg);
 int vmademo_log_fsync(struct vmademo_tree *tree, const struct dentry *dentry);
 bool vmademo_log_make_room(const struct vmademo_tree *tree);
 unsigned int vmademo_log_pending(const struct vmademo_tree *tree);
+int vmademo_log_size_begin(struct vmademo_buffer *buf, struct vmademo_name_op **op);
+void vmademo_log_size_end(struct vmademo_buffer *buf, struct vmademo_name_op *op, int err);
+void vmademo_log_commit(struct vmademo_tree *tree);
 u64 vmademo_log_newest(const struct vmademo_tree *tree);
 
 /* tree/mount.c */

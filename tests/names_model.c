@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Random operations on the names of a tree, and power cuts, against a model in memory.  With
- * names=ordered a cut must leave what was there at some moment since the last fsync; with
- * names=posix, any operations that can stand without the others.  Directories stay open over
+ * names=ordered a cut must leave what was there at some moment since the last fsync, sizes as
+ * well; with names=posix, any operations that can stand without the others.  Directories stay open over
  * the cuts, and are used by their descriptors when they are there again.
  *
  * VMADEMO_SEED replays a run, VMADEMO_STEPS says how many operations: a third of them, for each
@@ -17,6 +17,7 @@ FIXTURE(names_model)
 	int fd[OBJECTS]; /* of each directory, and of each file */
 	unsigned int seed, first_seed;
 	int64_t step, lost, kept, cuts;
+	bool posix, is_off;
 	char why[200];
 };
 
@@ -76,6 +77,7 @@ FIXTURE_SETUP(names_model)
 	umask(0);
 	self->first_seed = seed && *seed ? strtoul(seed, NULL, 0) : 1;
 	self->seed = self->first_seed;
+	self->posix = variant->posix;
 	start(_metadata, self, variant->options);
 }
 
@@ -140,6 +142,14 @@ static int try_new(FIXTURE_DATA(names_model) * self, struct op *op)
 	return 0;
 }
 
+/* Nothing is written: with its data, a size is durable as well. */
+static int set_size(int fd, const struct op *op)
+{
+	if (op->mode & 1 && op->size)
+		return fallocate(fd, 0, 0, op->size * PAGE);
+	return ftruncate(fd, op->size * PAGE);
+}
+
 static int try_it(FIXTURE_DATA(names_model) * self, struct op *op)
 {
 	int dir = self->fd[op->dir], to = self->fd[op->to_dir];
@@ -162,15 +172,18 @@ static int try_it(FIXTURE_DATA(names_model) * self, struct op *op)
 		return renameat2(dir, name, to, to_name, RENAME_EXCHANGE);
 	case CHMOD:
 		return fchmodat(dir, name, op->mode, 0);
+	case TRUNCATE:
+		return set_size(self->fd[op->obj], op);
 	}
 	return -1;
 }
 
 static struct op choose(FIXTURE_DATA(names_model) * self)
 {
-	static const enum kind kinds[] = { CREATE, CREATE, CREATE,   LINK,
-					   UNLINK, UNLINK, RENAME,   RENAME,
-					   RENAME, CHMOD,  EXCHANGE, LINK };
+	static const enum kind kinds[] = { CREATE,   CREATE,  CREATE,	LINK,
+					   UNLINK,   UNLINK,  RENAME,	RENAME,
+					   RENAME,   CHMOD,   EXCHANGE, LINK,
+					   TRUNCATE, TRUNCATE };
 	struct model *m = &self->m;
 	struct op op = {
 		.kind = kinds[below(self, ARRAY_SIZE(kinds))],
@@ -181,6 +194,8 @@ static struct op choose(FIXTURE_DATA(names_model) * self)
 	};
 	int other = any_dir(self);
 
+	if (op.kind == TRUNCATE && self->posix)
+		op.kind = CREATE;
 	op.obj = m->now.entry[op.dir][op.name];
 	if (op.kind == RENAME || op.kind == EXCHANGE) {
 		op.to_dir = other;
@@ -193,6 +208,11 @@ static struct op choose(FIXTURE_DATA(names_model) * self)
 	}
 	if (op.kind == CHMOD)
 		op.old_mode = m->now.mode[op.obj];
+	if (op.kind == TRUNCATE) {
+		/* Whether it has a name or not */
+		op.obj = 1 + below(self, m->objects - 1);
+		op.size = below(self, 8);
+	}
 	if (op.kind == CREATE || (op.kind == LINK && !op.obj)) {
 		op.obj = m->objects;
 		m->type[op.obj] = op.kind == CREATE && below(self, 2) ? DIRECTORY
@@ -207,6 +227,8 @@ static bool should_work(const struct model *m, const struct op *op)
 		return false;
 	if (op->kind == LINK && m->type[op->obj] == DIRECTORY)
 		return false;
+	if (op->kind == TRUNCATE && m->type[op->obj] == DIRECTORY)
+		return false;
 	/* Two names of one file, or the same name: nothing is done */
 	if (op->obj == op->victim)
 		return true;
@@ -218,7 +240,16 @@ static void do_one(SELF)
 	struct op op = choose(self);
 	struct model *m = &self->m;
 	bool works = should_work(m, &op);
-	int ret = try_it(self, &op);
+	int ret;
+
+	/* The size that it has already; fallocate does not make it smaller */
+	if (op.kind == TRUNCATE && works && m->now.size[op.obj] > op.size)
+		op.mode &= ~1;
+	if (op.kind == TRUNCATE && op.size == m->now.size[op.obj])
+		return;
+	if (op.kind == TRUNCATE && self->is_off)
+		works = false;
+	ret = try_it(self, &op);
 
 	sprintf(self->why, "operation %d: %s", op.kind, strerror(errno));
 	ASSERT_EQ(works ? 0 : -1, ret) TOLD();
@@ -227,8 +258,7 @@ static void do_one(SELF)
 		return;
 	if (op.kind == LINK)
 		op.to_dir = 0;
-	apply(&m->now, &op, ALL);
-	m->op[m->ops++] = op;
+	add(m, &op);
 }
 
 /* ---- what makes it durable ----------------------------------------------- */
@@ -305,7 +335,8 @@ static void tell_names(SELF, int dir, int fd)
 static void tell(SELF)
 {
 	static const char *const kinds[] = { "create", "link",	   "unlink",
-					     "rename", "exchange", "chmod" };
+					     "rename", "exchange", "chmod",
+					     "size" };
 	struct model *m = &self->m;
 
 	for (int d = 1; d < m->objects; d++)
@@ -387,8 +418,10 @@ static void switch_off_and_on(SELF, bool posix)
 
 	ASSERT_EQ(0, ioctl(self->fd[1], VMADEMO_IOC_POWER, &p));
 	compare(_metadata, self, posix, permille, p.lost_names);
+	self->is_off = true;
 	while (n--)
 		do_one(_metadata, self);
+	self->is_off = false;
 	ASSERT_EQ(-1, fsync(self->fd[1]));
 	ASSERT_EQ(EIO, errno);
 	ASSERT_EQ(0, ioctl(self->fd[1], VMADEMO_IOC_POWER, &on));

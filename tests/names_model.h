@@ -18,7 +18,7 @@
 
 enum type { NONE, FILE_, DIRECTORY };
 
-enum kind { CREATE, LINK, UNLINK, RENAME, EXCHANGE, CHMOD };
+enum kind { CREATE, LINK, UNLINK, RENAME, EXCHANGE, CHMOD, TRUNCATE };
 
 /* Parts of a rename or an exchange. */
 #define FROM 1
@@ -30,12 +30,14 @@ struct op {
 	int dir, name, obj;
 	int to_dir, to_name, victim;
 	mode_t old_mode, mode;
+	int size; /* pages; never the one that it has */
 	int forced; /* parts that are durable by an fsync */
 };
 
 struct names {
 	short entry[OBJECTS][NAMES];
 	short mode[OBJECTS];
+	short size[OBJECTS]; /* pages */
 };
 
 struct model {
@@ -153,6 +155,8 @@ static inline bool is_valid(const struct model *m, const struct names *s,
 		       s->entry[op->to_dir][op->to_name] == op->victim &&
 		       may_move(m, s, op->obj, op->to_dir) &&
 		       may_move(m, s, op->victim, op->dir);
+	case TRUNCATE:
+		return s->size[op->obj] != op->size;
 	case CHMOD:
 		break;
 	}
@@ -182,7 +186,36 @@ static inline void apply(struct names *s, const struct op *op, int part)
 	case CHMOD:
 		s->mode[op->obj] = op->mode;
 		break;
+	case TRUNCATE:
+		s->size[op->obj] = op->size;
+		break;
 	}
+}
+
+/* With names=ordered: the operations up to this one are durable. */
+static inline void commit(struct model *m, int last)
+{
+	for (int i = 0; i <= last; i++)
+		apply(&m->durable, &m->op[i], ALL);
+	m->ops -= last + 1;
+	memmove(m->op, m->op + last + 1, m->ops * sizeof(*m->op));
+}
+
+/* An operation has been done.  Only the last size of a file can be undone. */
+static inline void add(struct model *m, const struct op *op)
+{
+	apply(&m->now, op, ALL);
+	for (int i = m->ops - 1; i >= 0 && op->kind == TRUNCATE; i--) {
+		if (m->op[i].kind != TRUNCATE || m->op[i].obj != op->obj)
+			continue;
+		if (i == m->ops - 1) {
+			m->op[i].size = op->size;
+			return;
+		}
+		commit(m, i);
+		break;
+	}
+	m->op[m->ops++] = *op;
 }
 
 /* ---- what the tree has --------------------------------------------------- */
@@ -213,6 +246,12 @@ static inline bool walk(const struct model *m, const struct names *s, int dir,
 		if ((st.st_mode & 07777) != s->mode[obj]) {
 			sprintf(why, "%d/%s: mode %o, not %o", dir, name_of(n),
 				st.st_mode & 07777, s->mode[obj]);
+			return false;
+		}
+		if (m->type[obj] != DIRECTORY &&
+		    st.st_size != (off_t)s->size[obj] * PAGE) {
+			sprintf(why, "%d/%s: %ld bytes, not %d pages", dir,
+				name_of(n), (long)st.st_size, s->size[obj]);
 			return false;
 		}
 		if (m->type[obj] != DIRECTORY) {

@@ -14,7 +14,11 @@
  * If there is no room for that, the smaller size is durable at once.  Nor does any buffer lack
  * room because of old pages: the oldest of them go first.
  *
- * Locks: both sizes change under i_lock.  Old pages come with i_rwsem, shape_lock and the
+ * In a mounted tree with names=ordered, a size that a program has set is an operation of the
+ * tree's log, too (tree/sizes.c).  It is durable when the log says so.  Here that is noted only
+ * when somebody looks, for an fsync of another file must not wait for this one's locks.
+ *
+ * Locks: both sizes, and size_op, change under i_lock.  Old pages come with i_rwsem, shape_lock and the
  * invalidate lock held, when nothing is written or reserved.  They go with one of these held, or
  * while something is written or reserved; and with store_gate held for reading, so that a
  * snapshot has them all.  old_lock, inside folio locks, guards the list of buffers that have
@@ -32,6 +36,7 @@
 #include <linux/xarray.h>
 
 #include "compat.h"
+#include "power.h"
 #include "rules.h"
 #include "store/store.h"
 #include "vmademo.h"
@@ -54,7 +59,7 @@ static void free_old_pages(struct vmademo_buffer *buf)
 }
 
 /* The size will be at least so much after a cut, and nothing comes back any more. */
-static void settle(struct vmademo_buffer *buf, loff_t size)
+static void settle_alone(struct vmademo_buffer *buf, loff_t size)
 {
 	spin_lock(&buf->inode->i_lock);
 	size = max(size, buf->size_kept);
@@ -62,6 +67,88 @@ static void settle(struct vmademo_buffer *buf, loff_t size)
 	WRITE_ONCE(buf->size_durable, size);
 	spin_unlock(&buf->inode->i_lock);
 	free_old_pages(buf);
+}
+
+static void forget_op(struct vmademo_buffer *buf)
+{
+	spin_lock(&buf->inode->i_lock);
+	buf->size_op = 0;
+	spin_unlock(&buf->inode->i_lock);
+}
+
+/**
+ * vmademo_size_catch_up() - is the size that was set last durable, as far as the log knows?
+ * @buf: the buffer
+ * @commit: make it so, and with it what was done to the tree before; but not without power
+ *
+ * Context: May sleep.  Locks as for old pages, see above.
+ * Return: whether it is, or none was set.
+ */
+bool vmademo_size_catch_up(struct vmademo_buffer *buf, bool commit)
+{
+	loff_t size;
+	u64 op;
+
+	spin_lock(&buf->inode->i_lock);
+	op = buf->size_op;
+	size = buf->size_of_op;
+	spin_unlock(&buf->inode->i_lock);
+	if (!op)
+		return true;
+	if (commit ? !vmademo_power_commit(buf->tree, op) :
+		     op > READ_ONCE(buf->tree->names_durable))
+		return false;
+	settle_alone(buf, size);
+	forget_op(buf);
+	return true;
+}
+
+/* The same as settle_alone(), and what was done before in the tree is durable as well. */
+static bool settle(struct vmademo_buffer *buf, loff_t size)
+{
+	if (!vmademo_size_catch_up(buf, true))
+		return false;
+	settle_alone(buf, size);
+	return true;
+}
+
+/**
+ * vmademo_size_durable() - the size that a power cut leaves, if nothing is written until then
+ * @buf: the buffer
+ *
+ * Context: Any.
+ * Return: bytes.
+ */
+loff_t vmademo_size_durable(struct vmademo_buffer *buf)
+{
+	loff_t size = i_size_read(buf->inode);
+
+	if (!vmademo_size_is_pending(buf))
+		return size;
+	spin_lock(&buf->inode->i_lock);
+	if (buf->size_op && buf->size_op <= READ_ONCE(buf->tree->names_durable))
+		size = max(buf->size_of_op, buf->size_kept);
+	else
+		size = buf->size_durable;
+	spin_unlock(&buf->inode->i_lock);
+	return size;
+}
+
+/**
+ * vmademo_size_try_catch_up() - the same, unless somebody is about the size
+ * @buf: the buffer
+ *
+ * Context: May sleep.
+ */
+void vmademo_size_try_catch_up(struct vmademo_buffer *buf)
+{
+	if (!down_read_trylock(&buf->shape_lock))
+		return;
+	if (down_read_trylock(&buf->store_gate)) {
+		vmademo_size_catch_up(buf, false);
+		up_read(&buf->store_gate);
+	}
+	up_read(&buf->shape_lock);
 }
 
 /**
@@ -97,7 +184,7 @@ void vmademo_size_reached(struct vmademo_buffer *buf, loff_t end)
  *
  * Context: May sleep.  Takes shape_lock, so that the size is not just being changed, and
  *          store_gate.
- * Return: 0; -EINTR if the task is being killed.
+ * Return: 0; -EINTR if the task is being killed; -EIO if its tree has no power.
  */
 int vmademo_size_flush(struct vmademo_buffer *buf, loff_t size)
 {
@@ -110,7 +197,8 @@ int vmademo_size_flush(struct vmademo_buffer *buf, loff_t size)
 		return err;
 	err = down_read_killable(&buf->store_gate);
 	if (!err) {
-		settle(buf, min(size, i_size_read(buf->inode)));
+		if (!settle(buf, min(size, i_size_read(buf->inode))))
+			err = -EIO;
 		up_read(&buf->store_gate);
 	}
 	up_read(&buf->shape_lock);
@@ -126,8 +214,7 @@ static bool give_up_old_pages(struct vmademo_buffer *buf)
 		return false;
 	/* Whoever takes a snapshot may wait for the folio that the caller has locked */
 	if (down_read_trylock(&buf->store_gate)) {
-		had = !xa_empty(&buf->old_pages);
-		settle(buf, 0);
+		had = !xa_empty(&buf->old_pages) && settle(buf, 0);
 		up_read(&buf->store_gate);
 	}
 	if (!mine)
@@ -245,10 +332,26 @@ void vmademo_size_shrink(struct vmademo_buffer *buf, loff_t size)
 	spin_lock(&buf->inode->i_lock);
 	WRITE_ONCE(buf->size_kept, size);
 	spin_unlock(&buf->inode->i_lock);
-	if (!all)
-		settle(buf, size);
+	if (!all) {
+		vmademo_log_commit(buf->tree);
+		forget_op(buf);
+		settle_alone(buf, size);
+	}
 discard:
 	vmademo_ram_discard(buf, size, LLONG_MAX);
+}
+
+/**
+ * vmademo_size_op_is_lost() - does a power cut undo the operation that has set the size?
+ * @buf: the buffer
+ * @crash: the cut, or one that is going to be
+ *
+ * Context: May sleep.  The caller holds i_rwsem.
+ * Return: false also if there is none.
+ */
+bool vmademo_size_op_is_lost(const struct vmademo_buffer *buf, const struct vmademo_crash *crash)
+{
+	return buf->size_op && buf->size_op > vmademo_power_moment(buf->tree, crash);
 }
 
 /**
@@ -272,18 +375,20 @@ bool vmademo_size_is_lost(const struct vmademo_buffer *buf, const struct vmademo
  */
 void vmademo_size_cut(struct vmademo_buffer *buf, const struct vmademo_crash *crash)
 {
+	bool undone = vmademo_size_op_is_lost(buf, crash);
 	unsigned long index;
 	struct page *page;
 
+	forget_op(buf);
 	if (!vmademo_size_is_pending(buf))
 		return;
-	if (!vmademo_size_is_lost(buf, crash)) {
-		settle(buf, i_size_read(buf->inode));
+	if (!undone && !vmademo_size_is_lost(buf, crash)) {
+		settle_alone(buf, i_size_read(buf->inode));
 		return;
 	}
 	complete_first(buf);
-	/* What was reserved, and never written */
-	vmademo_ram_discard(buf, round_up(buf->size_kept, (loff_t)PAGE_SIZE), LLONG_MAX);
+	/* What was reserved, and never written; or written where the size is undone */
+	vmademo_ram_discard(buf, buf->size_kept, LLONG_MAX);
 	xa_for_each(&buf->old_pages, index, page) {
 		struct page *cut;
 
@@ -295,5 +400,5 @@ void vmademo_size_cut(struct vmademo_buffer *buf, const struct vmademo_crash *cr
 		cond_resched();
 	}
 	i_size_write(buf->inode, buf->size_durable);
-	settle(buf, buf->size_durable);
+	settle_alone(buf, buf->size_durable);
 }

@@ -115,11 +115,15 @@ void vmademo_ram_discard(struct vmademo_buffer *buf, loff_t start, loff_t end);
 
 /* ram_size.c */
 void vmademo_size_is_set(struct vmademo_buffer *buf, loff_t size);
+bool vmademo_size_catch_up(struct vmademo_buffer *buf, bool commit);
+void vmademo_size_try_catch_up(struct vmademo_buffer *buf);
+loff_t vmademo_size_durable(struct vmademo_buffer *buf);
 void vmademo_size_reached(struct vmademo_buffer *buf, loff_t end);
 int vmademo_size_flush(struct vmademo_buffer *buf, loff_t size);
 bool vmademo_size_make_room(void);
 void vmademo_size_end(struct vmademo_buffer *buf);
 void vmademo_size_shrink(struct vmademo_buffer *buf, loff_t size);
+bool vmademo_size_op_is_lost(const struct vmademo_buffer *buf, const struct vmademo_crash *crash);
 bool vmademo_size_is_lost(const struct vmademo_buffer *buf, const struct vmademo_crash *crash);
 void vmademo_size_cut(struct vmademo_buffer *buf, const struct vmademo_crash *crash);
 

@@ -5,7 +5,8 @@
  * list, and what is on it when the power is cut may be taken back (undo.c).
  *
  * names=ordered: as a file system with a journal.  An fsync of anything makes all of it durable,
- * and a cut leaves what was done up to some moment.
+ * and a cut leaves what was done up to some moment.  Sizes that were set are part of it (sizes.c);
+ * they may make some of it durable by themselves, and that leaves the list later.
  *
  * names=posix: as little as POSIX promises.  The fsync of a directory makes the names in it
  * durable, and its own; that of a file, its mode and owner.  A cut takes back any of the rest,
@@ -31,6 +32,7 @@
 #include <linux/workqueue.h>
 
 #include "power.h"
+#include "store/store.h"
 #include "tree/log.h"
 #include "tree/tree.h"
 
@@ -55,6 +57,9 @@ static void free_op(struct vmademo_name_op *op)
 	dput(op->to_spot);
 	dput(op->dentry);
 	dput(op->victim);
+	if (op->inode)
+		vmademo_size_try_catch_up(op->inode->i_private);
+	iput(op->inode);
 	kfree(op);
 }
 
@@ -174,6 +179,23 @@ struct vmademo_name_op *vmademo_log_begin(enum vmademo_name_kind kind, struct de
 }
 
 /**
+ * vmademo_log_add() - an operation has been done
+ * @log: with @log->lock held
+ * @op: the operation
+ *
+ * Context: May sleep.
+ */
+void vmademo_log_add(struct vmademo_log *log, struct vmademo_name_op *op)
+{
+	list_add_tail(&op->list, &log->ops);
+	WRITE_ONCE(log->nr, log->nr + 1);
+	op->number = log->newest + 1;
+	WRITE_ONCE(log->newest, op->number);
+	if (log->nr > MAX_OPS)
+		queue_work(vmademo_cut_queue, &log->room_work);
+}
+
+/**
  * vmademo_log_end() - it is done, or has failed
  * @op: what vmademo_log_begin() returned
  * @dentry: the name
@@ -189,12 +211,7 @@ void vmademo_log_end(struct vmademo_name_op *op, struct dentry *dentry, int err)
 		return;
 	if (!err) {
 		op->is_dir = d_is_dir(dentry) || (op->victim && d_is_dir(op->victim));
-		list_add_tail(&op->list, &log->ops);
-		WRITE_ONCE(log->nr, log->nr + 1);
-		op->number = log->newest + 1;
-		WRITE_ONCE(log->newest, op->number);
-		if (log->nr > MAX_OPS)
-			queue_work(vmademo_cut_queue, &log->room_work);
+		vmademo_log_add(log, op);
 	}
 	mutex_unlock(&log->lock);
 	if (err)
@@ -339,20 +356,23 @@ int vmademo_log_fsync(struct vmademo_tree *tree, const struct dentry *dentry)
 {
 	struct vmademo_log *log = tree->log;
 	LIST_HEAD(done);
+	bool all;
 
 	if (!log)
 		return 0;
+	all = log->names == VMADEMO_NAMES_ORDERED || !dentry;
 	mutex_lock(&log->lock);
-	if (vmademo_tree_is_off(tree)) {
+	/* The power may go in between: then it is the cut that says what was durable */
+	if (vmademo_tree_is_off(tree) || (all && !vmademo_power_commit(tree, log->newest))) {
 		mutex_unlock(&log->lock);
 		return -EIO;
 	}
-	if (log->names == VMADEMO_NAMES_POSIX && dentry) {
-		choose_for_fsync(log, dentry);
-		take_chosen(log, &done);
-	} else {
+	if (all) {
 		list_splice_init(&log->ops, &done);
 		WRITE_ONCE(log->nr, 0);
+	} else {
+		choose_for_fsync(log, dentry);
+		take_chosen(log, &done);
 	}
 	atomic_inc(&log->freeing);
 	mutex_unlock(&log->lock);
@@ -411,12 +431,21 @@ bool vmademo_log_make_room(const struct vmademo_tree *tree)
  * vmademo_log_pending() - how many operations are not durable
  * @tree: the tree
  *
- * Context: Any.
+ * Context: May sleep.
  * Return: how many.
  */
 unsigned int vmademo_log_pending(const struct vmademo_tree *tree)
 {
-	return tree->log ? READ_ONCE(tree->log->nr) : 0;
+	const struct vmademo_name_op *op;
+	unsigned int nr = 0;
+
+	if (!tree->log)
+		return 0;
+	mutex_lock(&tree->log->lock);
+	list_for_each_entry(op, &tree->log->ops, list)
+		nr += op->number > READ_ONCE(tree->names_durable);
+	mutex_unlock(&tree->log->lock);
+	return nr;
 }
 
 /**

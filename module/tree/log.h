@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What is not durable yet of the names of a mounted tree: log.c keeps it and makes it durable,
- * undo.c takes it back when the power is cut.
+ * What is not durable yet of the names of a mounted tree, and with names=ordered of sizes: log.c
+ * keeps it and makes it durable, sizes.c adds sizes, undo.c takes names back when the power is cut.
  *
  * Locks: log->lock, inside i_rwsem of the directories.
  */
@@ -21,7 +21,7 @@
 
 enum vmademo_names { VMADEMO_NAMES_DURABLE, VMADEMO_NAMES_ORDERED, VMADEMO_NAMES_POSIX };
 
-/* What was done to names; ATTR: to mode and owner of one inode. */
+/* What was done to names; ATTR: to mode and owner of one inode; SIZE: to that of a file. */
 enum vmademo_name_kind {
 	VMADEMO_NAME_CREATE,	/* also mkdir, mknod, symlink */
 	VMADEMO_NAME_LINK,
@@ -29,6 +29,7 @@ enum vmademo_name_kind {
 	VMADEMO_NAME_RENAME,
 	VMADEMO_NAME_EXCHANGE,
 	VMADEMO_NAME_ATTR,
+	VMADEMO_NAME_SIZE,	/* with names=ordered only */
 };
 
 /* For durable of a rename. */
@@ -44,14 +45,15 @@ enum vmademo_name_kind {
  * @number: the first of a tree is 1
  * @chosen: it is being made durable, or a cut takes it back
  * @is_dir: @dentry is a directory, or @victim
- * @dentry: the name that came, went or moved; it holds its inode
+ * @dentry: the name that came, went or moved; it holds its inode.  NULL of SIZE
  * @victim: the name that a rename has replaced, or exchanged with @dentry; or NULL
  * @spot: a name without an inode, not to be found: what @dentry was called, and where, before
- *        a rename; NULL of ATTR
+ *        a rename; NULL of ATTR and SIZE
  * @to_spot: the same after a rename; or NULL
  * @mode: of ATTR: as it was before
  * @uid: the same
  * @gid: the same
+ * @inode: of SIZE: the file, held
  *
  * Dentries are held, so that none of this can lack memory when it is needed.
  */
@@ -69,6 +71,7 @@ struct vmademo_name_op {
 	umode_t mode;
 	kuid_t uid;
 	kgid_t gid;
+	struct inode *inode;
 };
 
 /**
@@ -101,6 +104,7 @@ void vmademo_log_drain(struct vmademo_tree *tree);
 void vmademo_log_free(struct vmademo_tree *tree);
 struct vmademo_name_op *vmademo_log_begin(enum vmademo_name_kind kind, struct dentry *dentry,
 					  struct dentry *to);
+void vmademo_log_add(struct vmademo_log *log, struct vmademo_name_op *op);
 void vmademo_log_end(struct vmademo_name_op *op, struct dentry *dentry, int err);
 int vmademo_log_let_cut(const struct vmademo_tree *tree);
 bool vmademo_name_depends(const struct vmademo_name_op *later,
@@ -111,6 +115,9 @@ static inline enum vmademo_names vmademo_log_names(const struct vmademo_tree *tr
 {
 	return tree->log ? tree->log->names : VMADEMO_NAMES_DURABLE;
 }
+
+/* sizes.c */
+bool vmademo_log_size_counts(const struct vmademo_name_op *op);
 
 /* undo.c */
 void vmademo_names_cut_work(struct work_struct *work);

@@ -208,6 +208,9 @@ static void undo(struct vmademo_name_op *op)
 		undo_attr(op);
 		return;
 	}
+	/* With the file */
+	if (op->kind == VMADEMO_NAME_SIZE)
+		return;
 	dir = op->spot->d_parent;
 	to_dir = op->to_spot ? op->to_spot->d_parent : NULL;
 	if (op->durable & VMADEMO_NAME_TO)
@@ -228,6 +231,7 @@ static void undo(struct vmademo_name_op *op)
 		undo_exchange(op);
 		break;
 	case VMADEMO_NAME_ATTR:
+	case VMADEMO_NAME_SIZE:
 		break;
 	}
 	unlock_dirs(dir, to_dir);
@@ -242,31 +246,12 @@ static void split(struct vmademo_log *log, u64 until, struct list_head *ops,
 	struct vmademo_name_op *op, *next;
 
 	list_for_each_entry_safe(op, next, &log->ops, list) {
+		if (op->kind == VMADEMO_NAME_SIZE && vmademo_log_size_counts(op))
+			continue;
 		op->chosen = true;
 		list_move_tail(&op->list, op->number > until ? later : ops);
+		WRITE_ONCE(log->nr, log->nr - 1);
 	}
-	WRITE_ONCE(log->nr, 0);
-}
-
-static u64 list_count(const struct list_head *list)
-{
-	const struct list_head *at;
-	u64 n = 0;
-
-	list_for_each(at, list)
-		n++;
-	return n;
-}
-
-/* With names=ordered, up to some moment all of it happened to be durable. */
-static void choose_moment(struct list_head *ops, u64 seed)
-{
-	u64 nr = list_count(ops), i = 0;
-	u64 kept = vmademo_rule_random(seed, U64_MAX) % (nr + 1);
-	struct vmademo_name_op *op;
-
-	list_for_each_entry(op, ops, list)
-		op->chosen = i++ >= kept;
 }
 
 static bool needs_a_lost_one(const struct vmademo_name_op *op, struct list_head *ops)
@@ -297,15 +282,14 @@ static void choose(const struct vmademo_log *log, struct list_head *ops,
 {
 	struct vmademo_name_op *op;
 
-	if (cut->written_permille % 1000) {
-		if (log->names == VMADEMO_NAMES_ORDERED)
-			choose_moment(ops, cut->seed);
-		else
-			choose_each(ops, cut->seed);
+	if (log->names == VMADEMO_NAMES_POSIX && cut->written_permille % 1000) {
+		choose_each(ops, cut->seed);
 		return;
 	}
 	list_for_each_entry(op, ops, list)
-		op->chosen = !cut->written_permille;
+		op->chosen = log->names == VMADEMO_NAMES_POSIX ?
+				     !cut->written_permille :
+				     op->number > log->tree->names_durable;
 }
 
 static u64 undo_all(struct list_head *ops)

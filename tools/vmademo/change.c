@@ -118,7 +118,7 @@ static void print_cut(const struct vmademo_crash *crash, bool json)
 	printf("written  %llu folios\n",
 	       (unsigned long long)crash->written_folios);
 	if (crash->lost_names)
-		printf("undone   %llu operations on names\n",
+		printf("undone   %llu operations on names or sizes\n",
 		       (unsigned long long)crash->lost_names);
 }
 

@@ -130,7 +130,7 @@ static void print_lost(FILE *f, const struct run *run)
 		print_places(f, run, &run->torn_pages);
 	}
 	if (run->lost_names)
-		fprintf(f, "%s%llu operation%s on names undone",
+		fprintf(f, "%s%llu operation%s on names or sizes undone",
 			run->lost ? "; " : "", LL(run->lost_names),
 			run->lost_names > 1 ? "s" : "");
 }

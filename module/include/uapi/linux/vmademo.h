@@ -136,8 +136,8 @@ struct vmademo_discard {
  * @reserved0: out: 0
  * @durable_size: out: bytes that it has after a power cut, if nothing is written until then; see
  *                VMADEMO_CREATE_DURABLE_SIZE
- * @pending_names: out: of a directory: operations on names of the tree that are not durable yet;
- *                 of a buffer 0
+ * @pending_names: out: of a directory: operations on names of the tree that are not durable yet,
+ *                 with names=ordered those that have set a size, too; of a buffer 0
  * @lost_names: out: likewise: how many the last power cut has undone
  * @reserved: out: 0
  *
@@ -176,7 +176,8 @@ struct vmademo_info {
  * @lost_bytes: in: 0; out: the same in bytes
  * @written_folios: in: 0; out: folios that happened to have been written
  * @torn_folios: in: 0; out: folios that happened to have been written in part
- * @lost_names: in: 0; out: operations on names of a tree that are undone; 0 of a buffer
+ * @lost_names: in: 0; out: operations on names of a tree that are undone, with names=ordered those
+ *              that have set a size, too; 0 of a buffer
  * @reserved: in: 0
  */
 struct vmademo_crash {
@@ -215,7 +216,8 @@ struct vmademo_crash {
  * @lost_bytes: in: 0; out: the same in bytes
  * @written_folios: in: 0; out: folios that happened to have been written
  * @torn_folios: in: 0; out: folios that happened to have been written in part
- * @lost_names: in: 0; out: operations on names of trees that are undone
+ * @lost_names: in: 0; out: operations of all these trees that are undone, as in struct
+ *              vmademo_crash
  * @reserved: in: 0
  */
 struct vmademo_power {
