@@ -8,6 +8,7 @@
  *   vmademo/vmademo/latency  of the node's buffer
  *   vmademo/vmademo/rules    its rules, in words; see rules_debugfs.c
  *   vmademo/INO/...          the same of others, by the number of their inode
+ *   vmademo/tree-MINOR/...   of a mounted tree; see tree/account.c
  *
  * A directory costs more than all else of a buffer with store none: so they are made only
  * when somebody asks, or with the first rule.  Without debugfs nothing of this is there, and
@@ -245,6 +246,19 @@ static int buffers_set(void *unused, u64 value)
 	return 0;
 }
 DEFINE_DEBUGFS_ATTRIBUTE(buffers_fops, buffers_get, buffers_set, "%llu\n");
+
+/**
+ * vmademo_debugfs_make() - make a directory there
+ * @name: what it is called
+ *
+ * Context: May sleep.
+ * Return: the directory, for debugfs_remove(); or an ERR_PTR, which debugfs takes for one where
+ *         nothing is made.
+ */
+struct dentry *vmademo_debugfs_make(const char *name)
+{
+	return debugfs_create_dir(name, root);
+}
 
 /**
  * vmademo_debugfs_init() - make the directory of the module

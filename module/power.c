@@ -313,6 +313,23 @@ void vmademo_power_names_cut(struct vmademo_tree *tree, u64 lost)
 	wake_up_var(&tree->due);
 }
 
+/**
+ * vmademo_power_last_cut() - what the last power cut of a tree has come to
+ * @tree: the tree
+ *
+ * Context: Any but an interrupt.
+ * Return: that; of one that is under way, as far as it is.
+ */
+struct vmademo_crash vmademo_power_last_cut(const struct vmademo_tree *tree)
+{
+	struct vmademo_crash cut;
+
+	spin_lock(&power_lock);
+	cut = tree->cut;
+	spin_unlock(&power_lock);
+	return cut;
+}
+
 /* The same for all files of a tree. */
 static bool lose_tree(struct vmademo_tree *tree, const struct vmademo_crash *cut,
 		      unsigned int back)
@@ -324,6 +341,7 @@ static bool lose_tree(struct vmademo_tree *tree, const struct vmademo_crash *cut
 
 	if (had) {
 		tree->cut = (struct vmademo_crash) { 0 };
+		WRITE_ONCE(tree->cuts, tree->cuts + 1);
 		if (tree->log)
 			tree->names_durable = moment(tree, cut);
 		tree->power = VMADEMO_POWERLESS | back;

@@ -41,6 +41,7 @@ int vmademo_power_off(struct vmademo_power_off *off);
 int vmademo_power_on(const struct vmademo_target *of);
 int vmademo_crash_tree(struct vmademo_tree *tree, struct vmademo_crash *crash);
 bool vmademo_power_commit(struct vmademo_tree *tree, u64 number);
+struct vmademo_crash vmademo_power_last_cut(const struct vmademo_tree *tree);
 u64 vmademo_power_moment(const struct vmademo_tree *tree, const struct vmademo_crash *ask);
 void vmademo_power_names_cut(struct vmademo_tree *tree, u64 lost);
 void vmademo_power_add(struct vmademo_buffer *buf);

@@ -297,12 +297,13 @@ void vmademo_rule_after(const struct vmademo_target *of, struct vmademo_rule_ent
 /* rules_text.c */
 int vmademo_rule_check(const struct vmademo_target *of, const struct vmademo_rule *rule,
 		       const char **word);
-int vmademo_rules_command(struct vmademo_buffer *buf, char *text);
+int vmademo_rules_command(const struct vmademo_target *of, char *text);
 void vmademo_rule_show(struct seq_file *m, const struct vmademo_rule *rule);
 ssize_t vmademo_features(char *page);
 
 /* rules_debugfs.c */
 extern const struct file_operations vmademo_rules_fops;
+extern const struct file_operations vmademo_tree_rules_fops;
 
 /**
  * vmademo_rule() - an event that is no fault: does a rule say something?

@@ -320,16 +320,15 @@ static int parse_word(struct vmademo_rule *rule, char *word, u32 *said)
 
 /**
  * vmademo_rules_command() - do what a line of text says
- * @buf: the buffer
+ * @of: the buffer, or the tree
  * @text: the line; is changed
  *
  * Context: May sleep.
  * Return: 0; -EINVAL, with a line in the log that says which word; what making or
  *         deleting a rule returns.
  */
-int vmademo_rules_command(struct vmademo_buffer *buf, char *text)
+int vmademo_rules_command(const struct vmademo_target *of, char *text)
 {
-	const struct vmademo_target of = { .buf = buf };
 	struct vmademo_rule rule = { 0 };
 	char *rest = strim(text), *word, *command = strsep(&rest, ",");
 	const char *wrong = "op";
@@ -342,15 +341,15 @@ int vmademo_rules_command(struct vmademo_buffer *buf, char *text)
 			return err;
 	}
 	if (!strcmp(command, "removeall") && !said)
-		return vmademo_rule_del(&of, 0);
+		return vmademo_rule_del(of, 0);
 	if (!strcmp(command, "del") && said == SAID_ID && rule.id)
-		return vmademo_rule_del(&of, rule.id);
+		return vmademo_rule_del(of, rule.id);
 	if (strcmp(command, "add")) {
 		pr_notice("rules: \"%*pE\": not one of add,op=...; del,id=ID; removeall\n",
 			  (int)strlen(command), command);
 		return -EINVAL;
 	}
-	err = said & BIT(OP) ? vmademo_rule_check(&of, &rule, &wrong) : -EINVAL;
+	err = said & BIT(OP) ? vmademo_rule_check(of, &rule, &wrong) : -EINVAL;
 	if (said & SAID_ID) {
 		wrong = "id";
 		err = -EINVAL;
@@ -359,7 +358,7 @@ int vmademo_rules_command(struct vmademo_buffer *buf, char *text)
 		pr_notice("rules: %s: out of range, missing, or not for this op\n", wrong);
 		return err;
 	}
-	return vmademo_rule_add(&of, &rule);
+	return vmademo_rule_add(of, &rule);
 }
 
 /* ---- shown --------------------------------------------------------------- */

@@ -105,7 +105,8 @@ struct vmademo_store_ops;
  * @power: as that of its buffers: VMADEMO_POWERLESS and its like; 0: the power is on
  * @due: of how many of them the cut is not done yet
  * @cut: what came of the last cut, all together
- * @lost_names: of them, operations of @log; until the next cut
+ * @cuts: how many there were
+ * @lost_names: of the last one, operations of @log; until the next cut
  * @names_ask: what is asked of a cut for the names
  * @names_due: they are to be cut when all files are
  * @names_until: the number of the last operation of @log before that
@@ -113,6 +114,7 @@ struct vmademo_store_ops;
  * @names_cut: takes names back that a cut loses
  * @log: what of the names is not durable; NULL if all of it always is (tree/log.c)
  * @past: the counters of files that are gone; under past_lock (stats.c)
+ * @debugfs: its directory there (tree/account.c)
  */
 struct vmademo_tree {
 	const struct vmademo_store_ops *store;
@@ -125,6 +127,7 @@ struct vmademo_tree {
 	u8 power;
 	unsigned int due;
 	struct vmademo_crash cut;
+	u64 cuts;
 	u64 lost_names;
 	struct vmademo_crash names_ask;
 	bool names_due;
@@ -133,6 +136,7 @@ struct vmademo_tree {
 	struct work_struct names_cut;
 	struct vmademo_log *log;
 	struct vmademo_stats past;
+	struct dentry *debugfs;
 };
 
 /**
@@ -462,6 +466,7 @@ void vmademo_latency_switch(bool on);
 void vmademo_debugfs_make_dir(struct vmademo_buffer *buf);
 void vmademo_debugfs_add(struct vmademo_buffer *buf, bool for_node);
 void vmademo_debugfs_remove(struct vmademo_buffer *buf);
+struct dentry *vmademo_debugfs_make(const char *name);
 void vmademo_debugfs_init(void);
 void vmademo_debugfs_exit(void);
 

@@ -490,7 +490,7 @@ TEST_F(sizes, in_order_while_they_are_set)
 		struct vmademo_power on = { 0 };
 
 		ASSERT_EQ(0, ftruncate(self->fd, 0) + ftruncate(self->other, 0));
-		ASSERT_EQ(0, syncfs(self->dir));
+		ASSERT_EQ(0, sync_tree());
 		ASSERT_EQ(0, pthread_create(&r.thread, NULL,
 					    set_one_after_another, &r));
 		usleep(1000 + 500 * (round % 8));

@@ -284,7 +284,10 @@ static int fill_super(struct super_block *sb, struct fs_context *fc)
 	if (IS_ERR(root))
 		return PTR_ERR(root);
 	sb->s_root = d_make_root(root);
-	return sb->s_root ? 0 : -ENOMEM;
+	if (!sb->s_root)
+		return -ENOMEM;
+	vmademo_account_add(tree, MINOR(sb->s_dev));
+	return 0;
 }
 
 static int get_tree(struct fs_context *fc)
@@ -363,8 +366,10 @@ static void kill_tree(struct super_block *sb)
 {
 	struct vmademo_tree *tree = vmademo_tree_of(sb);
 
-	if (tree)
+	if (tree) {
+		vmademo_account_remove(tree);
 		vmademo_log_drain(tree);
+	}
 	vmademo_kill_names(sb);
 	if (tree) {
 		vmademo_log_free(tree);

@@ -58,6 +58,10 @@ ssize_t vmademo_listxattr(struct dentry *dentry, char *names, size_t size);
 void vmademo_attributes_init(struct vmademo_attributes *attributes);
 void vmademo_attributes_free(struct inode *inode);
 
+/* account.c */
+void vmademo_account_add(struct vmademo_tree *tree, unsigned int minor);
+void vmademo_account_remove(struct vmademo_tree *tree);
+
 /* inodes.c */
 int vmademo_inodes_init(void);
 void vmademo_inodes_exit(void);
