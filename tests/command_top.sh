@@ -132,10 +132,10 @@ colours() {
 	buffer --size 72K --store ram --folio-size 4K
 	dirty 1 2
 	terminal 80 24
-	view && sees '^ *0 \.WW' && screen -e && grep -q "$(printf '\033')\\[31mW" screen || { why="no red: $(cat -v screen)"; return 1; }
+	view && sees '^ *0 [.W]WW' && screen -e && grep -q "$(printf '\033')\\[31mW" screen || { why="no red: $(cat -v screen)"; return 1; }
 	key q && left 0 || return
 	terminal 80 24 NO_COLOR=1
-	view && sees '^ *0 \.WW' && screen -e && ! grep -q "$(printf '\033')\\[[34][0-7]m" screen || { why="colours: $(cat -v screen)"; return 1; }
+	view && sees '^ *0 [.W]WW' && screen -e && ! grep -q "$(printf '\033')\\[[34][0-7]m" screen || { why="colours: $(cat -v screen)"; return 1; }
 	# Bars without UTF-8
 	key q && left 0 && type_in 'export LC_ALL=C' && view && vmademo sync $T && sees '^flush +1 .*@$' && key q && left 0
 }
@@ -222,7 +222,7 @@ without_right() {
 the_node() {
 	terminal 80 24
 	T=/dev/vmademo
-	view --length 64K && dirty 1 2 && sees '^/dev/vmademo  store none' && sees '^ *0 \.WW' && vmademo sync $T &&
+	view --length 64K && dirty 1 2 && sees '^/dev/vmademo  store none' && sees '^ *0 [.W]WW' && vmademo sync $T &&
 		sees '^write_out +[1-9]' && key q && left 0
 }
 a_directory() {
