@@ -346,7 +346,6 @@ static int take(struct snapshot *s)
 	err = vmademo_cut_choose(&s->cut) ?: down_write_killable(&buf->store_gate);
 	if (err)
 		return err;
-	vmademo_size_catch_up(buf, false);
 	noio = memalloc_noio_save();
 	err = copy_store(s) ?: copy_dirty(s) ?: copy_size(s);
 	if (!err)
