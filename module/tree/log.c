@@ -499,6 +499,7 @@ int vmademo_log_make(struct vmademo_tree *tree, enum vmademo_names names)
 void vmademo_log_drain(struct vmademo_tree *tree)
 {
 	struct vmademo_log *log = tree->log;
+	LIST_HEAD(ops);
 
 	if (!log)
 		return;
@@ -506,9 +507,13 @@ void vmademo_log_drain(struct vmademo_tree *tree)
 	list_del_init(&log->in_logs);
 	mutex_unlock(&logs_lock);
 	flush_work(&log->room_work);
+	/* A cut can be under way: that of the names has begun, or finds none any more */
+	mutex_lock(&log->lock);
+	list_splice_init(&log->ops, &ops);
+	WRITE_ONCE(log->nr, 0);
+	mutex_unlock(&log->lock);
 	flush_work(&tree->names_cut);
-	vmademo_log_free_ops(&log->ops);
-	log->nr = 0;
+	vmademo_log_free_ops(&ops);
 }
 
 /**
