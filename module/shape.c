@@ -174,10 +174,11 @@ int vmademo_truncate(struct vmademo_buffer *buf, loff_t size)
 {
 	loff_t from = i_size_read(buf->inode), low = min(from, size);
 	struct vmademo_rule_entry *after = NULL;
-	int err = 0;
+	/* A call that begins again is no event yet */
+	int err = vmademo_log_size_let_cut(buf);
 
 	/* That one refuses it, whoever asks */
-	if (!buf->fixed_size)
+	if (!err && !buf->fixed_size)
 		err = vmademo_rule_begin(buf, VMADEMO_OP_TRUNCATE, low,
 					 max(max(from, size) - low, (loff_t)1), &after);
 	if (err)

@@ -231,7 +231,9 @@ static long vmademo_view_fallocate(struct file *file, int mode, loff_t offset,
 		return -EOPNOTSUPP;
 	}
 
-	err = refused(buf, VMADEMO_OP_ALLOCATE, offset, len) ?: vmademo_lock_data(buf);
+	/* It may set the size */
+	err = mode & FALLOC_FL_KEEP_SIZE ? 0 : vmademo_log_size_let_cut(buf);
+	err = err ?: refused(buf, VMADEMO_OP_ALLOCATE, offset, len) ?: vmademo_lock_data(buf);
 	if (err)
 		return err;
 	size = i_size_read(inode);

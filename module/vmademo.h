@@ -615,6 +615,7 @@ long vmademo_ioctl_power(struct file *file, void __user *arg);
 int vmademo_log_fsync(struct vmademo_tree *tree, const struct dentry *dentry);
 bool vmademo_log_make_room(const struct vmademo_tree *tree);
 unsigned int vmademo_log_pending(const struct vmademo_tree *tree);
+int vmademo_log_size_let_cut(const struct vmademo_buffer *buf);
 int vmademo_log_size_begin(struct vmademo_buffer *buf, struct vmademo_name_op **op);
 void vmademo_log_size_end(struct vmademo_buffer *buf, struct vmademo_name_op *op, int err);
 void vmademo_log_commit(struct vmademo_tree *tree);

@@ -28,6 +28,21 @@ static struct vmademo_log *log_of(const struct vmademo_buffer *buf)
 	return log && log->names == VMADEMO_NAMES_ORDERED ? log : NULL;
 }
 
+/**
+ * vmademo_log_size_let_cut() - a cut under way comes before a size is set
+ * @buf: the file
+ *
+ * Its own part of the cut may be done.  But nothing becomes durable before all of it is, so what is
+ * done to sizes until then could not be kept in order.
+ *
+ * Context: May sleep.  The caller may hold i_rwsem.
+ * Return: 0; or what makes the system call begin again.
+ */
+int vmademo_log_size_let_cut(const struct vmademo_buffer *buf)
+{
+	return log_of(buf) ? vmademo_log_let_cut(buf->tree) : 0;
+}
+
 static bool is_newest(struct vmademo_log *log, u64 number)
 {
 	bool newest;
