@@ -207,7 +207,8 @@ int vmademo_grow(struct vmademo_buffer *buf, loff_t end)
 }
 
 /**
- * vmademo_drop_beyond() - a write beyond the end came less far: nothing of it may stay
+ * vmademo_drop_beyond() - a write beyond the end came less far, or what was to be allocated there
+ *                         could not be: nothing of it may stay
  * @buf: the buffer
  * @end: how far it was to come
  *

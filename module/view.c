@@ -210,6 +210,9 @@ static int allocate(struct vmademo_buffer *buf, loff_t start, loff_t end, bool z
 		err = vmademo_resize(buf, end, true);
 	if (err && size_first)
 		vmademo_resize(buf, size, false);
+	/* What was reserved there; it would be kept until the file ends */
+	if (err && end > size && buf->store->reserve)
+		vmademo_drop_beyond(buf, end);
 	return err;
 }
 

@@ -128,6 +128,35 @@ TEST_F(under_way, sizes_in_order)
 	}
 }
 
+static void *switch_off(void *arg)
+{
+	SELF = arg;
+
+	usleep(500 * (1 + self->rule));
+	return power_off(self->dir) ? self : NULL;
+}
+
+/* The pages are there, and then the size cannot be set: they go again. */
+TEST_F(under_way, allocation)
+{
+	const int64_t taken = room_taken();
+	int failed = 0;
+	void *wrong;
+
+	for (self->rule = 0; self->rule < 30; self->rule++) {
+		ASSERT_EQ(0, pthread_create(&self->threads[0], NULL, switch_off,
+					    self));
+		failed += fallocate(self->a, 0, 0, 12 << 20) != 0;
+		ASSERT_EQ(0, pthread_join(self->threads[0], &wrong));
+		ASSERT_EQ(NULL, wrong);
+		ASSERT_EQ(0, power_on(self->dir));
+		EXPECT_EQ(0, size_of(self->a));
+		EXPECT_EQ(taken, room_taken()) TH_LOG("%d", (int)self->rule);
+		ASSERT_EQ(0, ftruncate(self->a, 1) || ftruncate(self->a, 0));
+	}
+	EXPECT_LT(0, failed);
+}
+
 /* ---- and the tree goes --------------------------------------------------- */
 
 #define MOVES 3000
