@@ -421,6 +421,26 @@ TEST_F(sizes, no_room)
 	close(fd);
 }
 
+/* There is none for a copy of the page that is cut: so nothing is left to undo. */
+TEST_F(sizes, no_room_to_put_it_aside)
+{
+	int fd = new_file(AT "fill");
+	struct statfs s;
+
+	ASSERT_EQ(0, fstatfs(self->dir, &s));
+	ASSERT_EQ(0, fallocate(fd, 0, 0, s.f_bfree * PAGE));
+	ASSERT_EQ(0, fsync(self->dir));
+	make(_metadata, AT "before");
+	EXPECT_EQ(1, pending(self));
+	ASSERT_EQ(0, ftruncate(self->fd, 100));
+	EXPECT_EQ(100, durable(self));
+	EXPECT_EQ(0, pending(self));
+	EXPECT_EQ(0, cut(self, 0, 0));
+	EXPECT_TRUE(is_there(AT "before"));
+	EXPECT_TRUE(has(self, 100, 100));
+	close(fd);
+}
+
 /* ---- the others ---------------------------------------------------------- */
 
 static const char *const others[] = { "store=ram,names=posix",

@@ -109,7 +109,8 @@ void vmademo_log_size_end(struct vmademo_buffer *buf, struct vmademo_name_op *op
 
 	if (!op)
 		return;
-	if (!err) {
+	/* It is no operation if nothing can be undone: there was no room for what was cut off */
+	if (!err && (buf->size_op || vmademo_size_is_pending(buf))) {
 		mutex_lock(&log->lock);
 		note(log, buf, op);
 		mutex_unlock(&log->lock);
