@@ -6,6 +6,7 @@
  */
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/wait.h>
 
 #include "kselftest_harness.h"
 #include "mount.h"
@@ -439,6 +440,33 @@ TEST_F(sizes, no_room_to_put_it_aside)
 	EXPECT_TRUE(is_there(AT "before"));
 	EXPECT_TRUE(has(self, 100, 100));
 	close(fd);
+}
+
+static mode_t mode_of(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) ? 0 : st.st_mode & 07777;
+}
+
+/* Others take the set-user-ID bit away with it: both are undone. */
+TEST_F(sizes, with_the_mode)
+{
+	int status;
+	pid_t pid;
+
+	ASSERT_EQ(0, fchmod(self->fd, 04755));
+	ASSERT_EQ(0, sync_tree());
+	pid = fork();
+	if (!pid)
+		_exit(setresuid(65534, 65534, 65534) || ftruncate(self->fd, 100));
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	ASSERT_EQ(0, status);
+	EXPECT_EQ(0755, mode_of(self->fd));
+	EXPECT_EQ(2, pending(self));
+	EXPECT_EQ(2, cut(self, 0, 0));
+	EXPECT_EQ(04755, mode_of(self->fd));
+	EXPECT_TRUE(has(self, SIZE, SIZE));
 }
 
 /* ---- the others ---------------------------------------------------------- */

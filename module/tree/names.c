@@ -252,15 +252,15 @@ static int rename_name(VMADEMO_IDMAP *idmap, struct inode *dir, struct dentry *d
 	return err;
 }
 
-/* chmod, chown and what comes with them; a file can also be truncated. */
-static int set_attributes(VMADEMO_IDMAP *idmap, struct dentry *dentry, struct iattr *attr)
+#define LOGGED_ATTRS	(ATTR_MODE | ATTR_UID | ATTR_GID)
+
+/* chmod, chown and what comes with them, or a truncation. */
+static int set_some(VMADEMO_IDMAP *idmap, struct dentry *dentry, struct iattr *attr)
 {
-	bool logged = attr->ia_valid & (ATTR_MODE | ATTR_UID | ATTR_GID) &&
-		      !(attr->ia_valid & ATTR_SIZE);
 	struct vmademo_name_op *op = NULL;
 	int err;
 
-	if (logged)
+	if (attr->ia_valid & LOGGED_ATTRS)
 		op = vmademo_log_begin(VMADEMO_NAME_ATTR, dentry, NULL);
 	if (IS_ERR(op))
 		return PTR_ERR(op);
@@ -268,6 +268,20 @@ static int set_attributes(VMADEMO_IDMAP *idmap, struct dentry *dentry, struct ia
 						 simple_setattr(idmap, dentry, attr);
 	vmademo_log_end(op, dentry, err);
 	return err;
+}
+
+/* A truncation can take the set-user-ID bit away: that is an operation of its own, and first. */
+static int set_attributes(VMADEMO_IDMAP *idmap, struct dentry *dentry, struct iattr *attr)
+{
+	struct iattr mode = *attr, size = *attr;
+	int err;
+
+	if (!(attr->ia_valid & ATTR_SIZE) || !(attr->ia_valid & LOGGED_ATTRS))
+		return set_some(idmap, dentry, attr);
+	mode.ia_valid &= ~ATTR_SIZE;
+	size.ia_valid &= ~LOGGED_ATTRS;
+	err = set_some(idmap, dentry, &mode);
+	return err ?: set_some(idmap, dentry, &size);
 }
 
 static int fsync_dir(struct file *file, loff_t start, loff_t end, int datasync)
