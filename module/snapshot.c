@@ -11,7 +11,9 @@
  * rule that delays it, so that somebody can take a snapshot at just this event.
  *
  * A folio is copied as write-back would write it: from where nobody can write to it.  It stays
- * dirty, and the next write to it by a mapping comes to .page_mkwrite again.
+ * dirty, and the next write to it by a mapping comes to .page_mkwrite again.  With
+ * VMADEMO_SNAPSHOT_STOPPED the caller sees to that, and a program meets no fault that it would
+ * not have met without the snapshot.
  *
  * Locks: the buffer's i_rwsem, then its store_gate, then folio locks.  Whoever waits for that gate
  * may have a folio under write-back, and somebody else may wait for that with the folio locked:
@@ -50,6 +52,7 @@ struct snapshot {
 	struct vmademo_buffer *to;
 	struct folio *page;	/* one page on its way from the store */
 	loff_t reached;		/* data that happened to be written ends here */
+	bool stopped;		/* nobody writes by a mapping */
 };
 
 /* Some bytes of one page of a folio. */
@@ -159,7 +162,7 @@ static struct folio *hold(struct snapshot *s, pgoff_t index, bool *locked)
 		let_go(folio, true);
 		return NULL;
 	}
-	if (folio_test_dirty(folio))
+	if (folio_test_dirty(folio) && !s->stopped)
 		folio_mkclean(folio);
 	return folio;
 }
@@ -360,7 +363,10 @@ static int take(struct snapshot *s)
 /* Makes a buffer of what a cut would leave, and says in @crash what that is. */
 static struct vmademo_buffer *snapshot_of(struct vmademo_buffer *buf, struct vmademo_crash *crash)
 {
-	struct snapshot s = { .cut = { .buf = buf, .crash = crash, .in_flight = true } };
+	struct snapshot s = {
+		.cut = { .buf = buf, .crash = crash, .in_flight = true },
+		.stopped = crash->flags & VMADEMO_SNAPSHOT_STOPPED,
+	};
 	int err = -ENOMEM;
 
 	if (!buf->store->read)
@@ -409,13 +415,13 @@ long vmademo_ioctl_snapshot(struct file *file, void __user *arg)
 		.torn = crash.torn,
 		.flags = crash.flags,
 	};
-	if (memcmp(&asked, &crash, sizeof(crash)) || crash.flags & ~VMADEMO_FD_CLOEXEC ||
-	    crash.written_permille > 1000)
+	if (memcmp(&asked, &crash, sizeof(crash)) || crash.written_permille > 1000 ||
+	    crash.flags & ~(VMADEMO_FD_CLOEXEC | VMADEMO_SNAPSHOT_STOPPED))
 		return -EINVAL;
 	/* It takes room that others may want, and holds writers up: not for readers */
 	if (!(file->f_mode & FMODE_READ) || !vmademo_may_rule(file))
 		return -EBADF;
-	fd = get_unused_fd_flags(crash.flags ? O_CLOEXEC : 0);
+	fd = get_unused_fd_flags(crash.flags & VMADEMO_FD_CLOEXEC ? O_CLOEXEC : 0);
 	if (fd < 0)
 		return fd;
 	to = snapshot_of(vmademo_buffer_of(file->f_mapping), &crash);

@@ -194,7 +194,7 @@ static void do_snapshot(struct worker *w)
 	struct vmademo_crash c = { .seed = draw(w),
 				   .written_permille = ANY_OF(w, permille),
 				   .torn = below(w, 4),
-				   .flags = below(w, 2) };
+				   .flags = below(w, 4) };
 	int fd;
 
 	if (one_in(w, 24))

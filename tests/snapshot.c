@@ -108,6 +108,41 @@ TEST_F(store, changes_nothing)
 	close(snapshot);
 }
 
+/* Programs that are stopped meet no first write that they would not have met without it. */
+TEST_F(store, of_the_stopped)
+{
+	RUN_IF_READY();
+
+	struct vmademo_crash all = { .written_permille = 900,
+				     .torn = 3,
+				     .seed = 5,
+				     .flags = VMADEMO_SNAPSHOT_STOPPED };
+	struct vmademo_crash cut = { .written_permille = 900,
+				     .torn = 3,
+				     .seed = 5 };
+	int64_t first_writes;
+	int snapshot;
+
+	make_a_mess(self->map, self->fd, 4);
+	for (size_t page = 0; page < PAGES; page++)
+		self->map[page * PAGE] ^= 1;
+	first_writes = fd_value(self->fd, "first_writes");
+	snapshot = take_snapshot(self->fd, &all);
+	ASSERT_GE(snapshot, 0) TH_LOG("%s", strerror(errno));
+	EXPECT_EQ(0, fcntl(snapshot, F_GETFD));
+	for (size_t page = 0; page < PAGES; page++)
+		self->map[page * PAGE] ^= 3;
+	EXPECT_EQ(first_writes, fd_value(self->fd, "first_writes"));
+	for (size_t page = 0; page < PAGES; page++)
+		self->map[page * PAGE] ^= 3;
+	ASSERT_EQ(0, ioctl(self->fd, VMADEMO_IOC_CRASH, &cut));
+	EXPECT_EQ(cut.written_folios, all.written_folios);
+	EXPECT_EQ(cut.torn_folios, all.torn_folios);
+	ASSERT_EQ(SIZE, pread(snapshot, bytes, SIZE, 0));
+	EXPECT_EQ(0, memcmp(bytes, self->map, SIZE));
+	close(snapshot);
+}
+
 /* It is a buffer like any other, and lives on when the first one is gone. */
 TEST_F(store, is_a_buffer)
 {
@@ -270,7 +305,7 @@ TEST_F(store, refused)
 	struct vmademo_crash c = { .written_permille = 1001 };
 
 	EXPECT_FAILS(EINVAL, take_snapshot(self->fd, &c));
-	c = (struct vmademo_crash){ .flags = 2 };
+	c = (struct vmademo_crash){ .flags = 4 };
 	EXPECT_FAILS(EINVAL, take_snapshot(self->fd, &c));
 	c = (struct vmademo_crash){ .lost_folios = 1 };
 	EXPECT_FAILS(EINVAL, take_snapshot(self->fd, &c));

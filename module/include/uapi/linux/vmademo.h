@@ -160,6 +160,12 @@ struct vmademo_info {
 	__u64 reserved[4];
 };
 
+/*
+ * For flags of VMADEMO_IOC_SNAPSHOT: nobody writes by a mapping meanwhile, which is the caller's
+ * business: it has stopped the programs.  What is written all the same may be there in part.
+ */
+#define VMADEMO_SNAPSHOT_STOPPED	0x2U
+
 /**
  * struct vmademo_crash - for VMADEMO_IOC_CRASH and VMADEMO_IOC_SNAPSHOT
  * @seed: in: chooses what happens to have been written; with the same seed, and the
@@ -170,7 +176,7 @@ struct vmademo_info {
  *                    tree: 0, none that is not durable; 1000, all; otherwise @seed chooses
  * @torn: in: so many of the others, or all if they are fewer, happen to have been
  *        written in part: some of their sectors of 512 bytes, not all
- * @flags: in: VMADEMO_IOC_SNAPSHOT: VMADEMO_FD_CLOEXEC or 0; otherwise 0
+ * @flags: in: VMADEMO_IOC_SNAPSHOT: VMADEMO_FD_CLOEXEC, VMADEMO_SNAPSHOT_STOPPED, or 0; otherwise 0
  * @reserved0: in: 0
  * @lost_folios: in: 0; out: folios that were dirty and are gone, the torn ones too
  * @lost_bytes: in: 0; out: the same in bytes
@@ -756,9 +762,8 @@ struct vmademo_stats {
  * On both: returns a descriptor of a new buffer: what a power cut at this moment would leave,
  * while the program goes on.  It is as one that VMADEMO_IOC_CREATE makes, with store ram, and
  * has the size that the cut would leave; its pages count against ram_limit.  struct
- * vmademo_crash says what the cut is, and what it would have lost; of its flags there is
- * VMADEMO_FD_CLOEXEC.  With the same seed, and the same folios dirty, the bytes are those that
- * VMADEMO_IOC_CRASH leaves.
+ * vmademo_crash says what the cut is, and what it would have lost.  With the same seed, and the
+ * same folios dirty, the bytes are those that VMADEMO_IOC_CRASH leaves.
  *
  * Nothing arrives in the store meanwhile: so nobody has been told that something is durable
  * which is missing here.  What is under write-back is not waited for; it counts as dirty.  So
@@ -767,8 +772,8 @@ struct vmademo_stats {
  * written to the store; a power cut that is not done yet is done first.
  *
  * The buffer stays as it is, but that the pages that happened to be written are write-protected,
- * as by write-back: the next write to one by a mapping is a mkwrite.  While the power is off,
- * nothing happens to be written.
+ * as by write-back: the next write to one by a mapping is a mkwrite.  With
+ * VMADEMO_SNAPSHOT_STOPPED they are not.  While the power is off, nothing happens to be written.
  *
  *   EBADF    the file is not open for reading and writing (of a read only buffer: the caller is
  *            neither its owner nor root)
