@@ -1,0 +1,191 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+# The verb explore of the command vmademo: whether it finds the msync that the key-value store of
+# examples/kvstore.c leaves out, and a file or a name that was not synced.
+# Lists of options, commands for another shell, and functions that `check` calls:
+# shellcheck disable=SC2086,SC2046,SC2016,SC2015,SC2317
+. "${0%/*}/command_lib.sh"
+
+# One kernel gets them all: it is the one to which nobody says how many steps to take.  Debug
+# kernels take seconds to start a program, so they get a few, for what the module does there.
+cuts=200 left_out='OPEN RECORD COPY SUPER'
+[ -z "$VMADEMO_STEPS" ] || cuts=30 left_out="RECORD SUPER"
+[ "$VMADEMO_STEPS" != 3000 ] || cuts=10 left_out=RECORD
+
+explore() { # OPTIONS... [MSYNC]: of the key-value store
+	msync=''
+	case $1 in -*) ;; *) msync=$1; shift ;; esac
+	vmademo explore --size 72K --ack ack --check "$kvstore check @ ack" --report json -o out "$@" -- "$kvstore" work @ $msync 2>err
+}
+
+explore_right() {
+	explore --cuts $cuts
+	is status 0 $? || { cat err out; return 1; }
+	json '[.cuts, .passed, .broken, .same_events_again, .hung, .not_reached]' "[$cuts,$cuts,[],true,0,0]" &&
+		grep -q "$cuts of $cuts cuts, 0 broken" err
+}
+# Not every kernel traces system calls
+call() { # NAME
+	if [ -e /sys/kernel/debug/tracing/events/syscalls ]; then echo "\"$1\""; else echo null; fi
+}
+explore_left_out() {
+	for msync in $left_out; do
+		explore $msync --first
+		is "without msync $msync" 1 $? || { cat err out; return 1; }
+		json '[(.broken | length), .cuts <= 200, .repeats]' '[1,true,true]' || return
+		# Few pages are enough, and they are named
+		json '.fewest_lost | .lost <= 2 and .lost == (.lost_pages | length)' true || return
+		# The cut came in a call that is known, at a flush; at others, at a page
+		json '[.broken[] | select(.event == "flush")] | all(.call == "msync" or .call == "fdatasync" or .call == "fsync")' true || return
+		json '[.broken[] | select(.event == "mkwrite" or .event == "write_out")] | all(.page < 18)' true || return
+		# A store to memory is in no call
+		json '[.broken[] | select(.event == "mkwrite")] | all(.call == null)' true || return
+		echo "# $msync: $(jq -c '[.cuts, .there_are, .tries, .fewest_lost.cut, .fewest_lost.lost_pages, .fewest_lost.says]' out)" >>found
+		cut=$(jq -r .fewest_lost.cut out)
+		jq -c .fewest_lost.lost_pages out >pages
+		for i in 1 2; do
+			explore $msync --replay "$cut" --keep keep$i
+			is "replay $cut" 1 $? && json '[.verdict, .run.cut]' "[\"broken\",\"$cut\"]" || return
+			json .run.lost_pages "$(cat pages)" || return
+		done
+		is 'size of what is kept' 73728 "$(wc -c <keep1)" && cmp keep1 keep2 || return
+		# The kept bytes are those that fail
+		"$kvstore" check keep1 ack && return 1
+	done
+	return 0
+}
+# A file is replaced by a rename; what was promised is that one of the two is there, whole
+explore_dir() { # STEPS-BETWEEN... of which one may be missing
+	vmademo explore --dir --size 1M --cuts $cuts --ack ack --check 'test ! -s ack || grep -qx old @/f || grep -qx new @/f' --report json -o out "$@" -- \
+		sh -c "echo old >@/f; sync @/f; echo promised >&3; echo new >@/n; $step mv @/n @/f; sync @/f" 2>err
+}
+explore_dir_right() {
+	step='sync @/n;'
+	explore_dir
+	is status 0 $? || { cat err out; return 1; }
+	json '[.events, .broken, .not_reached]' '[{"mkwrite":2,"write_out":2,"flush":3,"truncate":0,"create":2,"rename":1,"unlink":0,"link":0,"fsync_dir":0},[],0]' || return
+	# At the rename, before it is done and after it: it is known of which file
+	for when in before after; do
+		explore_dir --replay 1:rename:1:$when:1000:0 --keep $when
+		is "replay $when" 0 $? && json '[.verdict, .run.event, .run.when, .run.file]' '["passed","rename","'$when'","'${file:-n}'"]' || return
+		file=f
+	done
+	file=
+	is 'before the rename' "f n" "$(cd before && echo *)" && is 'after the rename' f "$(cd after && echo *)"
+}
+# A name that is promised, and has to be synced; nothing but names is done
+explore_dir_names() {
+	explore_names 1 '' 0 && explore_names 0 'sync @/ &&' 1 || return
+	ends 125 explore --size 1M --replay 1:rename:1:before:0:0 -- true && says 'for --dir'
+}
+explore_names() { # STATUS STEP FSYNC-DIRS
+	vmademo explore --dir --size 1M --all --ack ack --check 'test ! -s ack || test -d @/d' --report json -o out -- \
+		sh -c "mkdir @/d && ln -s d @/l && $2 echo promised >&3 && mv @/l @/m" 2>err
+	is "status with \"$2\"" $1 $? || { cat err out; return 1; }
+	json '[.events.create, .events.rename, .events.fsync_dir, .not_reached]' "[2,1,$3,0]" || return
+	# What breaks it is that some name is undone
+	json '[.broken[] | .lost == 0 and .lost_names > 0] | all' true
+}
+explore_dir_left_out() {
+	step=''
+	# A share of them finds it, which depends on the seed
+	[ "$cuts" -gt 40 ] || cuts=40
+	explore_dir
+	is status 1 $? || { cat err out; return 1; }
+	json '[(.broken | length) > 0, .repeats, .fewest_lost.lost]' '[true,true,1]' || return
+	cut=$(jq -r .fewest_lost.cut out)
+	explore_dir --replay "$cut" --keep remains
+	is "replay $cut" 1 $? || { cat err out; return 1; }
+	json .verdict '"broken"' && is 'what is left of it' '' "$(cat remains/f)" || return
+	# The file has the name that it was written under, or that it got
+	json '.run.lost_pages | map([.file == "n" or .file == "f", .pages])' '[[true,[0]]]' || return
+	# At the sync of the file, before it is done: it is known which, and in which call
+	explore_dir --replay 1:flush:1:before:0:0
+	json '[.run.event, .run.call, .run.file, .run.lost_pages]' '["flush",'"$(call fsync)"',"f",[]]' || return
+	explore_dir --replay 1:write_out:1:before:0:1
+	json '[.run.event, .run.call, .run.page, .run.file, .run.torn_pages]' '["write_out",'"$(call fsync)"',0,"f",[{"file":"f","pages":[0]}]]' || return
+	# What a directory had before
+	mkdir from && echo old >from/f || return
+	ends 0 explore --dir --size 1M --cuts 10 --init from --check 'grep -qx old @/f' -- sh -c 'echo other >@/g; sync @/g'
+}
+# Several runs at a time, and the report of one
+explore_jobs() {
+	for options in '' --first; do
+		for jobs in 1 3; do
+			explore RECORD --cuts 30 --jobs $jobs $options
+			is "status of $jobs jobs" 1 $? || { cat err out; return 1; }
+			jq -S 'del(.seconds)' out >jobs$jobs
+		done
+		why="$(diff jobs1 jobs3)"
+		cmp jobs1 jobs3 || return
+	done
+	step=''
+	for jobs in 1 4; do
+		explore_dir --jobs $jobs
+		is "status of $jobs jobs on a directory" 1 $? || { cat err out; return 1; }
+		jq -S 'del(.seconds)' out >jobs$jobs
+	done
+	why="$(diff jobs1 jobs4)"
+	cmp jobs1 jobs4 || return
+	# Nothing is left of them
+	is processes '' "$(pidof vmademo)" && is mounted '' "$(grep -e vmademo- -e /ack /proc/mounts)" || return
+	is left '' "$(find /tmp -maxdepth 1 -name 'vmademo-??????')" && is 'instances of tracing' '' "$(ls /sys/kernel/debug/tracing/instances)" || return
+	# Ctrl-C ends all
+	vmademo explore --size 72K --all --jobs 2 --ack ack --check "$kvstore check @ ack" --report json -o out -- "$kvstore" work @ 2>err &
+	comes err
+	kill -INT $!
+	wait $!
+	is status 130 $? && json '.interrupted' true && is processes '' "$(pidof vmademo example_kvstore)" || return
+	# So does a job that cannot go on, once
+	chmod 666 /dev/vmademo
+	su nobody -s /bin/sh -c 'vmademo explore --size 1M --jobs 2 --ack /tmp/nobody-ack -- sh -c "echo x >@; sync @"' >out 2>err
+	result=$?
+	chmod 600 /dev/vmademo
+	rm /tmp/nobody-ack
+	is 'jobs of nobody' 125 $result && says '--jobs: each has its own --ack' && is processes '' "$(pidof vmademo)"
+}
+explore_wrong() {
+	ends 125 explore -- true && says 'DID NOT USE THE BUFFER' || return
+	ends 125 explore --size 1M --check 'false @' -- sh -c 'echo x >@' && says 'fails on the untouched result' || return
+	ends 125 explore --size 1M --check '/nowhere/at-all @' -- sh -c 'echo x >@' && says 'cannot be run' || return
+	ends 125 explore --size 1M -- sh -c 'echo x >@; exit 4' && says 'fails without any cut: exit status 4' || return
+	ends 125 explore --size 1M -- sh -c 'head -c 1 @ >/dev/null' && says 'writes nothing' || return
+	ends 125 explore --size 1M --timeout 0.5 -- sh -c 'echo x >@; sleep 60' && says 'takes more than 0.5 s' || return
+	ends 125 explore --size 1M --timeout 0.5 --check 'sleep 60 # @' -- sh -c 'echo x >@' && says 'takes more than 0.5 s' || return
+	ends 127 explore --size 1M -- /nowhere/at-all @ || return
+	# A check that a signal kills, by itself or for its shell, has failed
+	for signal in 'grep -q y @ || kill -ABRT $$' 'grep -q y @ || sh -c "kill -ABRT \$\$"; exit $?'; do
+		ends 1 explore --size 1M --first --check "$signal" --report json -- sh -c 'echo y >@' || return
+	done
+	# An event that does not come
+	ends 125 explore --size 1M --replay 1:flush:99:after:0:0 --report json -- sh -c 'echo x >@' && json .verdict '"not reached"' || return
+	# As in the manual page: before and after each of two events, before a first write, at the end
+	vmademo explore --size 1M --ack promised --report json \
+		--check 'test "$(head -c 5 @)" = hello || test ! -s promised' \
+		-- sh -c 'printf hello >@; sync @; echo done >&3' >out 2>err || return
+	json '[.events, .there_are, .cuts]' '[{"mkwrite":1,"write_out":1,"flush":1},24,24]' || return
+	# Nothing is synced: of cuts that write all, only that before the first write breaks it
+	# What the check says can be any bytes
+	ends 1 explore --size 1M --all --check 'printf "a\"b\377\tc\n"; grep -q y @' --report json -- sh -c 'echo y >@' || return
+	json '[.events.write_out, .cuts == .there_are, (.broken | length > 0), ([.broken[] | select(.share == 1000)] | length)]' '[0,true,true,1]' || return
+	json '.broken[0].says' '"a\"bÿ\tc"'
+}
+explore_children() {
+	# A child goes on when the program ends: it is killed before the next run, and before the check
+	# The check is the program itself, which can promise nothing to nobody
+	ends 0 explore --size 1M --cuts 10 -- sh -c '(sleep 100; echo z >>survivor) & echo y >@; sync @ && echo done >&3' || return
+	[ ! -e survivor ] && is children '' "$(pidof sleep)"
+}
+explore_stopped() {
+	vmademo explore --size 72K --all --ack ack --check "$kvstore check @ ack" --report json -o out -- "$kvstore" work @ 2>err &
+	comes err
+	kill -INT $!
+	wait $!
+	is status 130 $? && json '.interrupted and .passed > 0' true
+}
+
+all='explore_right explore_left_out explore_dir_right explore_dir_names explore_dir_left_out explore_jobs
+explore_wrong explore_children explore_stopped'
+[ "$VMADEMO_STEPS" != 3000 ] || all=explore_dir_left_out
+# shellcheck disable=SC2048
+run ${*:-$all}
