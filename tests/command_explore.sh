@@ -106,7 +106,7 @@ explore_dir_left_out() {
 	json '[.run.event, .run.call, .run.page, .run.file, .run.torn_pages]' '["write_out",'"$(call fsync)"',0,"f",[{"file":"f","pages":[0]}]]' || return
 	# What a directory had before
 	mkdir from && echo old >from/f || return
-	ends 0 explore --dir --size 1M --cuts 10 --init from --check 'grep -qx old @/f' -- sh -c 'echo other >@/g; sync @/g'
+	ends 0 explore --dir --size 1M --cuts 10 --seed-from from --check 'grep -qx old @/f' -- sh -c 'echo other >@/g; sync @/g'
 }
 # Several runs at a time, and the report of one
 explore_jobs() {

@@ -75,7 +75,7 @@ exec_dir() {
 	json '[.counters.dirtied_bytes, .counters.written_bytes, .counters.flushes, .left_dirty_bytes]' '[8192,4096,1,4096]' || return
 	is 'what is kept' y "$(cat kept/c)" && is 'and no more' 2 "$(find kept -mindepth 1 -maxdepth 1 | wc -l)" || return
 	# What was there is not the program's doing; and it is there
-	ends 0 exec --dir --size 1M --store ram --init kept --report json -o out -- sh -c 'test -d @/d && cat @/c' &&
+	ends 0 exec --dir --size 1M --store ram --seed-from kept --report json -o out -- sh -c 'test -d @/d && cat @/c' &&
 		json '[.counters.dirtied_bytes, .calls.write, .calls.read > 0]' '[0,0,true]' || return
 	# A rule is for files that the program makes
 	ends 1 exec --dir --size 1M --rule op=write,status=ENOSPC,skip=1,times=1 --report json -o out -- \
@@ -94,6 +94,43 @@ exec_dir() {
 	ends 125 exec --dir --store file:/dev/null -- true @ && says '--dir: its store is' || return
 	ends 125 exec --keep kept -- true @ && says '--keep is for --dir' || return
 	# Nobody else sees it, and nothing is left of it
+	is mounted '' "$(grep vmademo- /proc/mounts)" && is left '' "$(find /tmp -maxdepth 1 -name 'vmademo-??????')"
+}
+# What a tree is like, one line for each name; directories have sizes of their own
+listed() { # DIRECTORY
+	(cd "$1" && find . -type d -exec stat -c '%n %A %u:%g %y' {} + && find . ! -type d -exec stat -c '%n %A %u:%g %y %s %h' {} + &&
+		find . -type f -exec md5sum {} + && find . -type l -exec readlink {} \;) | sort
+}
+exec_seed() {
+	mkdir -p seed/d/e seed/none && echo data >seed/d/file && ln seed/d/file seed/other && ln -s d/file seed/link && ln -s /nowhere seed/dangling &&
+		: >seed/empty && ln -s "$(printf %200s . | tr ' ' x)" seed/d/e/long && head -c 100000 /dev/urandom >seed/d/bytes &&
+		head -c 4096 /dev/urandom | dd of=seed/sparse bs=4096 seek=5000 2>/dev/null && truncate -s 30000000 seed/sparse &&
+		chown 65534:7 seed/empty && chmod 4640 seed/empty && chmod 1750 seed/d && touch -d '2001-02-03 04:05:06' seed/d/file seed/d/e seed/d seed &&
+		listed seed >wanted || return
+	# Many names, and larger than the tree has room for, were it not for its holes; a cut takes nothing of it
+	ends 0 exec --dir --size 1M --store ram --seed-from seed --keep back --report json -o out -- \
+		sh -c 'cat @/d/file; vmademo info @ --json >state; vmademo crash @ --json >crashed' || return
+	listed back >got
+	why="$(diff wanted got)"
+	cmp wanted got && is 'not durable' '[0,0]' "$(jq -c '[.dirty_bytes, .pending_names]' state)" &&
+		is lost '[0,0]' "$(jq -c '[.lost_folios, .lost_names]' crashed)" || return
+	json '[.counters.dirtied_bytes, .counters.written_bytes, .counters.flushes, .calls.write]' '[0,0,0,0]' || return
+	listed seed | cmp - wanted || return
+	# By a symbolic link, and what is there already gives way
+	ln -s seed by && rm back/link && echo old >back/link && mkdir back/more &&
+		ends 0 exec --dir --size 1M --store ram --seed-from by/ --keep back -- cat @/other && rmdir back/more && touch -r seed back || return
+	listed back >got
+	why="$(diff wanted got)"
+	cmp wanted got || return
+	# A program's own socket or FIFO can be kept, but is nothing to begin with
+	ends 0 exec --dir --size 1M --keep odd -- sh -c 'mkfifo @/fifo; echo x >@/y' && [ -p odd/fifo ] || return
+	ends 125 exec --dir --size 1M --seed-from odd -- true @ && says 'odd/fifo is neither a file' || return
+	ends 125 exec --dir --size 1M --seed-from /nowhere -- true @ && says '--seed-from: /nowhere: No such file' || return
+	ends 125 exec --dir --size 1M --seed-from wanted -- true @ && says 'wanted is no directory' || return
+	ends 125 exec --dir --size 64K --seed-from seed -- true @ && says 'there is no room for seed/' && says '--size' || return
+	ends 125 exec --seed-from seed -- true @ && says '--seed-from is for --dir' || return
+	ends 125 exec --dir --init seed -- true @ && says '--dir has --seed-from' || return
+	ends 125 exec --dir --size 1M --keep wanted -- sh -c 'echo x >@/y' && says '--keep: ' || return
 	is mounted '' "$(grep vmademo- /proc/mounts)" && is left '' "$(find /tmp -maxdepth 1 -name 'vmademo-??????')"
 }
 exec_unused() {
@@ -115,7 +152,7 @@ exec_duration() {
 	is 'a signal is passed on' 143 $? && grep -q 'killed by SIGTERM' err
 }
 
-all='create snapshot exec_report exec_sigbus exec_dir exec_unused exec_duration'
-[ "$VMADEMO_STEPS" != 3000 ] || all='create snapshot exec_report exec_dir'
+all='create snapshot exec_report exec_sigbus exec_dir exec_seed exec_unused exec_duration'
+[ "$VMADEMO_STEPS" != 3000 ] || all='create snapshot exec_report exec_dir exec_seed'
 # shellcheck disable=SC2048
 run ${*:-$all}

@@ -86,8 +86,9 @@ const struct verb run_verbs[] = {
 	  "run a program on a buffer, and report what it did to it",
 	  BUFFER_HELP
 	  "      --dir             @ is a directory in which each file is a buffer\n"
-	  "      --init FILE       its first bytes are those of FILE; with --dir, what is in the\n"
-	  "                        directory FILE is copied\n"
+	  "      --init FILE       its first bytes are those of FILE\n"
+	  "      --seed-from DIRECTORY\n"
+	  "                        with --dir: what is in DIRECTORY is there when it begins\n"
 	  "      --keep DIRECTORY  with --dir: gets what is in it afterwards\n"
 	  "  -d, --duration SECONDS\n"
 	  "                        end the program then, by SIGTERM\n"

@@ -41,6 +41,7 @@ static int parse(struct exec *exec, int argc, char **argv)
 		BUFFER_OPTIONS,
 		{ "init", required_argument, NULL, OPT_INIT },
 		{ "dir", no_argument, NULL, OPT_DIR },
+		{ "seed-from", required_argument, NULL, OPT_SEED_FROM },
 		{ "keep", required_argument, NULL, OPT_KEEP },
 		{ "duration", required_argument, NULL, 'd' },
 		{ "report", required_argument, NULL, OPT_REPORT },
@@ -59,6 +60,8 @@ static int parse(struct exec *exec, int argc, char **argv)
 			exec->buffer.init = optarg;
 		else if (opt == OPT_DIR)
 			exec->buffer.dir = true;
+		else if (opt == OPT_SEED_FROM)
+			exec->buffer.seed_from = optarg;
 		else if (opt == OPT_KEEP)
 			exec->keep = optarg;
 		else if (opt == 'd')
@@ -72,6 +75,7 @@ static int parse(struct exec *exec, int argc, char **argv)
 	}
 	if (optind == argc)
 		bad_usage("PROGRAM is missing");
+	check_start(&exec->buffer);
 	if (exec->keep && !exec->buffer.dir)
 		bad_usage("--keep is for --dir: the buffer is a file, which the program can copy");
 	if (!has_size && exec->buffer.path)
@@ -168,7 +172,7 @@ static void look(struct exec *exec, const struct vmademo_stats *before)
 			exec->fd, exec->buffer.rules[i].id, &exec->hits[i]);
 	wait_for_cut(exec);
 	get_stats(exec->fd, &exec->stats);
-	/* What --init has done is not the program's doing */
+	/* What was there before is not the program's doing */
 	for (i = 0; i < nr_counters; i++)
 		*(uint64_t *)((char *)&exec->stats + counters[i].offset) -=
 			counter_of(before, i);
@@ -418,7 +422,7 @@ int verb_exec(int argc, char **argv)
 	exec.seconds = now() - began;
 	look(&exec, &before);
 	if (exec.keep)
-		copy_tree("--keep", exec.space.path, exec.keep);
+		copy_tree("--keep", exec.space.path, exec.keep, false);
 	if (exec.format == REPORT_JSON)
 		print_json(&exec);
 	else

@@ -32,6 +32,7 @@ static void parse(struct explore *explore, int argc, char **argv)
 		{ "size", required_argument, NULL, OPT_SIZE },
 		{ "init", required_argument, NULL, OPT_INIT },
 		{ "dir", no_argument, NULL, OPT_DIR },
+		{ "seed-from", required_argument, NULL, OPT_SEED_FROM },
 		{ "timeout", required_argument, NULL, OPT_TIMEOUT },
 		{ "report", required_argument, NULL, OPT_REPORT },
 		{ "output", required_argument, NULL, 'o' },
@@ -82,6 +83,9 @@ static void parse(struct explore *explore, int argc, char **argv)
 		case OPT_DIR:
 			explore->buffer.dir = true;
 			break;
+		case OPT_SEED_FROM:
+			explore->buffer.seed_from = optarg;
+			break;
 		case OPT_TIMEOUT:
 			explore->timeout = parse_seconds("--timeout", optarg);
 			break;
@@ -95,6 +99,7 @@ static void parse(struct explore *explore, int argc, char **argv)
 	}
 	if (optind == argc)
 		bad_usage("PROGRAM is missing");
+	check_start(&explore->buffer);
 	if (explore->has_replay && explore->replay.at != AT_END &&
 	    explore->replay.at >= nr_events(explore))
 		bad_usage("--replay: a buffer has no %s: that is for --dir",

@@ -290,7 +290,7 @@ static void keep_what_is_left(const struct explore *explore, int fd,
 	int to;
 
 	if (explore->buffer.dir) {
-		copy_tree("--keep", path, explore->keep);
+		copy_tree("--keep", path, explore->keep, false);
 		return;
 	}
 	to = open(explore->keep, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);

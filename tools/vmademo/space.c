@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/mount.h>
-#include <sys/wait.h>
 
 #include "vmademo.h"
 
@@ -35,24 +34,6 @@ static void be_alone(void)
 		die_errno("--dir: a mount namespace of its own");
 	atexit(end_mounted);
 	alone = true;
-}
-
-/* Copies what is in a directory, as it is. */
-void copy_tree(const char *what, const char *from, const char *to)
-{
-	char *source = must_print("%s/.", from);
-	int status;
-	pid_t pid = fork();
-
-	if (pid < 0)
-		die_errno("fork");
-	if (!pid) {
-		execlp("cp", "cp", "-a", "--", source, to, NULL);
-		_exit(STATUS_NOT_FOUND);
-	}
-	free(source);
-	if (waitpid(pid, &status, 0) != pid || status)
-		die("%s: %s cannot be copied to %s", what, from, to);
 }
 
 static void make_dir(struct space *space, const struct buffer_options *options)
@@ -85,11 +66,12 @@ static void make_dir(struct space *space, const struct buffer_options *options)
 	space->fd = open(space->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (space->fd < 0)
 		die_errno("%s", space->path);
-	if (!options->init)
+	if (!options->seed_from)
 		return;
-	copy_tree("--init", options->init, space->path);
+	copy_tree("--seed-from", options->seed_from, space->path, true);
+	/* It was there before: no cut takes it away */
 	if (syncfs(space->fd))
-		die_errno("--init: %s", options->init);
+		die_errno("--seed-from: %s", options->seed_from);
 }
 
 /**

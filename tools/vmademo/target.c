@@ -197,6 +197,15 @@ bool buffer_option(struct buffer_options *options, int opt)
 	}
 }
 
+/* What is there when a program begins goes by another option in a directory. */
+void check_start(const struct buffer_options *options)
+{
+	if (options->seed_from && !options->dir)
+		bad_usage("--seed-from is for --dir: a buffer has --init");
+	if (options->init && options->dir)
+		bad_usage("--init is for a buffer: --dir has --seed-from");
+}
+
 static int open_file(const char *path)
 {
 	int fd = open(path, O_RDWR | O_CLOEXEC);

@@ -6,6 +6,7 @@
  *   args.c                     numbers and sizes; how it fails
  *   target.c                   buffers: those that are there, and new ones
  *   space.c                    what a program is run on: a buffer, or a directory of them
+ *   copy.c                     copies what is in a directory
  *   words.c                    rules in words
  *   names.c                    files by the number of their inode, see names.h
  *   table.c, json.c            output
@@ -79,6 +80,7 @@ enum {
 	OPT_RULE,
 	OPT_INIT,
 	OPT_DIR,
+	OPT_SEED_FROM,
 	OPT_OFFSET,
 	OPT_LENGTH,
 	OPT_DATA,
@@ -168,8 +170,9 @@ static inline uint64_t counter_of(const struct vmademo_stats *stats, size_t i)
  * @folio_size: bytes, or 0
  * @rules: what --rule said
  * @nr_rules: how often
- * @init: a file with the first bytes, or NULL; of a directory, one that is copied into it
+ * @init: a file with the first bytes, or NULL
  * @dir: a directory of buffers is wanted
+ * @seed_from: a directory that is copied into it, or NULL
  */
 struct buffer_options {
 	uint64_t size;
@@ -180,6 +183,7 @@ struct buffer_options {
 	size_t nr_rules;
 	const char *init;
 	bool dir;
+	const char *seed_from;
 };
 
 #define BUFFER_OPTIONS                                                     \
@@ -198,6 +202,7 @@ struct buffer_options {
 	"      --rule WORDS      a rule, as in op=mkwrite,start=3,status=ENOSPC\n"
 
 bool buffer_option(struct buffer_options *options, int opt);
+void check_start(const struct buffer_options *options);
 int create_buffer(const struct buffer_options *options);
 void add_rules(int fd, struct buffer_options *options);
 char *path_of(int fd);
@@ -217,7 +222,10 @@ struct space {
 
 void make_space(struct space *space, const struct buffer_options *options);
 void end_space(struct space *space);
-void copy_tree(const char *what, const char *from, const char *to);
+
+/* ---- copy.c -------------------------------------------------------------- */
+
+void copy_tree(const char *what, const char *from, const char *to, bool seed);
 
 /* ---- words.c ------------------------------------------------------------- */
 
@@ -336,24 +344,25 @@ char *latency_words(uint64_t ns);
 
 /* ---- verbs in files of their own ----------------------------------------- */
 
-#define EXPLORE_HELP                                                                              \
-	"      --check COMMAND   what must succeed afterwards, for a shell, with @ for the\n"     \
-	"                        buffer (PROGRAM, once more)\n"                                   \
-	"      --ack FILE        gets what PROGRAM writes to file descriptor 3\n"                 \
-	"      --cuts N          how many cuts at most (200)\n"                                   \
-	"      --all             all there are\n"                                                 \
-	"      --first           end at the first that breaks\n"                                  \
-	"      --seed N          chooses which (1)\n"                                             \
-	"  -j, --jobs N          so many runs at a time (1)\n"                                    \
-	"      --replay CUT      one cut, as a report names it\n"                                 \
-	"      --keep FILE       with --replay: gets what the cut left of the buffer, or\n"       \
-	"                        in the directory\n"                                              \
-	"      --dir             @ is a directory in which each file is a buffer\n"               \
-	"      --size BYTES      how large the buffer is (64M)\n"                                 \
-	"      --init FILE       its first bytes are those of FILE; with --dir, what is in the\n" \
-	"                        directory FILE is copied\n"                                      \
-	"      --timeout SECONDS the most that a run or a check may take (60)\n"                  \
-	"      --report FORMAT   text or json\n"                                                  \
+#define EXPLORE_HELP                                                                          \
+	"      --check COMMAND   what must succeed afterwards, for a shell, with @ for the\n" \
+	"                        buffer (PROGRAM, once more)\n"                               \
+	"      --ack FILE        gets what PROGRAM writes to file descriptor 3\n"             \
+	"      --cuts N          how many cuts at most (200)\n"                               \
+	"      --all             all there are\n"                                             \
+	"      --first           end at the first that breaks\n"                              \
+	"      --seed N          chooses which (1)\n"                                         \
+	"  -j, --jobs N          so many runs at a time (1)\n"                                \
+	"      --replay CUT      one cut, as a report names it\n"                             \
+	"      --keep FILE       with --replay: gets what the cut left of the buffer, or\n"   \
+	"                        in the directory\n"                                          \
+	"      --dir             @ is a directory in which each file is a buffer\n"           \
+	"      --size BYTES      how large the buffer is (64M)\n"                             \
+	"      --init FILE       its first bytes are those of FILE\n"                         \
+	"      --seed-from DIRECTORY\n"                                                       \
+	"                        with --dir: what is in DIRECTORY is there when it begins\n"  \
+	"      --timeout SECONDS the most that a run or a check may take (60)\n"              \
+	"      --report FORMAT   text or json\n"                                              \
 	"  -o, --output FILE     the report goes to FILE, not to standard output\n"
 
 int run_on(int fd, char **argv);
