@@ -11,6 +11,8 @@
 cuts=200 left_out='OPEN RECORD COPY SUPER'
 [ -z "$VMADEMO_STEPS" ] || cuts=30 left_out="RECORD SUPER"
 [ "$VMADEMO_STEPS" != 3000 ] || cuts=10 left_out=RECORD
+few=60
+[ "$cuts" -ge $few ] || few=$cuts
 
 explore() { # OPTIONS... [MSYNC]: of the key-value store
 	msync=''
@@ -27,6 +29,32 @@ explore_right() {
 # Not every kernel traces system calls
 call() { # NAME
 	if [ -e /sys/kernel/debug/tracing/events/syscalls ]; then echo "\"$1\""; else echo null; fi
+}
+# One run of the program, stopped at each event, says the same as one for each cut
+explore_once() {
+	verdicts='[.events, .there_are, .cuts, .passed, .not_reached, .hung, [.broken[].cut], .fewest_lost.cut, .fewest_lost.lost_pages, .repeats]'
+	for msync in '' SUPER; do
+		explore $msync --cuts $few
+		status=$?
+		why="status $status: $(cat err)"
+		jq -c '[.by_snapshots, .snapshot_runs, .states_checked, .seconds]' out >cost && jq -c "$verdicts" out >by_one && [ -s by_one ] || return
+		# None was run for itself that is not broken
+		json '[.by_snapshots == .passed, .snapshot_runs, .states_checked > 1 and .states_checked <= .cuts]' '[true,1,true]' || return
+		explore $msync --cuts $few --no-snapshots
+		is "status without \"$msync\"" $status $? && json '[.by_snapshots, .snapshot_runs, .states_checked]' '[0,0,0]' || return
+		jq -c "$verdicts" out >by_many
+		echo "# ${msync:-right}: [by snapshots, runs, states, seconds] $(cat cost), without them $(jq .seconds out) s" >>found
+		why="$(diff by_one by_many)"
+		cmp by_one by_many || return
+	done
+	# A store that calls write(2), in whose events nobody can be held; and one that changes its size
+	ends 0 explore --size 1M --all --report json --check 'read x <@; [ "$x" != bad ]' -- sh -c 'echo good 1<>@; sync @; echo fine 1<>@; sync @' &&
+		json '[.events, .passed == .cuts, .by_snapshots > 0, .by_snapshots < .cuts, .snapshot_runs]' \
+			'[{"mkwrite":2,"write_out":2,"flush":2},true,true,true,1]' || return
+	ends 0 explore --size 1M --all --report json --check 'read x <@; [ "$x" != bad ]' -- sh -c 'echo good >@; sync @' && json .by_snapshots 0 || return
+	# A program that is not alone; nobody of it is left
+	ends 1 explore --size 72K --cuts $few --ack ack --check "$kvstore check @ ack" --report json -- sh -c "$kvstore work @ SUPER & wait" &&
+		json '[.same_events_again, .by_snapshots == .passed, .passed > 0]' '[true,true,true]' && is children '' "$(pidof example_kvstore)"
 }
 explore_left_out() {
 	for msync in $left_out; do
@@ -53,6 +81,34 @@ explore_left_out() {
 		"$kvstore" check keep1 ack && return 1
 	done
 	return 0
+}
+# All that is reported comes again, byte by byte: whatever it is of, which is the options of explore
+replays() { # EXPLORE...
+	"$@"
+	is status 1 $? && mv out reported || return
+	number_of=$(jq '.broken | length' reported)
+	[ "$number_of" -le 6 ] || number_of=6
+	for i in $(seq 0 $((number_of - 1))); do
+		cut=$(jq -r ".broken[$i].cut" reported)
+		for again in kept1 kept2; do
+			rm -rf $again
+			"$@" --replay "$cut" --keep $again
+			is "replay $cut" 1 $? && is "what is told of $cut" "$(jq -S ".broken[$i]" reported)" "$(jq -S '.run | del(.differ)' out)" || return
+			if [ -d $again ]; then
+				(cd $again && find . | sort && find . -type f -exec md5sum {} + | sort) >$again.sum
+			else
+				md5sum <$again >$again.sum
+			fi
+		done
+		why="$cut: $(diff kept1.sum kept2.sum)"
+		cmp kept1.sum kept2.sum || return
+	done
+}
+explore_replays() {
+	replays explore SUPER --cuts $few && ! "$kvstore" check kept1 ack || return
+	step=''
+	[ "$cuts" -gt 40 ] || cuts=40
+	replays explore_dir
 }
 # A file is replaced by a rename; what was promised is that one of the two is there, whole
 explore_dir() { # STEPS-BETWEEN... of which one may be missing
@@ -184,7 +240,7 @@ explore_stopped() {
 	is status 130 $? && json '.interrupted and .passed > 0' true
 }
 
-all='explore_right explore_left_out explore_dir_right explore_dir_names explore_dir_left_out explore_jobs
+all='explore_right explore_once explore_left_out explore_replays explore_dir_right explore_dir_names explore_dir_left_out explore_jobs
 explore_wrong explore_children explore_stopped'
 [ "$VMADEMO_STEPS" != 3000 ] || all=explore_dir_left_out
 # shellcheck disable=SC2048

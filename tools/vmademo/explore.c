@@ -27,6 +27,7 @@ static void parse(struct explore *explore, int argc, char **argv)
 		{ "first", no_argument, NULL, OPT_FIRST_BROKEN },
 		{ "seed", required_argument, NULL, OPT_SEED },
 		{ "jobs", required_argument, NULL, 'j' },
+		{ "no-snapshots", no_argument, NULL, OPT_NO_SNAPSHOTS },
 		{ "replay", required_argument, NULL, OPT_REPLAY },
 		{ "keep", required_argument, NULL, OPT_KEEP },
 		{ "size", required_argument, NULL, OPT_SIZE },
@@ -66,6 +67,9 @@ static void parse(struct explore *explore, int argc, char **argv)
 			break;
 		case 'j':
 			explore->jobs = parse_number("--jobs", optarg, 1, JOBS);
+			break;
+		case OPT_NO_SNAPSHOTS:
+			explore->no_snapshots = true;
 			break;
 		case OPT_REPLAY:
 			parse_cut(&explore->replay, optarg);
@@ -166,6 +170,11 @@ static void run_all(struct explore *explore)
 
 	explore->began = now();
 	explore->planned = plan.planned;
+	if (!explore->no_snapshots)
+		explore_once(explore);
+	if (explore->interrupted)
+		return;
+	trace_run(true);
 	if (explore->jobs > 1) {
 		run_jobs(explore, keep_run);
 		return;
@@ -257,6 +266,7 @@ static int replay(struct explore *explore)
 {
 	struct run run = { .cut = explore->replay };
 
+	trace_run(true);
 	run_cut(explore, &run, true);
 	print_replay(explore, &run);
 	switch (run.verdict) {
@@ -312,7 +322,6 @@ int verb_explore(int argc, char **argv)
 	if (!loses_something(&explore))
 		die("the program writes nothing to the %s, so there is nothing to lose",
 		    explore.buffer.dir ? "directory" : "buffer");
-	trace_run(true);
 	if (explore.has_replay)
 		return replay(&explore);
 	run_all(&explore);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What the files of the verb explore share: explore.c, the verb; explore_plan.c, which cuts;
- * explore_run.c, one of them; explore_jobs.c, several at a time; explore_bytes.c, bytes that are
- * kept; explore_report.c, what came of it.
+ * explore_run.c, one of them; explore_jobs.c, several at a time; explore_once.c, many by one run,
+ * and explore_states.c, what they leave; explore_bytes.c, bytes that are kept;
+ * explore_report.c, what came of it.
  */
 #ifndef VMADEMO_EXPLORE_H
 #define VMADEMO_EXPLORE_H
@@ -90,7 +91,7 @@ struct explore {
 	char **argv;
 	const char *check, *ack, *keep;
 	uint64_t cuts, seed;
-	bool all, first, has_replay;
+	bool all, first, no_snapshots, has_replay;
 	unsigned int jobs;
 	struct cut replay;
 	double timeout;
@@ -100,6 +101,8 @@ struct explore {
 
 	uint64_t events[NR_EVENTS];
 	bool same_again; /* a second run had as many */
+	bool writes; /* it has called write(2) or its kin */
+	bool reshaped; /* it has changed a size, or made a hole */
 	uint64_t combinations; /* that there are */
 	int untouched; /* a file with the bytes that are left without a cut */
 	uint8_t *states; /* of its pages */
@@ -109,6 +112,9 @@ struct explore {
 	bool interrupted;
 	double began, seconds;
 	uint64_t planned; /* how many cuts are to be tried */
+	bool *good; /* of each: it is known already that the check succeeds; NULL: of none */
+	uint64_t by_snapshots; /* how many these are */
+	uint64_t snapshot_runs, states_checked; /* to know that */
 	struct run *broken;
 	size_t nr_broken;
 	struct run shrunk; /* the one with the fewest lost pages that was found */
@@ -129,11 +135,12 @@ static inline bool is_of_a_page(int at)
 
 /* explore_plan.c */
 extern const char *const at_names[NR_EVENTS + 1];
+uint64_t mix(uint64_t a, uint64_t b);
 void parse_cut(struct cut *cut, const char *text);
 char *cut_words(const struct cut *cut);
 uint64_t count_combinations(const struct explore *explore);
 
-/* The cuts that are tried, in order. */
+/* The cuts that are tried, in order; those that are known to be good are left out. */
 struct plan {
 	const struct explore *explore;
 	uint64_t i, left, wanted, planned;
@@ -146,10 +153,37 @@ bool next_cut(struct plan *plan, struct cut *cut);
 void dry_run(struct explore *explore);
 void run_cut(struct explore *explore, struct run *run, bool look_closely);
 void free_run(struct run *run);
+extern const uint32_t event_ops[NR_EVENTS];
+struct launch program(const struct explore *explore, const char *path,
+		      bool quiet);
+void begin_program(struct launch *launch);
+bool check_what_is_left(struct explore *explore, const char *path,
+			struct run *run, bool loud);
 
 /* explore_jobs.c */
 void run_jobs(struct explore *explore,
 	      bool (*keep)(struct explore *explore, struct run *run));
+
+/* explore_once.c */
+void explore_once(struct explore *explore);
+
+/* explore_states.c: what a cut leaves, and what is promised then */
+struct state {
+	int file; /* with the bytes */
+	char *promised;
+	size_t len;
+	uint64_t hash;
+};
+
+struct states {
+	struct state *state;
+	size_t nr;
+	uint64_t bytes;
+};
+
+ssize_t keep_state(const struct explore *explore, struct states *states, int fd);
+bool check_state(struct explore *explore, struct state *state);
+void free_states(struct states *states);
 
 /* explore_bytes.c */
 uint8_t *states_of(const struct explore *explore, int fd);

@@ -15,7 +15,7 @@ const char *const at_names[NR_EVENTS + 1] = {
 enum { NOTHING, ALL, SHARE, SHARE_AND_TORN, NAMES, MORE_NAMES, NR_AMOUNTS };
 
 /* Two numbers well mixed (as in splitmix64). */
-static uint64_t mix(uint64_t a, uint64_t b)
+uint64_t mix(uint64_t a, uint64_t b)
 {
 	uint64_t x = a + b * 0x9e3779b97f4a7c15ULL;
 
@@ -106,12 +106,16 @@ struct plan begin_plan(const struct explore *explore)
  */
 bool next_cut(struct plan *plan, struct cut *cut)
 {
+	const bool *good = plan->explore->good;
+
 	while (plan->wanted) {
 		uint64_t i = plan->i++;
 
 		if (mix(~plan->explore->seed, i) % plan->left-- >= plan->wanted)
 			continue;
 		plan->wanted--;
+		if (good && good[plan->planned - plan->wanted - 1])
+			continue;
 		*cut = combination(plan->explore, i);
 		return true;
 	}

@@ -202,6 +202,12 @@ static void print_text(const struct explore *explore)
 		fprintf(f, ", %llu in which the program took too long",
 			LL(explore->hung));
 	fputs(explore->interrupted ? "; interrupted\n" : "\n", f);
+	if (explore->by_snapshots)
+		fprintf(f,
+			"Of these, %llu by snapshots: the check was run on each of %llu states that there were in %llu run%s.\n",
+			LL(explore->by_snapshots), LL(explore->states_checked),
+			LL(explore->snapshot_runs),
+			explore->snapshot_runs > 1 ? "s" : "");
 	fputs("Events without a cut:", f);
 	for (i = 0; i < (uint64_t)nr_events(explore); i++)
 		fprintf(f, "%s %llu %s", i ? "," : "", LL(explore->events[i]),
@@ -317,6 +323,9 @@ static void print_json(const struct explore *explore)
 	json_number("passed", explore->passed);
 	json_number("not_reached", explore->not_reached);
 	json_number("hung", explore->hung);
+	json_number("by_snapshots", explore->by_snapshots);
+	json_number("snapshot_runs", explore->snapshot_runs);
+	json_number("states_checked", explore->states_checked);
 	json_bool("interrupted", explore->interrupted);
 	json_seconds("seconds", explore->seconds);
 	json_open("broken", '[');

@@ -10,7 +10,7 @@
 
 #include "explore.h"
 
-static const uint32_t event_ops[NR_EVENTS] = {
+const uint32_t event_ops[NR_EVENTS] = {
 	VMADEMO_OP_MKWRITE,  VMADEMO_OP_WRITE_OUT, VMADEMO_OP_FLUSH,
 	VMADEMO_OP_TRUNCATE, VMADEMO_OP_CREATE,	   VMADEMO_OP_RENAME,
 	VMADEMO_OP_UNLINK,   VMADEMO_OP_LINK,	   VMADEMO_OP_FSYNC_DIR,
@@ -27,6 +27,14 @@ static int null_fd(void)
 	return fd;
 }
 
+static uint64_t size_of(int fd)
+{
+	struct vmademo_info info;
+
+	get_info(fd, &info);
+	return info.size;
+}
+
 static uint64_t number_of(int fd)
 {
 	struct vmademo_info info;
@@ -38,8 +46,7 @@ static uint64_t number_of(int fd)
 /* ---- the program --------------------------------------------------------- */
 
 /* What it says is for the first run only. */
-static struct launch program(const struct explore *explore, const char *path,
-			     bool quiet)
+struct launch program(const struct explore *explore, const char *path, bool quiet)
 {
 	struct launch launch = {
 		.argv = explore->argv,
@@ -70,17 +77,24 @@ static bool is_off(void *arg)
 	return info.flags & VMADEMO_INFO_OFF;
 }
 
-/* Until it has ended, the power is off, or its time is up; nobody is left afterwards. */
-static enum launch_end run_program(struct explore *explore,
-				   struct launch *launch, int fd)
+/* Lets it go. */
+void begin_program(struct launch *launch)
 {
-	enum launch_end end;
 	int err = launch_go(launch);
 
 	if (launch->ack != null_fd())
 		close(launch->ack);
 	if (err)
 		launch_cannot(launch, err);
+}
+
+/* Until it has ended, the power is off, or its time is up; nobody is left afterwards. */
+static enum launch_end run_program(struct explore *explore,
+				   struct launch *launch, int fd)
+{
+	enum launch_end end;
+
+	begin_program(launch);
 	end = launch_wait(launch, now() + explore->timeout,
 			  fd < 0 ? NULL : is_off, &fd);
 	launch_kill_all(launch);
@@ -111,8 +125,8 @@ static void last_line(int fd, char *says, size_t room)
 }
 
 /* Returns whether it succeeds; @loud: what it prints is for the user. */
-static bool check(struct explore *explore, const char *path, struct run *run,
-		  bool loud)
+bool check_what_is_left(struct explore *explore, const char *path,
+			struct run *run, bool loud)
 {
 	char *shell[] = { "/bin/sh", "-c", (char *)explore->check, NULL };
 	int said = loud ? -1 : memfd_create("check", MFD_CLOEXEC);
@@ -157,6 +171,7 @@ static struct space count_events(struct explore *explore,
 	static const uint32_t calls[] = { VMADEMO_OP_MMAP, VMADEMO_OP_READ,
 					  VMADEMO_OP_WRITE, VMADEMO_OP_ALLOCATE };
 	uint64_t rules[NR_EVENTS], used = 0, call_rules[ARRAY_SIZE(calls)];
+	uint64_t truncating;
 	struct space space;
 	struct launch launch;
 	size_t i, nr = nr_events(explore);
@@ -171,6 +186,7 @@ static struct space count_events(struct explore *explore,
 		rules[i] = add_counting_rule(fd, event_ops[i]);
 	for (i = 0; i < ARRAY_SIZE(calls); i++)
 		call_rules[i] = add_counting_rule(fd, calls[i]);
+	truncating = add_counting_rule(fd, VMADEMO_OP_TRUNCATE);
 	end = run_program(explore, &launch, -1);
 	if (end == LAUNCH_SIGNAL)
 		die("interrupted before the first cut");
@@ -189,6 +205,11 @@ static struct space count_events(struct explore *explore,
 		used += events[i];
 	for (i = 0; i < ARRAY_SIZE(calls); i++)
 		used += rule_matches(fd, call_rules[i], NULL);
+	explore->writes |= rule_matches(fd, call_rules[2], NULL);
+	explore->reshaped |= rule_matches(fd, call_rules[3], NULL) ||
+			     rule_matches(fd, truncating, NULL) ||
+			     (!explore->buffer.dir &&
+			      size_of(fd) != explore->buffer.size);
 	if (!used)
 		die("THE PROGRAM DID NOT USE THE %s: it never mapped, read or wrote it.  Has it an argument with @, and does it open that path as it is?",
 		    explore->buffer.dir ? "DIRECTORY" : "BUFFER");
@@ -210,7 +231,7 @@ void dry_run(struct explore *explore)
 		explore->states = states_of(explore, space.fd);
 		copy_bytes(explore, space.fd, explore->untouched);
 	}
-	if (!check(explore, space.path, &run, false)) {
+	if (!check_what_is_left(explore, space.path, &run, false)) {
 		if (explore->interrupted)
 			die("interrupted before the first cut");
 		if (run.check_hung)
@@ -360,7 +381,7 @@ static enum verdict judge(struct explore *explore, struct run *run, int fd,
 		compare_bytes(explore, fd, run);
 	if (explore->keep && explore->has_replay)
 		keep_what_is_left(explore, fd, path);
-	if (check(explore, path, run, explore->has_replay))
+	if (check_what_is_left(explore, path, run, explore->has_replay))
 		return PASSED;
 	return explore->interrupted ? INTERRUPTED : BROKEN;
 }

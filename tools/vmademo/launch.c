@@ -181,8 +181,8 @@ enum launch_end launch_wait(struct launch *launch, double until,
 			return LAUNCH_POLLED;
 		if (left <= 0)
 			return LAUNCH_TIME_IS_UP;
-		if (poll && left > 0.05)
-			left = 0.05;
+		if (poll && left > (launch->poll_every ?: 0.05))
+			left = launch->poll_every ?: 0.05;
 		if (left < 1) {
 			pause.tv_sec = 0;
 			pause.tv_nsec = left * 1e9;

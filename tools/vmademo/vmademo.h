@@ -13,6 +13,7 @@
  *   show.c, change.c, rule.c, map.c, top.c, create.c,
  *   snapshot.c, exec.c, explore.c   the verbs
  *   launch.c                   runs a program on a buffer
+ *   stopped.c                  stops all that runs
  *   latency.c                  what debugfs tells, where it is
  *   trace.c, traced.c          what tracefs tells, see trace.h
  *   picture.c                  what state pages are in, see picture.h
@@ -99,6 +100,7 @@ enum {
 	OPT_CHECK,
 	OPT_ACK,
 	OPT_TIMEOUT,
+	OPT_NO_SNAPSHOTS,
 	OPT_REPLAY,
 	OPT_KEEP,
 	OPT_OUTPUT,
@@ -284,6 +286,7 @@ void end_output(void);
  * @out: its standard output; -1: ours
  * @err: its standard error; -1: ours
  * @ack: its file descriptor 3; -1: none
+ * @poll_every: how often launch_wait() asks, in seconds; 0: now and then
  * @pid: out: the process, which waits for launch_go()
  * @status: out: how it ended, as of waitpid()
  * @go, @failed: of launch.c
@@ -293,6 +296,7 @@ struct launch {
 	const char *path;
 	bool own_session;
 	int in, out, err, ack;
+	double poll_every;
 	pid_t pid;
 	int status;
 	int go, failed;
@@ -319,6 +323,11 @@ void launch_cannot(const struct launch *launch, int err);
 char *replace_at(const char *text, const char *path);
 const char *signal_name(int number);
 int exit_status_of(int status);
+
+/* ---- stopped.c ----------------------------------------------------------- */
+
+bool stop_all(bool (*held)(void *arg), void *arg);
+void continue_all(void);
 
 /* ---- latency.c ----------------------------------------------------------- */
 
@@ -353,6 +362,7 @@ char *latency_words(uint64_t ns);
 	"      --first           end at the first that breaks\n"                              \
 	"      --seed N          chooses which (1)\n"                                         \
 	"  -j, --jobs N          so many runs at a time (1)\n"                                \
+	"      --no-snapshots    each cut in a run of its own, though one run would do\n"     \
 	"      --replay CUT      one cut, as a report names it\n"                             \
 	"      --keep FILE       with --replay: gets what the cut left of the buffer, or\n"   \
 	"                        in the directory\n"                                          \
