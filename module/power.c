@@ -305,10 +305,11 @@ void vmademo_power_names_cut(struct vmademo_tree *tree, u64 lost)
 	const struct vmademo_crash cut = { .lost_names = lost };
 
 	spin_lock(&power_lock);
-	WRITE_ONCE(tree->lost_names, lost);
 	/* What is left of them, is durable */
 	WRITE_ONCE(tree->names_durable, tree->names_until);
 	is_cut_in(tree, &cut);
+	/* When the power comes back, with what was done meanwhile */
+	WRITE_ONCE(tree->lost_names, tree->cut.lost_names);
 	spin_unlock(&power_lock);
 	wake_up_var(&tree->due);
 }

@@ -103,12 +103,17 @@ TEST_F(account, beside_what_others_say)
 	EXPECT_EQ(0, number(self, "pending_names"));
 	close(fd);
 
+	ASSERT_EQ(0, mkdir(AT "e", 0700));
 	ASSERT_EQ(0, ioctl(self->dir, VMADEMO_IOC_POWER, &off));
 	EXPECT_TRUE(is_in(self->file, "power off\n"));
 	EXPECT_EQ(2, number(self, "cuts"));
-	EXPECT_EQ(0, number(self, "lost_names"));
+	EXPECT_EQ(1, number(self, "lost_names"));
+	/* What is done meanwhile is undone when it comes back */
+	ASSERT_EQ(0, mkdir(AT "f", 0700) + mkdir(AT "f/g", 0700));
 	ASSERT_EQ(0, ioctl(self->dir, VMADEMO_IOC_POWER, &on));
 	EXPECT_TRUE(is_in(self->file, "power on\n"));
+	EXPECT_EQ(2, number(self, "cuts"));
+	EXPECT_EQ(3, number(self, "lost_names"));
 	ASSERT_EQ(0, sync_tree());
 	EXPECT_EQ(0, number(self, "inodes"));
 	EXPECT_EQ(0, number(self, "bytes"));
