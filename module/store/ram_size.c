@@ -18,10 +18,10 @@
  * tree's log, too (tree/sizes.c).  It is durable when the log says so.  Here that is noted only
  * when somebody looks, for an fsync of another file must not wait for this one's locks.
  *
- * Locks: both sizes, and size_op, change under i_lock.  Old pages come with i_rwsem, shape_lock and the
- * invalidate lock held, when nothing is written or reserved.  They go with one of these held, or
- * while something is written or reserved; and with store_gate held for reading, so that a
- * snapshot has them all.  old_lock, inside folio locks, guards the list of buffers that have
+ * Locks: both sizes, and size_op, change under i_lock.  Old pages come with i_rwsem, shape_lock
+ * and the invalidate lock held, when nothing is written or reserved.  They go with one of these
+ * held, or while something is written or reserved; and with store_gate held for reading, so that
+ * a snapshot has them all.  old_lock, inside folio locks, guards the list of buffers that have
  * some; under it, other locks are only tried.
  */
 #include <linux/fs.h>
