@@ -104,7 +104,7 @@ static void shuffle(struct vmademo_cut *cut)
  * vmademo_cut_choose() - what happened to be written before a power cut
  * @cut: of which buffer, and what is asked for; becomes which folios
  *
- * Context: May sleep.  The caller holds i_rwsem, and frees @cut->dirty by kvfree().
+ * Context: May sleep.  The caller holds i_rwsem, and calls vmademo_cut_end() in any case.
  * Return: 0; -ENOMEM.
  */
 int vmademo_cut_choose(struct vmademo_cut *cut)
@@ -112,7 +112,9 @@ int vmademo_cut_choose(struct vmademo_cut *cut)
 	size_t room = list(cut, 0);
 
 	cut->dirty = kvmalloc_array(room + 1, sizeof(*cut->dirty), GFP_KERNEL);
-	if (!cut->dirty)
+	if (cut->crash->torn)
+		cut->which = bitmap_alloc(VMADEMO_CUT_SECTORS, GFP_KERNEL);
+	if (!cut->dirty || (cut->crash->torn && !cut->which))
 		return -ENOMEM;
 	/* Mappings may have changed it meanwhile: fewer, or more than there is room for */
 	cut->count = min(list(cut, room), room);
@@ -124,6 +126,16 @@ int vmademo_cut_choose(struct vmademo_cut *cut)
 	cut->past_torn = cut->written +
 			 min_t(size_t, cut->crash->torn, cut->count - cut->written);
 	return 0;
+}
+
+/**
+ * vmademo_cut_end() - free what vmademo_cut_choose() has allocated
+ * @cut: the cut
+ */
+void vmademo_cut_end(struct vmademo_cut *cut)
+{
+	bitmap_free(cut->which);
+	kvfree(cut->dirty);
 }
 
 /* The whole folio gets to the store, if it is still dirty. */
@@ -148,25 +160,25 @@ static int write_one(struct vmademo_cut *cut, pgoff_t index)
 /**
  * vmademo_cut_sectors() - which sectors of a torn folio happened to be written
  * @cut: the cut; the torn ones are asked for in their order
- * @which: set: a bit for each; any of them, in any order, for that is how disks write, but not
- *         none and not all
  * @sectors: how many it has
+ *
+ * Sets a bit in @cut->which for each; any of them, in any order, for that is how disks write,
+ * but not none and not all.
  */
-void vmademo_cut_sectors(struct vmademo_cut *cut, unsigned long *which, unsigned int sectors)
+void vmademo_cut_sectors(struct vmademo_cut *cut, unsigned int sectors)
 {
 	unsigned int i, chosen;
 
 	for (i = 0; i < sectors; i++)
-		__assign_bit(i, which, below(cut, 2));
-	chosen = bitmap_weight(which, sectors);
+		__assign_bit(i, cut->which, below(cut, 2));
+	chosen = bitmap_weight(cut->which, sectors);
 	if (!chosen || chosen == sectors)
-		__change_bit(below(cut, sectors), which);
+		__change_bit(below(cut, sectors), cut->which);
 }
 
 /* Some of its sectors do, but not all.  It stays dirty, and will be lost. */
 static int tear_one(struct vmademo_cut *cut, pgoff_t index)
 {
-	DECLARE_BITMAP(which, VMADEMO_CUT_SECTORS);
 	struct vmademo_buffer *buf = cut->buf;
 	struct folio *folio = vmademo_lock_folio(buf->inode->i_mapping, index);
 	unsigned int sector, sectors = PAGE_SIZE / SZ_512;
@@ -178,7 +190,7 @@ static int tear_one(struct vmademo_cut *cut, pgoff_t index)
 		left = i_size_read(buf->inode) - folio_pos(folio);
 		sectors = min_t(size_t, folio_size(folio) / SZ_512, VMADEMO_CUT_SECTORS);
 	}
-	vmademo_cut_sectors(cut, which, sectors);
+	vmademo_cut_sectors(cut, sectors);
 	if (!folio)
 		return 0;
 	err = vmademo_wait_stable(folio);
@@ -188,7 +200,7 @@ static int tear_one(struct vmademo_cut *cut, pgoff_t index)
 		cut->crash->torn_folios++;
 		trace_vmademo_tear(buf->inode->i_ino, folio);
 	}
-	for_each_set_bit(sector, which, sectors) {
+	for_each_set_bit(sector, cut->which, sectors) {
 		size_t at = sector * SZ_512;
 		size_t len = clamp_t(loff_t, left - (loff_t)at, 0, SZ_512);
 
@@ -237,7 +249,7 @@ int vmademo_cut_write(struct vmademo_buffer *buf, struct vmademo_crash *crash)
 	err = vmademo_cut_choose(&cut);
 	if (!err)
 		err = write_some(&cut);
-	kvfree(cut.dirty);
+	vmademo_cut_end(&cut);
 	return err;
 }
 

@@ -27,6 +27,7 @@
  * @count: how many they are
  * @written: so many of them, the first ones, happened to be written
  * @past_torn: from there on up to this one, in part
+ * @which: which sectors of one of these were; 64 Kibit with pages of 16 KiB
  */
 struct vmademo_cut {
 	struct vmademo_buffer *buf;
@@ -37,9 +38,11 @@ struct vmademo_cut {
 	size_t count;
 	size_t written;
 	size_t past_torn;
+	unsigned long *which;
 };
 
 int vmademo_cut_choose(struct vmademo_cut *cut);
-void vmademo_cut_sectors(struct vmademo_cut *cut, unsigned long *which, unsigned int sectors);
+void vmademo_cut_sectors(struct vmademo_cut *cut, unsigned int sectors);
+void vmademo_cut_end(struct vmademo_cut *cut);
 
 #endif /* VMADEMO_CRASH_H */

@@ -192,14 +192,13 @@ static int copy_whole(struct snapshot *s, struct folio *folio)
 	return err;
 }
 
-static int copy_torn(struct snapshot *s, struct folio *folio, const unsigned long *which,
-		     unsigned int sectors)
+static int copy_torn(struct snapshot *s, struct folio *folio, unsigned int sectors)
 {
 	size_t len = inside(s, folio);
 	unsigned int sector;
 	int err = 0;
 
-	for_each_set_bit(sector, which, sectors) {
+	for_each_set_bit(sector, s->cut.which, sectors) {
 		size_t at = sector * SZ_512;
 
 		if (at < len && !err)
@@ -211,7 +210,6 @@ static int copy_torn(struct snapshot *s, struct folio *folio, const unsigned lon
 /* Returns 1 if it was copied; 0 if it is gone; -EAGAIN if somebody may have written to it. */
 static int copy_one(struct snapshot *s, size_t i)
 {
-	DECLARE_BITMAP(which, VMADEMO_CUT_SECTORS);
 	unsigned int sectors = PAGE_SIZE / SZ_512;
 	const struct rnd_state random = s->cut.random;
 	struct folio *folio;
@@ -224,10 +222,10 @@ static int copy_one(struct snapshot *s, size_t i)
 	if (folio)
 		sectors = min_t(size_t, folio_size(folio) / SZ_512, VMADEMO_CUT_SECTORS);
 	if (i >= s->cut.written)
-		vmademo_cut_sectors(&s->cut, which, sectors);
+		vmademo_cut_sectors(&s->cut, sectors);
 	if (!folio)
 		return 0;
-	err = i < s->cut.written ? copy_whole(s, folio) : copy_torn(s, folio, which, sectors);
+	err = i < s->cut.written ? copy_whole(s, folio) : copy_torn(s, folio, sectors);
 	/* A rule can have ended write-back without the store: the same sectors once more */
 	if (!err && !locked && !folio_test_writeback(folio)) {
 		s->cut.random = random;
@@ -379,7 +377,7 @@ static struct vmademo_buffer *snapshot_of(struct vmademo_buffer *buf, struct vma
 		err = vmademo_lock_data(buf);
 	if (!err) {
 		err = take(&s);
-		kvfree(s.cut.dirty);
+		vmademo_cut_end(&s.cut);
 		inode_unlock(buf->inode);
 	}
 	if (s.page)
