@@ -16,7 +16,7 @@
  *
  * Lazy: mmap only marks the VMA; .fault and .huge_fault make entries when one is
  * touched, of 2 MiB where address and window allow it and the kernel can (6.12
- * and newer, x86), and otherwise all that one page table has.  What is large is mapped like
+ * and newer), and otherwise all that one page table has.  What is large is mapped like
  * this.
  *
  * Either way the entries are bare page frame numbers (VM_PFNMAP): no page is
@@ -48,6 +48,8 @@ unsigned int vmademo_phys_bits(void)
 {
 #ifdef CONFIG_X86
 	return boot_cpu_data.x86_phys_bits;
+#elif defined(PHYS_MASK_SHIFT)
+	return PHYS_MASK_SHIFT;	/* arm64: what page tables have room for */
 #else
 	return 8 * sizeof(phys_addr_t);
 #endif
