@@ -5,7 +5,7 @@
  * whole page tables for the next process that maps the same, a module cannot do: the kernel
  * has no call for it.)
  *
- * By default it is as many as the kernel asks for, 16 pages; twice as many each time that a
+ * By default it is as many as the kernel asks for, 64 KiB; twice as many each time that a
  * fault comes just behind what the last one mapped, up to all that one page table has;
  * with MADV_SEQUENTIAL that from the beginning, with MADV_RANDOM one page.
  *

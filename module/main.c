@@ -79,7 +79,7 @@ static const struct kernel_param_ops folio_size_ops = {
 
 static char *folio_bytes;
 module_param_cb(folio_size, &folio_size_ops, &folio_bytes, 0444);
-MODULE_PARM_DESC(folio_size, "bytes that a folio has at most, a power of two from one page to 2M (default one page)");
+MODULE_PARM_DESC(folio_size, "bytes that a folio has at most, a power of two from one page to what one page table maps, 2M with pages of 4 KiB (default one page)");
 
 static bool prealloc;
 module_param(prealloc, bool, 0444);

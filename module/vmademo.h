@@ -385,7 +385,11 @@ static inline bool vmademo_fault_revoked(const struct vmademo_buffer *buf)
 
 /* ---- large folios -------------------------------------------------------- */
 
-/* What MADV_HUGEPAGE asks for, and the next smaller one that is tried: 64 KiB */
+/*
+ * What MADV_HUGEPAGE asks for, and the next smaller one that is tried: 64 KiB.  The first is
+ * what one entry can map.  Comments call it 2 MiB, which it is with pages of 4 KiB; with pages
+ * of 16 KiB it is 32 MiB.
+ */
 #ifdef CONFIG_TRANSPARENT_HUGEPAGE
 #define VMADEMO_MAX_ORDER	HPAGE_PMD_ORDER
 #else

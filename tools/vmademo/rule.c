@@ -7,7 +7,7 @@
 #include "vmademo.h"
 
 /* The last one that a file can have */
-#define MAX_PAGE (INT64_MAX / 4096)
+#define MAX_PAGE (INT64_MAX / page_size())
 
 static char *more_words(char *words, const char *more)
 {

@@ -171,6 +171,7 @@ static void parse_store(struct buffer_options *options, const char *text)
 bool buffer_option(struct buffer_options *options, int opt)
 {
 	uint64_t size;
+	size_t most;
 
 	switch (opt) {
 	case OPT_SIZE:
@@ -181,9 +182,11 @@ bool buffer_option(struct buffer_options *options, int opt)
 		return true;
 	case OPT_FOLIO_SIZE:
 		size = parse_size("--folio-size", optarg);
-		if (size < page_size() || size > 2 << 20 || size & (size - 1))
-			bad_usage("--folio-size: \"%s\" is no power of two from a page to 2M",
-				  optarg);
+		/* What a page table maps, which has entries of 8 bytes */
+		most = page_size() * page_size() / 8;
+		if (size < page_size() || size > most || size & (size - 1))
+			bad_usage("--folio-size: \"%s\" is no power of two from a page to %zuM",
+				  optarg, most >> 20);
 		options->folio_size = size;
 		return true;
 	case OPT_RULE:
