@@ -56,41 +56,45 @@ TEST_F(ahead, parameter)
 /* The more a program reads one page after the other, the more pages are mapped at once. */
 TEST_F(ahead, maps)
 {
-	static const struct {
+	const unsigned int around = FAULT_AROUND / PAGE;
+	const unsigned int tables = (MANY * PAGE + PMD_SIZE - 1) / PMD_SIZE;
+	/* 16, 16, 32, 64, 128, 256, until it is all that a page table has */
+	const unsigned int growing = 1 + __builtin_ctzl(MANY / tables / around);
+	const struct {
 		const char *ahead;
 		int advice;
 		bool backwards;
 		int64_t faults;
 	} ways[] = {
-		/* 16, 16, 32, 64, 128, 256, and then all that a page table has */
-		{ "auto", MADV_NORMAL, false, 6 + 3 },
-		{ "auto", MADV_NORMAL, true, MANY / 16 },
-		{ "auto", MADV_SEQUENTIAL, false, 4 },
-		{ "auto", MADV_SEQUENTIAL, true, 4 },
+		{ "auto", MADV_NORMAL, false, growing + tables - 1 },
+		{ "auto", MADV_NORMAL, true, MANY / around },
+		{ "auto", MADV_SEQUENTIAL, false, tables },
+		{ "auto", MADV_SEQUENTIAL, true, tables },
 		{ "auto", MADV_RANDOM, false, MANY },
-		{ "4K", MADV_SEQUENTIAL, false, MANY },
-		{ "8K", MADV_RANDOM, true, MANY / 2 },
-		{ "64K", MADV_NORMAL, false, MANY / 16 },
-		{ "1M", MADV_RANDOM, false, MANY / 256 },
-		{ "2M", MADV_NORMAL, true, 4 },
+		{ "1p", MADV_SEQUENTIAL, false, MANY },
+		{ "2p", MADV_RANDOM, true, MANY / 2 },
+		{ "16p", MADV_NORMAL, false, MANY / 16 },
+		{ "256p", MADV_RANDOM, false, MANY / 256 },
+		{ "512p", MADV_NORMAL, true, MANY / 512 },
 	};
 	/* One entry maps such a folio, whatever is wanted */
-	const bool huge = folio_size_of(self->fd) == (int64_t)(2 * MIB);
+	const bool huge = folio_size_of(self->fd) == (int64_t)PMD_SIZE;
 	size_t len = MANY * PAGE;
 	unsigned char *reserve, *p;
 
 	for (uint64_t i = 0; i < MANY; i++)
 		ASSERT_EQ(8, pwrite(self->fd, &i, 8, PLACE(20) + i * PAGE));
-	reserve = mmap(NULL, len + 2 * MIB, PROT_NONE,
+	reserve = mmap(NULL, len + PMD_SIZE, PROT_NONE,
 		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	ASSERT_NE(MAP_FAILED, reserve);
-	p = (unsigned char *)(((uintptr_t)reserve + 2 * MIB - 1) & ~(2 * MIB - 1));
+	p = (unsigned char *)(((uintptr_t)reserve + PMD_SIZE - 1) &
+			      ~(PMD_SIZE - 1));
 	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
 		ASSERT_EQ(0, map_ahead(ways[i].ahead));
 		ASSERT_EQ(p, mmap(p, len, PROT_READ, MAP_SHARED | MAP_FIXED,
 				  self->fd, PLACE(20)));
 		ASSERT_EQ(0, madvise(p, len, ways[i].advice));
-		EXPECT_EQ(huge ? 4 : ways[i].faults,
+		EXPECT_EQ(huge ? tables : ways[i].faults,
 			  faults_to_read(p, 1, ways[i].backwards))
 		TH_LOG("way %zu", i);
 		for (size_t n = 0; n < MANY; n++)
@@ -98,7 +102,7 @@ TEST_F(ahead, maps)
 	}
 
 	/* At both ends of a small mapping in the middle of a page table */
-	ASSERT_EQ(0, map_ahead("2M"));
+	ASSERT_EQ(0, map_ahead("512p"));
 	ASSERT_EQ(p, mmap(p, len, PROT_NONE,
 			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0));
 	ASSERT_EQ(p + 100 * PAGE,
@@ -109,7 +113,7 @@ TEST_F(ahead, maps)
 	EXPECT_EQ(9, number_at(p + 102 * PAGE));
 	EXPECT_EQ(SIGSEGV, touch_signal(p + 99 * PAGE, 0));
 	EXPECT_EQ(SIGSEGV, touch_signal(p + 103 * PAGE, 0));
-	munmap(reserve, len + 2 * MIB);
+	munmap(reserve, len + PMD_SIZE);
 }
 
 /* What is no such number is refused, and the old one holds. */
@@ -120,7 +124,7 @@ TEST_F(ahead, refuses)
 					   "1",
 					   "4095",
 					   "12K",
-					   "4M",
+					   "64M",
 					   "-1",
 					   "auto2",
 					   "4K 8K",

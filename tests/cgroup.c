@@ -136,7 +136,7 @@ TEST_F(cgroup, counted)
 	pid = fork();
 	ASSERT_LE(0, pid);
 	if (pid == 0) {
-		static char page[PAGE] = { 1 };
+		static char page[PAGE_MAX] = { 1 };
 
 		if (cgroup_join())
 			_exit(1);

@@ -224,7 +224,7 @@ TEST_F(coredump, beyond_the_end)
 {
 	RUN_IF_READY();
 
-	unsigned char data[LEN], zero[2 * PAGE] = { 0 };
+	unsigned char data[LEN], zero[2 * PAGE_MAX] = { 0 };
 	unsigned char *p = mmap(NULL, LEN, PROT_READ | PROT_WRITE, MAP_SHARED,
 				self->fd, node_value("size") - 2 * PAGE);
 

@@ -39,7 +39,7 @@ TEST_F(store, not_aligned)
 {
 	RUN_IF_READY();
 
-	static unsigned char out[STORE_SIZE], in[STORE_SIZE + 64];
+	unsigned char out[STORE_SIZE], in[STORE_SIZE + 64];
 	int fd = reopen(self->fd, O_RDWR | O_DIRECT);
 	unsigned int seed = 1;
 
@@ -77,7 +77,7 @@ TEST_F(store, at_the_end)
 	void *nowhere = mmap(NULL, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS,
 			     -1, 0);
 	int fd = reopen(self->fd, O_RDWR | O_DIRECT);
-	unsigned char bytes[PAGE] = { 1 };
+	unsigned char bytes[PAGE_MAX] = { 1 };
 
 	ASSERT_GE(fd, 0);
 	EXPECT_EQ(10, pread(fd, bytes, PAGE, STORE_SIZE - 10));

@@ -8,7 +8,7 @@
 /* What a program reads there nobody has left there. */
 TEST_F(module, begins_with_zeroes)
 {
-	static const unsigned char zeroes[PAGE];
+	static const unsigned char zeroes[PAGE_MAX];
 	const int pages = 1024;
 	unsigned char *p;
 

@@ -131,7 +131,7 @@ TEST(ring)
 TEST(growing)
 {
 	int fd = create_with(VMADEMO_STORE_RAM, PAGE, 0), status;
-	static char line[PAGE - 6], expected[2 * PAGE];
+	char line[PAGE - 6], expected[2 * PAGE];
 	char *argv[] = { "growing", path_of(fd), "begin", "1", "2", NULL };
 	struct vmademo_rule full = { .op = VMADEMO_OP_ALLOCATE, .status = ENOSPC };
 
@@ -140,6 +140,7 @@ TEST(growing)
 	EXPECT_STREQ("begin\n1\n2\n", output_of(growing_main, argv, &status));
 	EXPECT_EQ(0, status);
 	memset(line, 'l', sizeof(line) - 1);
+	line[sizeof(line) - 1] = '\0';
 	argv[2] = line;
 	argv[3] = "end";
 	argv[4] = NULL;
@@ -166,7 +167,7 @@ TEST(msync_again)
 {
 	char *argv[] = { "msync_again", "wrong", NULL, "important", NULL };
 	int lower, filler, fd, status;
-	char page[PAGE] = { 1 }, text[16] = "";
+	char page[PAGE_MAX] = { 1 }, text[16] = "";
 
 	mkdir(FULL, 0700);
 	ASSERT_EQ(0, mount("tmpfs", FULL, "tmpfs", 0, "size=16K"));

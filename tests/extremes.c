@@ -136,7 +136,7 @@ TEST_F(largest, punched_up_to_the_end)
 
 	const uint64_t sizes[] = { MAX_SIZE - 1, MAX_SIZE, INT64_MAX };
 	const size_t punched[] = { 1, 100, PAGE, PAGE + 100, 2 * PAGE };
-	static unsigned char bytes[4 * PAGE];
+	unsigned char bytes[4 * PAGE];
 
 	for (int i = 0; i < 30; i++) {
 		const uint64_t size = sizes[i / 10];
@@ -208,8 +208,8 @@ TEST(the_node)
 
 /* ---- a buffer that is the beginning of a file ---------------------------- */
 
-#define IN_FILE	  10000
-#define IN_BUFFER 5000
+#define IN_FILE	  (2 * PAGE + 1808)
+#define IN_BUFFER (PAGE + 904)
 
 FIXTURE(shorter)
 {
@@ -256,7 +256,7 @@ FIXTURE_SETUP(shorter)
 /* Of the file, from `zero` to the buffer's end is zero; and nothing else has changed. */
 static void expect_file(struct __test_metadata *_metadata, int lower, size_t zero)
 {
-	unsigned char bytes[IN_FILE] = { 0 };
+	unsigned char bytes[3 * PAGE_MAX] = { 0 };
 
 	EXPECT_EQ(IN_FILE, pread(lower, bytes, IN_FILE, 0));
 	EXPECT_EQ(IN_FILE, lseek(lower, 0, SEEK_END));

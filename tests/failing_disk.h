@@ -205,7 +205,7 @@ static inline int disk_locate(struct failing_disk *d, int fd)
 /* The byte of the file at an offset that is on the disk now; -1 if there is none. */
 static inline int disk_byte(struct failing_disk *d, uint64_t at)
 {
-	static unsigned char page[4096] __attribute__((aligned(4096)));
+	static unsigned char page[PAGE_MAX] __attribute__((aligned(PAGE_MAX)));
 
 	for (size_t i = 0; i < d->n; i++) {
 		const struct disk_piece *p = &d->pieces[i];

@@ -116,7 +116,7 @@ TEST_F(faults, first_touch_at_an_offset)
 /* Cached pages are mapped many at a time, without a call of .fault. */
 TEST_F(faults, fault_around)
 {
-	size_t len = 64 * PAGE, window = 16 * PAGE;
+	size_t len = 64 * PAGE, window = FAULT_AROUND;
 	unsigned char *reserve, *p;
 	struct account d;
 	int64_t minor;
@@ -362,13 +362,14 @@ TEST_F(faults, addresses_suit_huge_pages)
 		SKIP(return,
 			   "the kernel does not align mappings of 32-bit programs");
 
-	static const off_t offsets[] = { 0, 1 * MIB, 2 * MIB, 3 * MIB + 5 * PAGE };
+	const off_t offsets[] = { 0, 1 * MIB, 2 * MIB, 3 * MIB + 5 * PAGE };
 
 	for (size_t i = 0; i < sizeof(offsets) / sizeof(offsets[0]); i++) {
-		unsigned char *p = map(_metadata, self->fd, 8 * MIB, offsets[i]);
+		unsigned char *p = map(_metadata, self->fd, 4 * PMD_SIZE,
+				       offsets[i]);
 
-		EXPECT_EQ(offsets[i] % (2 * MIB), (uintptr_t)p % (2 * MIB));
-		munmap(p, 8 * MIB);
+		EXPECT_EQ(offsets[i] % PMD_SIZE, (uintptr_t)p % PMD_SIZE);
+		munmap(p, 4 * PMD_SIZE);
 	}
 }
 

@@ -32,14 +32,14 @@ TEST_F(params, refused)
 		{ "folio_size=1", "folio_size=1", EINVAL },
 		{ "folio_size=2K", "folio_size=2K", EINVAL },
 		{ "folio_size=12K", "folio_size=12K", EINVAL },
-		{ "folio_size=4M", "folio_size=4M", EINVAL },
+		{ "folio_size=64M", "folio_size=64M", EINVAL },
 		{ "folio_size=-4096", "folio_size=-4096", EINVAL },
 		{ "folio_size=18446744073709551615", "folio_size=", EINVAL },
 		{ "folio_size=huge", "folio_size=huge", EINVAL },
 	};
-	static const uint32_t sizes[] = { 1,	    512,      4095,
-					  4097,	    12288,    HUGE + 1,
-					  2 * HUGE, 1U << 31, UINT32_MAX };
+	const uint32_t sizes[] = { 1,	      512,	4095,	      4097,
+				   12288,     HUGE + 1, 2 * PMD_SIZE, 1U << 31,
+				   UINT32_MAX };
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		expect_refused(_metadata, self->kmsg, &bad[i]);
@@ -101,39 +101,39 @@ TEST_F(params, advice)
 	unsigned char *p;
 	int fd;
 
-	ASSERT_EQ(0, load_module("size=16M"));
+	ASSERT_EQ(0, load_module(""));
 	/* At any setting */
 	folio_size_wanted = PAGE;
-	fd = create_buffer(16 * MIB);
-	p = map_of(fd, 16 * MIB);
+	fd = create_buffer(8 * PMD_SIZE);
+	p = map_of(fd, 8 * PMD_SIZE);
 	ASSERT_NE(MAP_FAILED, p);
-	if (madvise(p, 4 * MIB, MADV_HUGEPAGE) && errno == EINVAL) {
+	if (madvise(p, 2 * PMD_SIZE, MADV_HUGEPAGE) && errno == EINVAL) {
 		EXPECT_EQ(0, unload_module());
 		SKIP(return, "this kernel has no huge pages");
 	}
 	put(p + PAGE, 1);
-	EXPECT_EQ(HUGE, cached(fd));
-	put(p + 4 * MIB, 1);
-	EXPECT_EQ(HUGE + PAGE, cached(fd));
-	munmap(p, 16 * MIB);
+	EXPECT_EQ(PMD_SIZE, cached(fd));
+	put(p + 2 * PMD_SIZE, 1);
+	EXPECT_EQ(PMD_SIZE + PAGE, cached(fd));
+	munmap(p, 8 * PMD_SIZE);
 	close(fd);
 
-	folio_size_wanted = HUGE;
-	fd = create_buffer(16 * MIB);
-	p = map_of(fd, 16 * MIB);
+	folio_size_wanted = PMD_SIZE;
+	fd = create_buffer(8 * PMD_SIZE);
+	p = map_of(fd, 8 * PMD_SIZE);
 	ASSERT_NE(MAP_FAILED, p);
-	ASSERT_EQ(0, madvise(p, 4 * MIB, MADV_NOHUGEPAGE));
+	ASSERT_EQ(0, madvise(p, 2 * PMD_SIZE, MADV_NOHUGEPAGE));
 	put(p + PAGE, 1);
 	EXPECT_EQ(PAGE, cached(fd));
-	put(p + 4 * MIB, 1);
-	EXPECT_EQ(HUGE + PAGE, cached(fd));
+	put(p + 2 * PMD_SIZE, 1);
+	EXPECT_EQ(PMD_SIZE + PAGE, cached(fd));
 	/* Beside a page that is there, what fits */
-	ASSERT_EQ(0, madvise(p, 4 * MIB, MADV_HUGEPAGE));
-	put(p + HUGE - 1, 1);
-	EXPECT_EQ(HUGE + PAGE + MIB, cached(fd));
+	ASSERT_EQ(0, madvise(p, 2 * PMD_SIZE, MADV_HUGEPAGE));
+	put(p + PMD_SIZE - 1, 1);
+	EXPECT_EQ(PMD_SIZE + PAGE + PMD_SIZE / 2, cached(fd));
 	put(p, 1);
-	EXPECT_EQ(HUGE + 2 * PAGE + MIB, cached(fd));
-	munmap(p, 16 * MIB);
+	EXPECT_EQ(PMD_SIZE + 2 * PAGE + PMD_SIZE / 2, cached(fd));
+	munmap(p, 8 * PMD_SIZE);
 	close(fd);
 	EXPECT_EQ(0, unload_module());
 }
@@ -211,7 +211,7 @@ TEST_F(params, ruled)
 	RUN_IF_READY();
 
 	struct vmademo_rule rule = { .op = VMADEMO_OP_WRITE_FAULT,
-				     .start = 700,
+				     .start = 300,
 				     .nr = 1,
 				     .status = VMADEMO_STATUS_SIGBUS };
 	unsigned char *p;
@@ -224,8 +224,8 @@ TEST_F(params, ruled)
 	p = map_of(fd, 8 * MIB);
 	ASSERT_NE(MAP_FAILED, p);
 	ASSERT_EQ(0, ioctl(fd, VMADEMO_IOC_RULE_ADD, &rule));
-	for (size_t page = 0; page < 2048; page++) {
-		EXPECT_EQ(page == 700 ? SIGBUS : 0,
+	for (size_t page = 0; page < 8 * MIB / PAGE; page++) {
+		EXPECT_EQ(page == 300 ? SIGBUS : 0,
 			  touch_signal(p + page * PAGE, 1))
 		TH_LOG("page %zu", page);
 	}

@@ -130,7 +130,7 @@ TEST_F(folios, one_fault_brings_one)
 	struct account before = account_of(self->fd), d;
 
 	EXPECT_EQ(variant->size, fd_value(self->fd, "folio_size"));
-	EXPECT_EQ(0, touch(self->map + HUGE + 5 * PAGE));
+	EXPECT_EQ(0, touch(self->map + HUGE + 2 * PAGE));
 	d = account_of_since(self->fd, &before);
 	EXPECT_EQ(variant->size, d.cached_bytes);
 	EXPECT_EQ(1, d.read_faults);
@@ -227,7 +227,7 @@ TEST_F(folios, write_in_the_middle)
 {
 	RUN_IF_READY();
 
-	const size_t at = HUGE + 3 * PAGE + 100, len = 2 * PAGE;
+	const size_t at = HUGE + PAGE + 100, len = 2 * PAGE;
 
 	memset(self->copy + at, 'w', len);
 	EXPECT_EQ(len, pwrite(self->fd, self->copy + at, len, at));
@@ -250,7 +250,7 @@ static void punch_somewhere(struct __test_metadata *_metadata,
 			    FIXTURE_DATA(folios) * self, int way)
 {
 	/* To a byte, a sector, a page, 64 KiB */
-	static const unsigned int units[] = { 1, 512, PAGE, 64 * 1024 };
+	const unsigned int units[] = { 1, 512, PAGE, 64 * 1024 };
 	const unsigned int unit = units[below(self, 4)];
 	size_t at = below(self, SIZE) / unit * unit;
 	size_t len = (below(self, 2) ? below(self, 4 * PAGE)

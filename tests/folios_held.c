@@ -29,8 +29,8 @@ static void *sync_it(void *fd)
 /* With a page of the folios at both ends in a pipe, and somebody who has them clean. */
 static void cut(struct __test_metadata *_metadata, bool truncate)
 {
-	const size_t size = 8 * MIB, folio = 65536, from = folio - 8 * PAGE,
-		     to = size - 8 * PAGE;
+	const size_t size = 8 * MIB, folio = 65536, from = folio / 2,
+		     to = size - folio / 2;
 	unsigned char *map, *copy = malloc(size);
 	pthread_t thread;
 	int fd, lost = 0;
@@ -95,8 +95,9 @@ TEST_F(params, punched_while_held)
 {
 	RUN_IF_READY();
 
-	struct vmademo_discard hole = { .offset = 100 * PAGE,
-					.length = 300 * PAGE };
+	const size_t first = HUGE / PAGE / 5, past = HUGE / PAGE / 5 * 4;
+	struct vmademo_discard hole = { .offset = first * PAGE,
+					.length = (past - first) * PAGE };
 	unsigned char *area, *map;
 	int fd, other, ends[2], failed = 0, lost = 0;
 	struct iovec page;
@@ -125,12 +126,12 @@ TEST_F(params, punched_while_held)
 	for (size_t at = 0; at < 2 * HUGE; at += PAGE)
 		if (pwrite(other, "x", 1, at) != 1)
 			break;
-	for (size_t i = 100; i < 400; i++)
+	for (size_t i = first; i < past; i++)
 		failed += touch_signal(map + i * PAGE, 1) == SIGBUS;
 	/* What has no room is told at once; nothing that was written is lost */
 	EXPECT_EQ(0, fsync(fd)) TH_LOG("%d pages had no room", failed);
 	EXPECT_EQ(0, power_cut(fd));
-	for (size_t i = 100; i < 400 && !failed; i++)
+	for (size_t i = first; i < past && !failed; i++)
 		lost += touch(map + i * PAGE) != 1;
 	EXPECT_EQ(0, lost);
 	EXPECT_EQ('b', touch(map));

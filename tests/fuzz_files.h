@@ -342,7 +342,7 @@ static void do_stats(struct worker *w)
 	struct file f = some_file(w, OURS);
 	union {
 		struct vmademo_stats stats;
-		unsigned char bytes[2 * PAGE];
+		unsigned char bytes[2 * PAGE_MAX];
 	} u = { .stats.size = sizeof(u.stats) };
 
 	if (one_in(w, 3))

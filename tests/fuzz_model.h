@@ -24,8 +24,8 @@ struct model {
 	bool head; /* of a longer file, of which the rest may not change */
 	size_t size;
 	unsigned char *map;
-	unsigned char bytes[MODEL_MAX]; /* zero beyond the size */
-	unsigned char data[MODEL_SPAN];
+	unsigned char bytes[48 * PAGE_MAX]; /* zero beyond the size */
+	unsigned char data[3 * PAGE_MAX];
 };
 
 static void model_failed(struct worker *w, const char *how, size_t at)

@@ -81,8 +81,8 @@ static void clean_up(void)
 static bool load_for_round(uint64_t seed, unsigned int round)
 {
 	static const char *const stores[] = { "none", "ram", NODE_STORE };
-	static const char *const ahead[] = { "auto", "auto", "4K", "2M" };
-	static const char *const folio[] = { "4K", "4K", "64K", "2M" };
+	static const char *const ahead[] = { "auto", "auto", "1p", "512p" };
+	static const char *const folio[] = { "1p", "1p", "64K", "2M" };
 	uint64_t random = scramble(seed + round * 77);
 	const char *store = stores[(random >> 8) % COUNT(stores)];
 	uint64_t base = reserved_memory();

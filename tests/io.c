@@ -10,14 +10,15 @@
 #include "kselftest_harness.h"
 #include "vmademo_test.h"
 
-#define LEN (16 * PAGE)
+#define PAGES 16
+#define LEN   (PAGES * PAGE)
 
 FIXTURE(io)
 {
 	int fd;
 	off_t size;
 	unsigned char *map; /* LEN bytes at PLACE(0) */
-	unsigned char data[LEN], back[LEN];
+	unsigned char data[PAGES * PAGE_MAX], back[PAGES * PAGE_MAX];
 };
 
 FIXTURE_SETUP(io)
@@ -53,27 +54,34 @@ static bool uncached(int fd, off_t place)
 }
 
 /* Lengths and offsets that fall on, before, after and across page borders. */
-static const struct {
+struct span {
 	size_t at, len;
-} spans[] = {
-	{ 0, 1 },
-	{ 0, PAGE },
-	{ PAGE - 1, 2 },
-	{ 5, PAGE },
-	{ PAGE, PAGE },
-	{ 2 * PAGE - 1, 1 },
-	{ 3 * PAGE + 7, 3 * PAGE - 9 },
-	{ PAGE + 100, 5 * PAGE + 1 },
-	{ 0, LEN },
-	{ LEN - 1, 1 },
 };
 
-#define SPANS (sizeof(spans) / sizeof(spans[0]))
+#define SPANS 10
+
+static struct span span(unsigned int i)
+{
+	const struct span spans[SPANS] = {
+		{ 0, 1 },
+		{ 0, PAGE },
+		{ PAGE - 1, 2 },
+		{ 5, PAGE },
+		{ PAGE, PAGE },
+		{ 2 * PAGE - 1, 1 },
+		{ 3 * PAGE + 7, 3 * PAGE - 9 },
+		{ PAGE + 100, 5 * PAGE + 1 },
+		{ 0, LEN },
+		{ LEN - 1, 1 },
+	};
+
+	return spans[i];
+}
 
 TEST_F(io, write_shows_in_the_mapping)
 {
 	for (size_t i = 0; i < SPANS; i++) {
-		const size_t at = spans[i].at, len = spans[i].len;
+		const size_t at = span(i).at, len = span(i).len;
 
 		memset(self->map, 0xee, LEN);
 		ASSERT_EQ(len, pwrite(self->fd, self->data, len, PLACE(0) + at));
@@ -89,7 +97,7 @@ TEST_F(io, read_shows_what_was_mapped)
 {
 	memcpy(self->map, self->data, LEN);
 	for (size_t i = 0; i < SPANS; i++) {
-		const size_t at = spans[i].at, len = spans[i].len;
+		const size_t at = span(i).at, len = span(i).len;
 
 		memset(self->back, 0xee, LEN);
 		ASSERT_EQ(len, pread(self->fd, self->back, len, PLACE(0) + at));
@@ -263,7 +271,7 @@ TEST_F(io, no_readahead)
 	EXPECT_EQ(0, d.read_faults);
 	EXPECT_EQ(major, major_faults());
 	/* To be told what will be needed is another thing */
-	EXPECT_EQ(0, madvise(p, LEN, MADV_WILLNEED));
+	EXPECT_EQ(0, madvise(p + 8 * PAGE, LEN - 8 * PAGE, MADV_WILLNEED));
 	EXPECT_EQ(8 * PAGE, account_since(&before).cached_bytes);
 	munmap(p, LEN);
 }

@@ -204,7 +204,7 @@ TEST_F(slow, many_who_wait)
 
 static bool write_without_store(void *arg)
 {
-	static char page[PAGE];
+	static char page[PAGE_MAX];
 	size_t size = *(size_t *)arg;
 	int fd = create_buffer(size);
 
@@ -326,7 +326,7 @@ TEST(closed_by_the_kernel)
 TEST(errors_of_others)
 {
 	int lower, failing, others[4], node = open(NODE, O_RDWR | O_CLOEXEC);
-	char page[PAGE] = { 1 };
+	char page[PAGE_MAX] = { 1 };
 	unsigned char *map;
 
 	mkdir(ROOM, 0700);

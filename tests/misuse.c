@@ -60,7 +60,7 @@ TEST(a_file_that_is_swapped_to)
 {
 	const size_t pages = 64;
 	const char *path = store_path(STORE_EXT4);
-	unsigned char page[PAGE] = { 0 };
+	unsigned char page[PAGE_MAX] = { 0 };
 	uint32_t *head = (uint32_t *)(page + 1024);
 	int fd, err;
 

@@ -21,8 +21,8 @@ FIXTURE(model)
 {
 	int fd;
 	size_t size; /* the model: its size and its bytes, zero beyond */
-	unsigned char bytes[MAX];
-	unsigned char data[SPAN], back[SPAN];
+	unsigned char bytes[PAGES * PAGE_MAX];
+	unsigned char data[3 * PAGE_MAX], back[3 * PAGE_MAX];
 	/* Of the mappings: where in the buffer they begin */
 	unsigned char *map[2];
 	size_t start[2];

@@ -14,11 +14,11 @@
 #define TREE "/tmp/vmademo-tree"
 #define AT   TREE "/" /* and a name */
 
-/* Mounts a tree with these options; 0, or -1 and errno. */
+/* Mounts a tree with these options, in which 2p is the size of two pages; 0, or -1 and errno. */
 static inline int mount_tree(const char *options)
 {
 	mkdir(TREE, 0700);
-	return mount("none", TREE, "vmademo", 0, options);
+	return mount("none", TREE, "vmademo", 0, in_bytes(options));
 }
 
 static inline int umount_tree(void)

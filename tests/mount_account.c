@@ -25,7 +25,7 @@ FIXTURE_SETUP(account)
 
 	if (access("/sys/kernel/debug/vmademo", F_OK))
 		SKIP(return, "no debugfs");
-	ASSERT_EQ(0, mount_tree("store=ram,size=1M,folio_size=4K"));
+	ASSERT_EQ(0, mount_tree("store=ram,size=256p,folio_size=1p"));
 	self->dir = open(TREE, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	ASSERT_EQ(0, fstat(self->dir, &st));
 	sprintf(self->file, DEBUGFS "tree-%u/account", minor(st.st_dev));
@@ -80,12 +80,12 @@ TEST_F(account, beside_what_others_say)
 
 	ASSERT_LE(0, fd);
 	EXPECT_EQ(1, number(self, "inodes"));
-	EXPECT_EQ(1 << 20, number(self, "limit_bytes"));
+	EXPECT_EQ(256 * PAGE, number(self, "limit_bytes"));
 	EXPECT_EQ(0, number(self, "cuts"));
 	EXPECT_TRUE(is_in(self->file, "power on\n"));
 	ASSERT_EQ(0, mkdir(AT "d", 0700) + link(AT "a", AT "d/b"));
 	ASSERT_EQ((ssize_t)(2 * PAGE),
-		  pwrite(fd, (char[2 * PAGE]){ 1 }, 2 * PAGE, 0));
+		  pwrite(fd, (char[2 * PAGE_MAX]){ 1 }, 2 * PAGE, 0));
 	EXPECT_EQ(inodes_taken(), number(self, "inodes"));
 	EXPECT_EQ(room_taken(), number(self, "bytes"));
 	EXPECT_EQ((int64_t)(2 * PAGE), number(self, "bytes"));

@@ -29,7 +29,7 @@ FIXTURE(met)
 
 FIXTURE_SETUP(met)
 {
-	ASSERT_EQ(0, mount_tree("store=ram,folio_size=4K"))
+	ASSERT_EQ(0, mount_tree("store=ram,folio_size=1p"))
 	TH_LOG("mount: %s", strerror(errno));
 	self->dir = open(TREE, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	self->fd = new_file(AT "a");
@@ -62,7 +62,7 @@ FIXTURE_TEARDOWN(met)
 
 /* ---- what is tried ------------------------------------------------------- */
 
-static unsigned char taken[SIZE];
+static unsigned char taken[PAGES * PAGE_MAX];
 
 static int shrink(int fd)
 {
@@ -118,17 +118,18 @@ static int snapshot(int fd)
 static const struct {
 	const char *name;
 	int (*call)(int fd);
-	off_t size;
+	/* What the size is then */
+	unsigned int pages, bytes;
 	bool zeroes;
 } calls[] = {
-	{ "shrink", shrink, 100, false },
-	{ "grow", grow, SIZE + 100, false },
-	{ "resize", resize, 2 * SIZE, false },
-	{ "punch", punch, SIZE, true },
-	{ "zero", zero, SIZE, true },
-	{ "allocate", allocate, 2 * SIZE + PAGE, false },
-	{ "append", append, SIZE + 101, false },
-	{ "snapshot", snapshot, SIZE, false },
+	{ "shrink", shrink, 0, 100, false },
+	{ "grow", grow, PAGES, 100, false },
+	{ "resize", resize, 2 * PAGES, 0, false },
+	{ "punch", punch, PAGES, 0, true },
+	{ "zero", zero, PAGES, 0, true },
+	{ "allocate", allocate, 2 * PAGES + 1, 0, false },
+	{ "append", append, PAGES, 101, false },
+	{ "snapshot", snapshot, PAGES, 0, false },
 };
 
 static pid_t start_writer(int fd, const unsigned char *from)
@@ -188,9 +189,13 @@ TEST_F(met, comes_after_it)
 		EXPECT_FALSE(is_off(self->fd));
 		EXPECT_EQ(crashes + 1, account_of(self->fd).crashes);
 
-		EXPECT_EQ(calls[i].size, lseek(self->fd, 0, SEEK_END))
+		EXPECT_EQ((off_t)(calls[i].pages * PAGE + calls[i].bytes),
+			  lseek(self->fd, 0, SEEK_END))
 		TH_LOG("%s", calls[i].name);
-		for (off_t at = 0; at < SIZE && at < calls[i].size; at++) {
+		for (off_t at = 0;
+		     at < SIZE &&
+		     at < (off_t)(calls[i].pages * PAGE + calls[i].bytes);
+		     at++) {
 			bool zero = calls[i].zeroes && at >= 100 &&
 				    at < 3 * (off_t)PAGE + 100;
 

@@ -22,16 +22,16 @@ FIXTURE_VARIANT(names)
 };
 
 FIXTURE_VARIANT_ADD(names, ordered){
-	.options = "store=ram,size=1M,folio_size=4K",
+	.options = "store=ram,size=256p,folio_size=1p",
 };
 
 FIXTURE_VARIANT_ADD(names, posix){
-	.options = "store=ram,size=1M,folio_size=4K,names=posix",
+	.options = "store=ram,size=256p,folio_size=1p,names=posix",
 	.posix = true,
 };
 
 FIXTURE_VARIANT_ADD(names, durable){
-	.options = "store=ram,size=1M,folio_size=4K,names=durable",
+	.options = "store=ram,size=256p,folio_size=1p,names=durable",
 	.durable = true,
 };
 
@@ -385,7 +385,7 @@ TEST_F(names, shares)
 /* What was removed takes room until that is durable, or until somebody wants the room. */
 TEST_F(names, room)
 {
-	static char text[PAGE * 200];
+	char text[PAGE * 200];
 	int fd;
 
 	memset(text, 'x', sizeof(text));

@@ -26,11 +26,11 @@ FIXTURE_VARIANT(names)
 };
 
 FIXTURE_VARIANT_ADD(names, none){
-	.options = "store=none,folio_size=4K",
+	.options = "store=none,folio_size=1p",
 };
 
 FIXTURE_VARIANT_ADD(names, ram){
-	.options = "store=ram,folio_size=4K",
+	.options = "store=ram,folio_size=1p",
 };
 
 FIXTURE_SETUP(names)

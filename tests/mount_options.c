@@ -104,14 +104,14 @@ TEST_F(options, by_default)
 
 TEST_F(options, all_of_them)
 {
-	const char *all = "store=ram,size=1M,folio_size=16K,mode=1751,uid=7,gid=8";
+	const char *all = "store=ram,size=4M,folio_size=64K,mode=1751,uid=7,gid=8";
 	struct statfs s;
 	struct stat st;
 	int fd;
 
 	ASSERT_EQ(0, mount_tree(all));
 	EXPECT_NE(NULL,
-		  strstr(proc_mounts(), ",store=ram,size=1024K,folio_size=16K,"))
+		  strstr(proc_mounts(), ",store=ram,size=4096K,folio_size=64K,"))
 	TH_LOG("%s", proc_mounts());
 	EXPECT_NE(NULL,
 		  strstr(proc_mounts(), ",mode=1751,uid=7,gid=8,names=ordered"));
@@ -120,11 +120,11 @@ TEST_F(options, all_of_them)
 	EXPECT_EQ(7, st.st_uid);
 	EXPECT_EQ(8, st.st_gid);
 	ASSERT_EQ(0, statfs(TREE, &s));
-	EXPECT_EQ(256, s.f_blocks);
-	EXPECT_EQ(256, s.f_files);
+	EXPECT_EQ(4 * MIB / PAGE, s.f_blocks);
+	EXPECT_EQ(4 * MIB / PAGE, s.f_files);
 	fd = new_file(AT "a");
 	ASSERT_LE(0, fd);
-	EXPECT_EQ(16384, largest_folio(fd));
+	EXPECT_EQ(64 * KIB, largest_folio(fd));
 	close(fd);
 }
 
@@ -148,7 +148,7 @@ TEST_F(options, wrong_ones)
 		{ "folio_size", "2048",
 		  "folio_size=2048: must be a power of two" },
 		{ "folio_size", "12K", "folio_size=12K: must be a power of two" },
-		{ "folio_size", "4M", "folio_size=4M: must be a power of two" },
+		{ "folio_size", "64M", "folio_size=64M: must be a power of two" },
 		{ "mode", "10000", "mode=10000: more than permissions" },
 		{ "mode", "789", "mode" },
 		{ "uid", "4294967295", "uid=4294967295: no user has that number" },
@@ -184,7 +184,7 @@ TEST_F(options, remount)
 {
 	int fd;
 
-	ASSERT_EQ(0, mount_tree("store=ram,size=1M,mode=700"));
+	ASSERT_EQ(0, mount_tree("store=ram,size=256p,mode=700"));
 	fd = new_file(AT "a");
 	ASSERT_LE(0, fd);
 	for (int i = 0; i < 32; i++)
@@ -194,22 +194,24 @@ TEST_F(options, remount)
 	/* What mount(8) does: all that holds, once more */
 	EXPECT_EQ(0,
 		  mount("none", TREE, "vmademo", MS_REMOUNT,
-			"store=ram,size=2M,mode=700,uid=0,gid=0,names=ordered"));
-	EXPECT_NE(NULL, strstr(proc_mounts(), ",size=2048K,"));
+			"store=ram,size=8M,mode=700,uid=0,gid=0,names=ordered"));
+	EXPECT_NE(NULL, strstr(proc_mounts(), ",size=8192K,"));
 	EXPECT_EQ(0, mount("none", TREE, "vmademo", MS_REMOUNT, NULL));
-	EXPECT_NE(NULL, strstr(proc_mounts(), ",size=2048K,"));
+	EXPECT_NE(NULL, strstr(proc_mounts(), ",size=8192K,"));
 	/* Just what is in use, and a page less */
-	EXPECT_FAILS(EINVAL,
-		     mount("none", TREE, "vmademo", MS_REMOUNT, "size=124K"));
-	EXPECT_EQ(0, mount("none", TREE, "vmademo", MS_REMOUNT, "size=128K"));
+	EXPECT_FAILS(EINVAL, mount("none", TREE, "vmademo", MS_REMOUNT,
+				   in_bytes("size=31p")));
+	EXPECT_EQ(0, mount("none", TREE, "vmademo", MS_REMOUNT,
+			   in_bytes("size=32p")));
 	EXPECT_FAILS(ENOSPC, pwrite(fd, "hello", 5, 32 * PAGE));
-	EXPECT_EQ(0, mount("none", TREE, "vmademo", MS_REMOUNT, "size=132K"));
+	EXPECT_EQ(0, mount("none", TREE, "vmademo", MS_REMOUNT,
+			   in_bytes("size=33p")));
 	EXPECT_EQ(5, pwrite(fd, "hello", 5, 32 * PAGE));
 
 	EXPECT_FAILS(EINVAL,
 		     mount("none", TREE, "vmademo", MS_REMOUNT, "store=none"));
 	EXPECT_FAILS(EINVAL, mount("none", TREE, "vmademo", MS_REMOUNT,
-				   "folio_size=32K"));
+				   "folio_size=128K"));
 	EXPECT_FAILS(EINVAL,
 		     mount("none", TREE, "vmademo", MS_REMOUNT, "mode=777"));
 	EXPECT_FAILS(EINVAL, mount("none", TREE, "vmademo", MS_REMOUNT, "uid=1"));

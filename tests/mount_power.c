@@ -32,7 +32,7 @@ static const char *name(int i)
 
 FIXTURE_SETUP(tree)
 {
-	ASSERT_EQ(0, mount_tree("store=ram,folio_size=4K"))
+	ASSERT_EQ(0, mount_tree("store=ram,folio_size=1p"))
 	TH_LOG("mount: %s", strerror(errno));
 	ASSERT_EQ(0, mkdir(AT "d", 0700));
 	self->dir = open(AT "d", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -117,7 +117,7 @@ TEST_F(tree, every_file)
 /* What happens to be written: the same for the same seed, and not the same in each file. */
 TEST_F(tree, seeds)
 {
-	static unsigned char first[FILES][SIZE];
+	unsigned char first[FILES][SIZE];
 	struct vmademo_power p;
 	bool differ = false;
 
@@ -223,7 +223,7 @@ TEST_F(tree, off)
 /* A rule of one file cuts all of them. */
 TEST_F(tree, by_a_rule)
 {
-	unsigned char page[PAGE] = { 0 };
+	unsigned char page[PAGE_MAX] = { 0 };
 	int patched = keep_code_patched();
 
 	ASSERT_LT(0, ADD_RULE(self->fd[0], .op = VMADEMO_OP_WRITE_OUT, .skip = 2,

@@ -33,15 +33,15 @@ FIXTURE_VARIANT(storm)
 };
 
 FIXTURE_VARIANT_ADD(storm, none){
-	.options = "store=none,size=8M",
+	.options = "store=none,size=2048p",
 };
 
 FIXTURE_VARIANT_ADD(storm, ram){
-	.options = "store=ram,size=8M",
+	.options = "store=ram,size=2048p",
 };
 
 FIXTURE_VARIANT_ADD(storm, ram_large){
-	.options = "store=ram,size=8M,folio_size=16K",
+	.options = "store=ram,size=2048p,folio_size=4p",
 };
 
 FIXTURE_SETUP(storm)

@@ -23,16 +23,16 @@ FIXTURE_VARIANT(names)
 };
 
 FIXTURE_VARIANT_ADD(names, ordered){
-	.options = "store=ram,size=1M,folio_size=4K",
+	.options = "store=ram,size=256p,folio_size=1p",
 };
 
 FIXTURE_VARIANT_ADD(names, posix){
-	.options = "store=ram,size=1M,folio_size=4K,names=posix",
+	.options = "store=ram,size=256p,folio_size=1p,names=posix",
 	.posix = true,
 };
 
 FIXTURE_VARIANT_ADD(names, durable){
-	.options = "store=ram,size=1M,folio_size=4K,names=durable",
+	.options = "store=ram,size=256p,folio_size=1p,names=durable",
 	.durable = true,
 };
 

@@ -41,21 +41,21 @@ FIXTURE_VARIANT(storm)
 };
 
 FIXTURE_VARIANT_ADD(storm, none){
-	.options = "store=none,size=8M",
+	.options = "store=none,size=2048p",
 };
 
 FIXTURE_VARIANT_ADD(storm, ordered){
-	.options = "store=ram,size=8M,folio_size=4K",
+	.options = "store=ram,size=2048p,folio_size=1p",
 	.cuts = true,
 };
 
 FIXTURE_VARIANT_ADD(storm, posix){
-	.options = "store=ram,size=8M,folio_size=4K,names=posix",
+	.options = "store=ram,size=2048p,folio_size=1p,names=posix",
 	.cuts = true,
 };
 
 FIXTURE_VARIANT_ADD(storm, durable){
-	.options = "store=ram,size=8M,folio_size=4K,names=durable",
+	.options = "store=ram,size=2048p,folio_size=1p,names=durable",
 	.cuts = true,
 };
 

@@ -17,7 +17,7 @@ FIXTURE(which)
 
 FIXTURE_SETUP(which)
 {
-	ASSERT_EQ(0, new_tree("store=ram,size=1M,folio_size=4K"));
+	ASSERT_EQ(0, new_tree("store=ram,size=256p,folio_size=1p"));
 }
 
 FIXTURE_TEARDOWN(which)
@@ -86,7 +86,7 @@ TEST_F(which, whose)
 /* The pages between the old end and the new one, and the one with the lower of them. */
 TEST_F(which, pages_of_a_truncation)
 {
-	static const struct {
+	const struct {
 		off_t from, to;
 		bool hits; /* page 2 or 3 */
 	} cases[] = {
@@ -141,7 +141,7 @@ TEST_F(which, another_tree)
 
 	mkdir(other, 0700);
 	ASSERT_LT(0, id);
-	ASSERT_EQ(0, mount("none", other, "vmademo", 0, "store=ram,size=1M"));
+	ASSERT_EQ(0, mount("none", other, "vmademo", 0, "store=ram,size=4M"));
 	EXPECT_EQ(0, mkdir("/tmp/vmademo-other/d", 0700));
 	EXPECT_EQ(0, hits_of(dir, id));
 	EXPECT_EQ(0, umount(other));
@@ -279,7 +279,7 @@ TEST_F(which, refused)
 
 TEST(without_a_store)
 {
-	ASSERT_EQ(0, new_tree("store=none,size=1M"));
+	ASSERT_EQ(0, new_tree("store=none,size=256p"));
 	for (uint32_t op = VMADEMO_OP_TRUNCATE; op < OPS; op++)
 		EXPECT_FAILS(EOPNOTSUPP, ADD_RULE(dir, .op = op, .flags = CRASH));
 	for (const struct doing *doing = doings; doing < doings + DOINGS;

@@ -44,7 +44,7 @@ FIXTURE_SETUP(tree)
 	static const char *const names[FILES] = { AT "a", AT "b", AT "d/c",
 						  AT "d/d" };
 
-	ASSERT_EQ(0, mount_tree("store=ram,folio_size=4K"));
+	ASSERT_EQ(0, mount_tree("store=ram,folio_size=1p"));
 	ASSERT_EQ(0, mkdir(AT "d", 0700));
 	self->dir = open(AT "d", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	ASSERT_LE(0, self->dir);
@@ -345,7 +345,7 @@ static atomic_bool stop;
 /* Makes files, writes to them, maps them, and lets them go.  A cut may undo their size. */
 static void *make_files(void *arg)
 {
-	static const char bytes[SIZE];
+	static const char bytes[PAGES * PAGE_MAX];
 	const char *path = arg;
 
 	while (!atomic_load(&stop)) {

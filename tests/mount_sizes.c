@@ -22,12 +22,12 @@ KEEP_A_RULE
 FIXTURE(sizes)
 {
 	int dir, fd, other;
-	unsigned char data[SIZE];
+	unsigned char data[PAGES * PAGE_MAX];
 };
 
 FIXTURE_SETUP(sizes)
 {
-	ASSERT_EQ(0, mount_tree("store=ram,size=1M,folio_size=4K"));
+	ASSERT_EQ(0, mount_tree("store=ram,size=256p,folio_size=1p"));
 	self->dir = open(TREE, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	self->fd = new_file(AT "a");
 	self->other = new_file(AT "other");
@@ -86,7 +86,7 @@ static int64_t size_of(int fd)
 /* Is it as large as that, with what was there, and zeroes from some byte on? */
 static bool has(SELF, int64_t size, int64_t data)
 {
-	unsigned char got[2 * SIZE] = { 0 };
+	unsigned char got[2 * PAGES * PAGE_MAX] = { 0 };
 
 	if (size_of(self->fd) != size ||
 	    pread(self->fd, got, sizeof(got), 0) != size)
@@ -104,34 +104,42 @@ static bool is_there(const char *path)
 
 /* ---- which fsync --------------------------------------------------------- */
 
-static const off_t to[] = { 0,	      1,	PAGE - 1, PAGE,
-			    PAGE + 1, SIZE - 1, SIZE + 1, 2 * SIZE - 1 };
+/* Around the borders of pages and of the size that is durable */
+#define SIZES 8
+
+static off_t size_number(size_t i)
+{
+	const off_t to[SIZES] = { 0,	    1,	      PAGE - 1, PAGE,
+				  PAGE + 1, SIZE - 1, SIZE + 1, 2 * SIZE - 1 };
+
+	return to[i];
+}
 
 TEST_F(sizes, undone)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(to); i++) {
-		ASSERT_EQ(0, ftruncate(self->fd, to[i]));
+	for (size_t i = 0; i < SIZES; i++) {
+		ASSERT_EQ(0, ftruncate(self->fd, size_number(i)));
 		EXPECT_EQ(1, pending(self));
 		EXPECT_EQ(SIZE, durable(self));
 		EXPECT_EQ(1, cut(self, 0, 0));
 		EXPECT_TRUE(has(self, SIZE, SIZE))
-		TH_LOG("to %ld", (long)to[i]);
+		TH_LOG("to %ld", (long)size_number(i));
 		EXPECT_EQ(0, pending(self));
 	}
 }
 
 TEST_F(sizes, durable_by_the_fsync_of_another)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(to); i++) {
-		const off_t data = to[i] < SIZE ? to[i] : SIZE;
+	for (size_t i = 0; i < SIZES; i++) {
+		const off_t data = size_number(i) < SIZE ? size_number(i) : SIZE;
 
-		ASSERT_EQ(0, ftruncate(self->fd, to[i]));
+		ASSERT_EQ(0, ftruncate(self->fd, size_number(i)));
 		ASSERT_EQ(0, fsync(i % 2 ? self->other : self->dir));
 		EXPECT_EQ(0, pending(self));
-		EXPECT_EQ(to[i], durable(self));
+		EXPECT_EQ(size_number(i), durable(self));
 		EXPECT_EQ(0, cut(self, 0, 0));
-		EXPECT_TRUE(has(self, to[i], data))
-		TH_LOG("to %ld", (long)to[i]);
+		EXPECT_TRUE(has(self, size_number(i), data))
+		TH_LOG("to %ld", (long)size_number(i));
 		ASSERT_EQ(0, ftruncate(self->fd, 0));
 		ASSERT_EQ(SIZE, pwrite(self->fd, self->data, SIZE, 0));
 		ASSERT_EQ(0, fsync(self->fd));

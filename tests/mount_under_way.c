@@ -21,7 +21,7 @@ FIXTURE(under_way)
 
 FIXTURE_SETUP(under_way)
 {
-	ASSERT_EQ(0, mount_tree("store=ram,size=16M,folio_size=4K"));
+	ASSERT_EQ(0, mount_tree("store=ram,size=4096p,folio_size=1p"));
 	self->dir = open(TREE, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	self->a = new_file(AT "a");
 	self->b = new_file(AT "b");
@@ -175,7 +175,7 @@ TEST(unmounted)
 	for (int round = 0; round < 25; round++) {
 		int dir, fd;
 
-		ASSERT_EQ(0, mount_tree("store=ram,size=16M,folio_size=4K"));
+		ASSERT_EQ(0, mount_tree("store=ram,size=4096p,folio_size=1p"));
 		dir = open(TREE, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		fd = new_file(AT "0");
 		ASSERT_LE(0, fd);

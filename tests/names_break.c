@@ -47,7 +47,7 @@ TEST(moved_new)
 {
 	int dir;
 
-	start(_metadata, "store=ram,size=1M,names=posix", &dir);
+	start(_metadata, "store=ram,size=256p,names=posix", &dir);
 	ASSERT_EQ(0, mkdir(AT "x", 0700));
 	ASSERT_EQ(0, mkdir(AT "y", 0700));
 	ASSERT_EQ(0, sync_tree());
@@ -66,7 +66,7 @@ TEST(moved_twice)
 {
 	int dir;
 
-	start(_metadata, "store=ram,size=1M,names=posix", &dir);
+	start(_metadata, "store=ram,size=256p,names=posix", &dir);
 	ASSERT_EQ(0, mkdir(AT "x", 0700));
 	ASSERT_EQ(0, mkdir(AT "y", 0700));
 	ASSERT_EQ(0, write_file(AT "x/0", "text"));
@@ -123,7 +123,7 @@ static void race(struct __test_metadata *_metadata, void *(*what)(void *))
 	pthread_t a, b;
 	int dir;
 
-	start(_metadata, "store=ram,size=16M", &dir);
+	start(_metadata, "store=ram,size=4096p", &dir);
 	ASSERT_EQ(0, mkdir(AT "x", 0700));
 	ASSERT_EQ(0, mkdir(AT "y", 0700));
 	ASSERT_EQ(0, sync_tree());
@@ -189,7 +189,7 @@ static void *switches_off(void *arg)
  */
 TEST(written_when_it_is_back)
 {
-	static char a[2 * PAGE], b[PAGE];
+	char a[2 * PAGE], b[PAGE];
 	int backs = 0, changed = 0, news;
 
 	memset(a, 'A', sizeof(a));
@@ -199,7 +199,7 @@ TEST(written_when_it_is_back)
 		pid_t writer;
 		int fd, i, k;
 
-		start(_metadata, "store=ram,size=1M,folio_size=4K", &tree_dir);
+		start(_metadata, "store=ram,size=256p,folio_size=1p", &tree_dir);
 		k = new_file(AT "k");
 		ASSERT_EQ(sizeof(a), write(k, a, sizeof(a)));
 		slow = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, k, 0);
@@ -271,7 +271,7 @@ TEST(much_while_off)
 	int dir, i;
 	long before;
 
-	start(_metadata, "store=ram,size=64K", &dir);
+	start(_metadata, "store=ram,size=16p", &dir);
 	ASSERT_EQ(0, write_file(AT "a", ""));
 	ASSERT_EQ(0, sync_tree());
 	ASSERT_EQ(0, power_off(dir));

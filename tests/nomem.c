@@ -153,9 +153,10 @@ TEST_F(nomem, reading_and_writing)
 	RUN_IF_READY();
 
 	int fd = open(NODE, O_RDWR), pipefd[2];
-	char data[3 * PAGE] = "data";
+	char data[3 * PAGE];
 	off_t at = 16 * MIB, from;
 
+	memset(data, 7, sizeof(data));
 	ASSERT_GE(fd, 0);
 	ASSERT_EQ(0, pipe(pipefd));
 	EACH_FAILURE(at += sizeof(data),

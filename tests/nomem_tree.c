@@ -65,7 +65,7 @@ TEST_F(nomem, mounting)
 	RUN_IF_READY();
 
 	mkdir(TREE, 0700);
-	EACH_FAILURE(, mount_tree("store=ram,size=1M,names=posix") == 0,
+	EACH_FAILURE(, mount_tree("store=ram,size=256p,names=posix") == 0,
 		     if (ok) ASSERT_EQ(0, umount_tree()));
 	EXPECT_EQ(-1, umount_tree());
 }

@@ -11,7 +11,7 @@
 
 #define PAGES 16UL
 #define SIZE  (PAGES * PAGE)
-#define HUGE  (2 * MIB)
+#define HUGE  PMD_SIZE
 
 #define CACHED	  VMADEMO_PAGE_CACHED
 #define FILLED	  (VMADEMO_PAGE_CACHED | VMADEMO_PAGE_UPTODATE)
@@ -36,14 +36,15 @@ FIXTURE(pages)
 FIXTURE_STORES(pages);
 FIXTURE_VARIANT_ADD(pages, none){ .kind = NONE };
 FIXTURE_VARIANT_ADD(pages, none_64k){ .kind = NONE, .folio_size = 65536 };
-FIXTURE_VARIANT_ADD(pages, none_2m){ .kind = NONE, .folio_size = HUGE };
+FIXTURE_VARIANT_ADD(pages, none_2m){ .kind = NONE, .folio_size = PMD_FOLIO };
 FIXTURE_VARIANT_ADD(pages, ram_64k){ .kind = STORE_RAM, .folio_size = 65536 };
-FIXTURE_VARIANT_ADD(pages, ram_2m){ .kind = STORE_RAM, .folio_size = HUGE };
+FIXTURE_VARIANT_ADD(pages, ram_2m){ .kind = STORE_RAM, .folio_size = PMD_FOLIO };
 
 FIXTURE_SETUP(pages)
 {
 	self->lower = -1;
-	self->folio = variant->folio_size ? variant->folio_size : PAGE;
+	self->folio = variant->folio_size ? folio_bytes(variant->folio_size)
+					  : PAGE;
 	self->size = variant->folio_size || variant->kind == NONE ? 4 * HUGE
 								  : SIZE;
 	folio_size_wanted = self->folio;
@@ -225,38 +226,43 @@ TEST_F(pages, range)
 	}
 }
 
-/* With MADV_HUGEPAGE it is 2 MiB that are dirty and mapped, in one folio, until it is split. */
+/* With MADV_HUGEPAGE it is all that one entry can map that is dirty and mapped, in one folio, until it is split. */
 TEST_F(pages, advised)
 {
 	RUN_IF_READY();
 
 	const unsigned int room = variant->kind <= STORE_RAM ? STORED : 0;
-	struct vmademo_discard d = { .offset = 600 * PAGE, .length = PAGE };
+	struct vmademo_discard d = { .offset = (HUGE / PAGE + 88) * PAGE,
+				     .length = PAGE };
+	const size_t n = HUGE / PAGE;
 	unsigned char *page;
 
 	if (self->size < 4 * HUGE)
 		SKIP(return, "single pages stay single pages");
 	ASSERT_EQ(0, madvise(self->map, self->size, MADV_HUGEPAGE));
 	self->folio = HUGE;
-	put(self->map + 700 * PAGE, 1);
-	EXPECT_EQ(FILLED | MAPPED | DIRTY | LARGE | room, folio_state(self, 700));
+	put(self->map + (n + 188) * PAGE, 1);
+	EXPECT_EQ(FILLED | MAPPED | DIRTY | LARGE | room,
+		  folio_state(self, n + 188));
 	EXPECT_EQ(0, folio_state(self, 3));
-	EXPECT_EQ(0, folio_state(self, 1024));
+	EXPECT_EQ(0, folio_state(self, 2 * n));
 	ASSERT_EQ(0, madvise(self->map + HUGE, HUGE, MADV_DONTNEED));
-	EXPECT_EQ(FILLED | DIRTY | LARGE | room, folio_state(self, 700));
+	EXPECT_EQ(FILLED | DIRTY | LARGE | room, folio_state(self, n + 188));
 	/* Where a single page is mapped, the folio is */
-	page = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, self->fd, 701 * PAGE);
+	page = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, self->fd,
+		    (n + 189) * PAGE);
 	ASSERT_NE(MAP_FAILED, page);
 	EXPECT_EQ(0, touch(page));
-	EXPECT_EQ(FILLED | MAPPED | DIRTY | LARGE | room, folio_state(self, 700));
+	EXPECT_EQ(FILLED | MAPPED | DIRTY | LARGE | room,
+		  folio_state(self, n + 188));
 	munmap(page, PAGE);
-	EXPECT_EQ(FILLED | DIRTY | LARGE | room, folio_state(self, 700));
+	EXPECT_EQ(FILLED | DIRTY | LARGE | room, folio_state(self, n + 188));
 	/* What is not punched stays as it was */
 	ASSERT_EQ(0, ioctl(self->fd, VMADEMO_IOC_DISCARD, &d));
-	EXPECT_EQ(0, state(self->fd, 600));
-	EXPECT_EQ(FILLED | DIRTY | room, state(self->fd, 599) & ~LARGE);
-	EXPECT_EQ(FILLED | DIRTY | room, state(self->fd, 601) & ~LARGE);
-	EXPECT_EQ(FILLED | DIRTY | room, state(self->fd, 1023) & ~LARGE);
+	EXPECT_EQ(0, state(self->fd, n + 88));
+	EXPECT_EQ(FILLED | DIRTY | room, state(self->fd, n + 87) & ~LARGE);
+	EXPECT_EQ(FILLED | DIRTY | room, state(self->fd, n + 89) & ~LARGE);
+	EXPECT_EQ(FILLED | DIRTY | room, state(self->fd, 2 * n - 1) & ~LARGE);
 }
 
 /* Absurd requests. */

@@ -127,7 +127,7 @@ TEST_F(store, the_same_cut_as_crash)
 {
 	RUN_IF_READY();
 
-	static unsigned char crash[SIZE], off[SIZE];
+	unsigned char crash[SIZE], off[SIZE];
 
 	for (uint64_t seed = 0; seed < 8; seed++) {
 		struct vmademo_crash c = { .seed = seed,

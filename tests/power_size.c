@@ -202,9 +202,8 @@ TEST_F(size, written_data_is_reached)
 
 TEST_F(size, cut_off_comes_back)
 {
-	static const off_t to[] = { 0,	     1,	       PAGE - 1,
-				    PAGE,    PAGE + 1, 3 * PAGE + 7,
-				    SIZE - 1 };
+	const off_t to[] = { 0,	      1, PAGE - 1, PAGE, PAGE + 1, 3 * PAGE + 7,
+			     SIZE - 1 };
 
 	for (size_t i = 0; i < sizeof(to) / sizeof(to[0]); i++) {
 		ASSERT_EQ(0, ftruncate(self->fd, to[i]));
@@ -298,7 +297,7 @@ TEST_F(size, as_the_seed_says)
 		undone += size_of(self->fd) == (off_t)SIZE;
 		grown += size_of(self->fd) > (off_t)SIZE;
 		for (off_t at = 0; at < size_of(self->fd); at += PAGE) {
-			char one[PAGE] = { 0 }, other[PAGE] = { 0 };
+			char one[PAGE_MAX] = { 0 }, other[PAGE_MAX] = { 0 };
 
 			ASSERT_EQ(pread(self->fd, one, PAGE, at),
 				  pread(shot, other, PAGE, at));
@@ -355,7 +354,7 @@ TEST(no_room_is_missed)
 {
 	int old, new;
 
-	ASSERT_EQ(0, mount_tree("store=ram,size=64K"));
+	ASSERT_EQ(0, mount_tree("store=ram,size=16p"));
 	old = new_file(AT "old");
 	new = new_file(AT "new");
 	ASSERT_LE(0, old);

@@ -306,7 +306,7 @@ static bool is_lost(FIXTURE_DATA(everybody) * race, size_t page, size_t place,
  */
 static void look_at(FIXTURE_DATA(everybody) * race, size_t page)
 {
-	static const size_t places[] = { 0, PAGE / 16, PAGE / 8 - 1 };
+	const size_t places[] = { 0, PAGE / 16, PAGE / 8 - 1 };
 
 	for (size_t i = 0; i < 3; i++)
 		if (is_lost(race, page, places[i], false))

@@ -24,17 +24,18 @@
 FIXTURE(sealed)
 {
 	int fd, lower;
+	size_t in_file;
 	unsigned char *map;
 };
 
 /* The backing file, and what of it is the buffer: all of it, or the beginning. */
 FIXTURE_VARIANT(sealed)
 {
-	size_t in_file;
+	bool longer; /* the file, than the buffer */
 };
 
-FIXTURE_VARIANT_ADD(sealed, whole_file){ .in_file = SIZE };
-FIXTURE_VARIANT_ADD(sealed, part_of_file){ .in_file = FILE_SIZE };
+FIXTURE_VARIANT_ADD(sealed, whole_file){ .longer = false };
+FIXTURE_VARIANT_ADD(sealed, part_of_file){ .longer = true };
 
 static unsigned char byte_at(size_t at)
 {
@@ -54,7 +55,8 @@ static int make_memfd(size_t size)
 
 FIXTURE_SETUP(sealed)
 {
-	self->lower = make_memfd(variant->in_file);
+	self->in_file = variant->longer ? FILE_SIZE : SIZE;
+	self->lower = make_memfd(self->in_file);
 	ASSERT_GE(self->lower, 0);
 	self->fd = create_with(VMADEMO_STORE_FILE, SIZE, self->lower);
 	ASSERT_GE(self->fd, 0) TH_LOG("create: %s", strerror(errno));
@@ -75,7 +77,7 @@ FIXTURE_TEARDOWN(sealed)
 static void expect_all_there(struct __test_metadata *_metadata, int fd,
 			     int lower, const unsigned char *map, size_t in_file)
 {
-	static unsigned char bytes[2 * FILE_SIZE];
+	unsigned char bytes[2 * FILE_SIZE];
 
 	EXPECT_EQ(SIZE, lseek(fd, 0, SEEK_END));
 	EXPECT_EQ(SIZE, fd_value(fd, "size"));
@@ -119,17 +121,17 @@ TEST_F(sealed, cannot_shrink)
 		r.size = sizes[i];
 		EXPECT_FAILS(EPERM, ioctl(self->fd, VMADEMO_IOC_RESIZE, &r));
 		expect_all_there(_metadata, self->fd, self->lower, self->map,
-				 variant->in_file);
+				 self->in_file);
 	}
 	EXPECT_EQ(-1, reopen(self->fd, O_RDWR | O_TRUNC));
 	/* To be all of a shorter file, the rest of it would have to go */
-	if (variant->in_file > SIZE) {
+	if (self->in_file > SIZE) {
 		EXPECT_FAILS(EPERM, ftruncate(self->fd, 6 * PAGE));
 		EXPECT_FAILS(EPERM, fallocate(self->fd, 0, PAGE, 5 * PAGE));
 		EXPECT_FAILS(EPERM, fallocate(self->fd, FALLOC_FL_ZERO_RANGE,
 					      SIZE, PAGE));
 	}
-	expect_nothing_changed(_metadata, self, variant->in_file);
+	expect_nothing_changed(_metadata, self, self->in_file);
 }
 
 /* What was written by a mapping and is not yet on the store stays, too. */
@@ -145,7 +147,7 @@ TEST_F(sealed, cannot_shrink_while_dirty)
 	}
 	for (size_t at = 0; at < SIZE; at++)
 		put(self->map + at, byte_at(at));
-	expect_nothing_changed(_metadata, self, variant->in_file);
+	expect_nothing_changed(_metadata, self, self->in_file);
 }
 
 /* To grow is refused: what the file has beyond the buffer is not cut off before. */
@@ -163,9 +165,9 @@ TEST_F(sealed, cannot_grow)
 		EXPECT_FAILS(EPERM, fallocate(self->fd, FALLOC_FL_ZERO_RANGE, 0,
 					      sizes[i]));
 		expect_all_there(_metadata, self->fd, self->lower, self->map,
-				 variant->in_file);
+				 self->in_file);
 	}
-	expect_nothing_changed(_metadata, self, variant->in_file);
+	expect_nothing_changed(_metadata, self, self->in_file);
 }
 
 /* ---- who may not open the file by its name -------------------------------- */
@@ -319,9 +321,8 @@ TEST_F(part, bad_pointer)
 {
 	RUN_IF_READY();
 
-	static const size_t places[] = { SIZE,	    SIZE + 1,
-					 5 * PAGE,  FILE_SIZE - 1,
-					 FILE_SIZE, FILE_SIZE + PAGE + 9 };
+	const size_t places[] = { SIZE,		 SIZE + 1,  5 * PAGE,
+				  FILE_SIZE - 1, FILE_SIZE, FILE_SIZE + PAGE + 9 };
 	void *nowhere = mmap(NULL, 4 * PAGE, PROT_NONE,
 			     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	int append = reopen(self->fd, O_WRONLY | O_APPEND);
@@ -436,7 +437,7 @@ TEST(no_room)
 /* A file that is longer than its buffer, and may not grow: the buffer grows over it. */
 TEST(sealed_and_longer)
 {
-	static unsigned char old[4 * PAGE], new[PAGE], bytes[PAGE];
+	unsigned char old[4 * PAGE], new[PAGE], bytes[PAGE];
 	int lower = memfd_create("below", MFD_CLOEXEC | MFD_ALLOW_SEALING), fd;
 
 	memset(old, 'o', sizeof(old));

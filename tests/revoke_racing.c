@@ -107,7 +107,7 @@ static void touch_all(int fd, struct race *race, unsigned int number,
 		      unsigned char *map, unsigned char *copies)
 {
 	struct sigaction sa = { .sa_flags = SA_SIGINFO | SA_NODEFER };
-	unsigned char *moved, *p, sure[HUGE / PAGE] = { 0 };
+	unsigned char *moved, *p, sure[HUGE / 4096] = { 0 };
 	unsigned int seed = number + 1, turn;
 	const size_t pages = race->size / PAGE;
 

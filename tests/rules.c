@@ -66,18 +66,18 @@ static bool knows_poison(void)
 }
 
 /* The page that was touched last raised this. */
-#define EXPECT_RAISED(at, is_poison)                                      \
-	do {                                                              \
-		bool poison = (is_poison) && knows_poison();              \
-		EXPECT_EQ(poison ? BUS_MCEERR_AR : BUS_ADRERR,            \
-			  touch_info.si_code);                            \
-		if (poison) {                                             \
-			EXPECT_EQ((uintptr_t)(at) & -PAGE,                \
-				  (uintptr_t)touch_info.si_addr & -PAGE); \
-			EXPECT_EQ(12, touch_info.si_addr_lsb);            \
-		} else {                                                  \
-			EXPECT_EQ((void *)(at), touch_info.si_addr);      \
-		}                                                         \
+#define EXPECT_RAISED(at, is_poison)                                             \
+	do {                                                                     \
+		bool poison = (is_poison) && knows_poison();                     \
+		EXPECT_EQ(poison ? BUS_MCEERR_AR : BUS_ADRERR,                   \
+			  touch_info.si_code);                                   \
+		if (poison) {                                                    \
+			EXPECT_EQ((uintptr_t)(at) & -PAGE,                       \
+				  (uintptr_t)touch_info.si_addr & -PAGE);        \
+			EXPECT_EQ(__builtin_ctzl(PAGE), touch_info.si_addr_lsb); \
+		} else {                                                         \
+			EXPECT_EQ((void *)(at), touch_info.si_addr);             \
+		}                                                                \
 	} while (0)
 
 static const uint32_t signals[] = { VMADEMO_STATUS_SIGBUS,

@@ -114,7 +114,7 @@ TEST_F(store, same_seed_same_bytes)
 	RUN_IF_READY();
 	NEED_SMALL_FOLIOS();
 
-	static unsigned char first[SIZE], again[SIZE];
+	unsigned char first[SIZE], again[SIZE];
 	int different = 0;
 
 	for (size_t n = 1; n <= PAGES; n++) {

@@ -53,7 +53,7 @@ FIXTURE_SETUP(rules_model)
 	self->seed = self->first_seed;
 	self->dir = -1;
 	if (variant->tree) {
-		ASSERT_EQ(0, mount_tree("store=ram,folio_size=4K"));
+		ASSERT_EQ(0, mount_tree("store=ram,folio_size=1p"));
 		self->dir = open(TREE, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		ASSERT_LE(0, self->dir);
 		self->fd = new_file(AT "a");
@@ -233,7 +233,7 @@ static void call(struct __test_metadata *_metadata,
 {
 	static const uint32_t ops[] = { VMADEMO_OP_READ, VMADEMO_OP_WRITE,
 					VMADEMO_OP_ALLOCATE };
-	static char bytes[5 * PAGE];
+	char bytes[5 * PAGE];
 	uint32_t op = ops[below(self, 3)], want;
 	size_t len, at = range(self, &len), done = len;
 	uint64_t first = at / PAGE, last = (at + len - 1) / PAGE;

@@ -213,7 +213,7 @@ TEST_F(sparse, copied)
 {
 	RUN_IF_READY();
 
-	static unsigned char copy[SIZE], all[SIZE];
+	unsigned char copy[SIZE], all[SIZE];
 	unsigned int seed = 1;
 
 	for (int n = 0; n < 20; n++) {

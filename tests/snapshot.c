@@ -16,7 +16,7 @@
 
 KEEP_A_RULE
 
-static unsigned char bytes[SIZE], others[SIZE];
+static unsigned char bytes[PAGES * PAGE_MAX], others[PAGES * PAGE_MAX];
 
 static void random_bytes(unsigned char *p, size_t len, unsigned int seed)
 {
@@ -264,7 +264,7 @@ TEST_F(store, odd_sizes)
 	if (variant->kind == STORE_BLOCK)
 		SKIP(return, "the size of a device is fixed");
 
-	static const size_t sizes[] = { 0, 1, PAGE - 1, PAGE, PAGE + 1, SIZE - 1 };
+	const size_t sizes[] = { 0, 1, PAGE - 1, PAGE, PAGE + 1, SIZE - 1 };
 
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
 		struct vmademo_crash c = { .written_permille = 500,

@@ -133,7 +133,7 @@ TEST_F_TIMEOUT(racing, of_one_moment, 600)
 {
 	const char *steps = getenv("VMADEMO_STEPS");
 	int rounds = steps && *steps ? atoi(steps) / 100 : 100, lower, fd;
-	static unsigned char bytes[SIZE];
+	unsigned char bytes[SIZE];
 	struct writer writers[WRITERS] = { 0 };
 	pthread_t puncher;
 	unsigned char *map;

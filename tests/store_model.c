@@ -31,12 +31,12 @@ FIXTURE(store_model)
 	unsigned char *map;
 	/* The model; zero beyond the size */
 	size_t size;
-	unsigned char seen[MAX], stored[MAX];
+	unsigned char seen[PAGES * PAGE_MAX], stored[PAGES * PAGE_MAX];
 	/* What a cut leaves in any case; how large it is after one, and then of what was cut off */
 	size_t kept, durable;
-	unsigned char old[MAX];
+	unsigned char old[PAGES * PAGE_MAX];
 	bool dirty[PAGES];
-	unsigned char data[SPAN], back[SPAN];
+	unsigned char data[3 * PAGE_MAX], back[3 * PAGE_MAX];
 	unsigned int seed, first_seed;
 	int64_t step;
 	bool fixed; /* the size cannot change */

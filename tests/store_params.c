@@ -82,7 +82,7 @@ TEST_F(params, power_cut_of_the_node)
 	unsigned char *p;
 	int fd;
 
-	ASSERT_EQ(0, load_module("store=ram size=1M folio_size=4K"));
+	ASSERT_EQ(0, load_module("store=ram size=1M folio_size=1p"));
 	fd = open(NODE, O_RDWR | O_CLOEXEC);
 	ASSERT_GE(fd, 0);
 	p = mmap(NULL, MIB, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
@@ -158,12 +158,12 @@ TEST_F(params, size_of_a_file)
 		const char *text;
 		off_t has, node, then;
 	} cases[] = {
-		{ "store=" FILE_A, 3 * PAGE, 3 * PAGE, 3 * PAGE },
+		{ "store=" FILE_A, 192 * KIB, 192 * KIB, 192 * KIB },
 		{ "store=" FILE_A, 100, 100, 100 },
-		{ "store=" FILE_A " size=4K", 3 * PAGE, PAGE, 3 * PAGE },
-		{ "store=" FILE_A " size=12K", 3 * PAGE, 3 * PAGE, 3 * PAGE },
-		{ "size=16K store=" FILE_A, 3 * PAGE, 4 * PAGE, 4 * PAGE },
-		{ "size=16K store=" FILE_A, 0, 4 * PAGE, 4 * PAGE },
+		{ "store=" FILE_A " size=64K", 192 * KIB, 64 * KIB, 192 * KIB },
+		{ "store=" FILE_A " size=192K", 192 * KIB, 192 * KIB, 192 * KIB },
+		{ "size=256K store=" FILE_A, 192 * KIB, 256 * KIB, 256 * KIB },
+		{ "size=256K store=" FILE_A, 0, 256 * KIB, 256 * KIB },
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {

@@ -22,7 +22,7 @@ FIXTURE(full)
 
 FIXTURE_SETUP(full)
 {
-	char page[PAGE] = { 0 };
+	char page[PAGE_MAX] = { 0 };
 	int rest;
 
 	mkdir(ROOM, 0700);

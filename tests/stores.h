@@ -51,7 +51,7 @@ static inline const char *store_path(enum store_kind kind)
 static inline int create_store(enum store_kind kind, uint64_t size, int *lower)
 {
 	const char *path = store_path(kind);
-	char zeroes[PAGE] = { 0 };
+	char zeroes[PAGE_MAX] = { 0 };
 	int fd;
 
 	*lower = -1;

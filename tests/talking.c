@@ -9,11 +9,12 @@
 #include "vmademo_test.h"
 #include "../examples/ring.h"
 
-#define LEN (16 * PAGE)
+#define PAGES 16
+#define LEN   (PAGES * PAGE)
 
 #define MAX_SLOTS 4096
 
-_Static_assert(sizeof(struct ring) + MAX_SLOTS * sizeof(uint64_t) <= LEN,
+_Static_assert(sizeof(struct ring) + MAX_SLOTS * sizeof(uint64_t) <= PAGES * 4096,
 	       "the ring must fit");
 
 /* A million messages, or as many as VMADEMO_STEPS says for slow machines. */
@@ -109,7 +110,7 @@ static void receive_all(struct __test_metadata *_metadata, struct ring *r,
  */
 static size_t folios_written(int fd, uint32_t first, unsigned int messages)
 {
-	bool written[LEN / PAGE] = { true };
+	bool written[PAGES] = { true };
 	size_t size = folio_size_of(fd), count = 0;
 
 	for (uint32_t i = 0; i < messages && i < MAX_SLOTS; i++)

@@ -108,7 +108,7 @@ static struct watch most_dirty(struct __test_metadata *_metadata,
 			       FIXTURE_DATA(throttle) * self, bool by_write)
 {
 	struct watch w = { .fd = self->fd };
-	char page[PAGE] = { 1 };
+	char page[PAGE_MAX] = { 1 };
 	pthread_t thread;
 
 	ASSERT_EQ(0, fsync(self->fd));

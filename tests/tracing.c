@@ -132,32 +132,34 @@ TEST_F(traced, life_of_a_page)
 				       "fault: page=2 address=0x* flags="));
 		/* Written to */
 		put(self->map + 2 * PAGE, 1);
-		EXPECT_STREQ("dirty: page=2 bytes=4096\n"
-			     "mkwrite: page=2 address=0x* result=LOCKED ns=*\n",
-			     traced_of(self->fd));
+		EXPECT_STREQ(
+			in_bytes("dirty: page=2 bytes=1p\n"
+				 "mkwrite: page=2 address=0x* result=LOCKED ns=*\n"),
+			traced_of(self->fd));
 	}
 	/* Written by a call */
 	ASSERT_EQ(PAGE, pwrite(self->fd, self->map + 2 * PAGE, PAGE, 3 * PAGE));
 	if (!ram) {
-		EXPECT_STREQ("dirty: page=3 bytes=4096\n", traced_of(self->fd));
+		EXPECT_STREQ(in_bytes("dirty: page=3 bytes=1p\n"),
+			     traced_of(self->fd));
 	}
 	traced_of(self->fd);
 	/* Written back */
 	ASSERT_EQ(0, fdatasync(self->fd));
 	if (ram) {
-		EXPECT_STREQ("write_out: pos=12288 bytes=4096 err=0 ns=*\n"
-			     "flush: datasync=1 err=0 ns=*\n",
+		EXPECT_STREQ(in_bytes("write_out: pos=3p bytes=1p err=0 ns=*\n"
+				      "flush: datasync=1 err=0 ns=*\n"),
 			     traced_of(self->fd));
 	} else {
-		EXPECT_STREQ("write_out: pos=8192 bytes=4096 err=0 ns=*\n"
-			     "write_out: pos=12288 bytes=4096 err=0 ns=*\n",
+		EXPECT_STREQ(in_bytes("write_out: pos=2p bytes=1p err=0 ns=*\n"
+				      "write_out: pos=3p bytes=1p err=0 ns=*\n"),
 			     traced_of(self->fd));
 	}
 	/* Dirty again, and cut off */
 	ASSERT_EQ(1, pwrite(self->fd, "x", 1, 3 * PAGE));
 	ASSERT_EQ(0, ftruncate(self->fd, 3 * PAGE));
-	EXPECT_STREQ("dirty: page=3 bytes=4096\n"
-		     "discard: page=3 bytes=4096\n",
+	EXPECT_STREQ(in_bytes("dirty: page=3 bytes=1p\n"
+			      "discard: page=3 bytes=1p\n"),
 		     traced_of(self->fd));
 	/* Beyond the end */
 	EXPECT_EQ(SIGBUS, touch_signal(self->map + 3 * PAGE, 1));
@@ -179,23 +181,23 @@ TEST_F(traced, store)
 	ASSERT_EQ(0, fsync(self->fd));
 	traced_of(self->fd);
 	ASSERT_EQ(0, posix_fadvise(self->fd, 0, 0, POSIX_FADV_DONTNEED));
-	EXPECT_STREQ("evict: page=5 bytes=4096\n", traced_of(self->fd));
+	EXPECT_STREQ(in_bytes("evict: page=5 bytes=1p\n"), traced_of(self->fd));
 	ASSERT_EQ(1, pread(self->fd, &byte, 1, 5 * PAGE));
-	EXPECT_STREQ("read_in: pos=20480 bytes=4096 err=0 ns=*\n",
+	EXPECT_STREQ(in_bytes("read_in: pos=5p bytes=1p err=0 ns=*\n"),
 		     traced_of(self->fd));
 	ASSERT_EQ(1, pwrite(self->fd, "y", 1, 5 * PAGE));
 	ASSERT_EQ(0, ioctl(self->fd, VMADEMO_IOC_CRASH, &c));
-	EXPECT_STREQ("dirty: page=5 bytes=4096\n"
-		     "lose: page=5 bytes=4096\n"
-		     "crash: seed=7 written=0 torn=0 lost=1\n",
+	EXPECT_STREQ(in_bytes("dirty: page=5 bytes=1p\n"
+			      "lose: page=5 bytes=1p\n"
+			      "crash: seed=7 written=0 torn=0 lost=1\n"),
 		     traced_of(self->fd));
 	c = (struct vmademo_crash){ .seed = 7, .torn = 1 };
 	ASSERT_EQ(1, pwrite(self->fd, "y", 1, 5 * PAGE));
 	clear_trace();
 	ASSERT_EQ(0, ioctl(self->fd, VMADEMO_IOC_CRASH, &c));
-	EXPECT_STREQ("tear: page=5 bytes=4096\n"
-		     "lose: page=5 bytes=4096\n"
-		     "crash: seed=7 written=0 torn=1 lost=1\n",
+	EXPECT_STREQ(in_bytes("tear: page=5 bytes=1p\n"
+			      "lose: page=5 bytes=1p\n"
+			      "crash: seed=7 written=0 torn=1 lost=1\n"),
 		     traced_of(self->fd));
 	/* When nobody watches, nothing is written down */
 	ASSERT_EQ(0, write_text(EVENTS "enable", "0"));

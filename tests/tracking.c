@@ -62,7 +62,7 @@ FIXTURE_VIEWS(tracking);
 
 FIXTURE_SETUP(tracking)
 {
-	static const char page[LEN] = { 1 };
+	static const char page[8 * PAGE_MAX] = { 1 };
 
 	self->pagemap = open("/proc/self/pagemap", O_RDONLY);
 	ASSERT_GE(self->pagemap, 0);
@@ -159,7 +159,7 @@ static void clear_soft_dirty(void)
 /* Whether the kernel has it: it does not forget to set the bit of other memory. */
 static bool has_soft_dirty(const FIXTURE_DATA(tracking) * self)
 {
-	static unsigned char own[2 * PAGE];
+	static unsigned char own[2 * PAGE_MAX];
 
 	clear_soft_dirty();
 	put(own + PAGE, 1);

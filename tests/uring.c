@@ -9,7 +9,8 @@
 #include "kselftest_harness.h"
 #include "vmademo_test.h"
 
-#define LEN	(16 * PAGE)
+#define PAGES	16
+#define LEN	(PAGES * PAGE)
 #define SYSCTL	"/proc/sys/kernel/io_uring_disabled"
 #define ENTRIES 8
 
@@ -123,7 +124,7 @@ FIXTURE(uring)
 	const char *skip;
 	int fd;
 	unsigned char *map; /* LEN bytes at PLACE(0) */
-	unsigned char data[LEN], back[LEN];
+	unsigned char data[PAGES * PAGE_MAX], back[PAGES * PAGE_MAX];
 };
 
 FIXTURE_VIEWS(uring);

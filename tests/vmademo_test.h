@@ -29,8 +29,12 @@
 
 #define NODE   "/dev/vmademo"
 #define WINDOW "/dev/vmademo-phys0"
-#define PAGE   4096UL
+#define PAGE   ((unsigned long)getpagesize())
+#define KIB    1024UL
 #define MIB    (1024UL * 1024)
+
+/* The largest page that a machine has, for arrays */
+#define PAGE_MAX 65536UL
 
 /*
  * Seconds that a test may take.  Under emulation, on a busy machine, on a kernel
@@ -113,10 +117,64 @@ static inline bool file_says(const char *path, const char *expected)
 	return !strcmp(text, expected);
 }
 
-/* How many bytes one fault maps; "auto" is what holds without it. */
+/* What one entry of a higher table maps: 2 MiB with pages of 4 KiB, 32 MiB with 16 KiB. */
+static inline size_t pmd_size(void)
+{
+	static size_t bytes;
+
+	if (!bytes) {
+		int64_t said = read_number(
+			"/sys/kernel/mm/transparent_hugepage/hpage_pmd_size");
+
+		bytes = said > 0 ? said : 2 * MIB;
+	}
+	return bytes;
+}
+
+#define PMD_SIZE pmd_size()
+
+/* In a table, which must be constant, the size of a folio that is as large as that. */
+#define PMD_FOLIO 1U
+
+static inline uint32_t folio_bytes(uint32_t size)
+{
+	return size == PMD_FOLIO ? PMD_SIZE : size;
+}
+
+/* What the kernel maps around a page that is touched, and reads at once, if nothing else is said. */
+#define FAULT_AROUND (64 * KIB)
+#define READ_AHEAD   (128 * KIB)
+
+/* The same text, in a static place, with bytes for pages: "phys=2p" becomes "phys=8192". */
+static inline const char *in_bytes(const char *text)
+{
+	static char bytes[512];
+	size_t len = 0;
+
+	while (text && *text && len < sizeof(bytes) - 24) {
+		size_t digits = strspn(text, "0123456789");
+
+		if (digits && text[digits] == 'p' &&
+		    strchr(", @\n", text[digits + 1])) {
+			len += sprintf(bytes + len, "%lu",
+				       strtoul(text, NULL, 10) * PAGE);
+			text += digits + 1;
+		} else {
+			digits = digits ? digits : 1;
+			memcpy(bytes + len, text, digits);
+			len += digits;
+			text += digits;
+		}
+	}
+	bytes[len] = '\0';
+	return text ? bytes : NULL;
+}
+
+/* How many bytes one fault maps, 2p is two pages; "auto" is what holds without it. */
 static inline int map_ahead(const char *bytes)
 {
-	return write_text("/sys/module/vmademo/parameters/map_ahead", bytes);
+	return write_text("/sys/module/vmademo/parameters/map_ahead",
+			  in_bytes(bytes));
 }
 
 /* ---- the module's account ------------------------------------------------ */
@@ -619,14 +677,15 @@ static inline int load_module_file(const char *path, const char *parameters)
 
 /*
  * Loads the module that VMADEMO_KO names, with VMADEMO_PARAMS before the
- * parameters; 0 or -1 and errno.
+ * parameters, in which 2p is the size of two pages; 0 or -1 and errno.
  */
 static inline int load_module(const char *parameters)
 {
 	const char *path = getenv("VMADEMO_KO"), *more = getenv("VMADEMO_PARAMS");
-	char all[512];
+	char all[1024];
 
-	snprintf(all, sizeof(all), "%s %s", more ? more : "", parameters);
+	snprintf(all, sizeof(all), "%s %s", more ? more : "",
+		 in_bytes(parameters));
 	return load_module_file(path ? path : "", all);
 }
 

@@ -28,8 +28,8 @@ TEST_F(window, offsets)
 /* How many page tables a mapping of all of the window has entries in. */
 static int64_t tables(const unsigned char *p)
 {
-	return (uintptr_t)(p + LEN - 1) / (2 * MIB) - (uintptr_t)p / (2 * MIB) +
-	       1;
+	return (uintptr_t)(p + LEN - 1) / (PMD_SIZE) -
+	       (uintptr_t)p / (PMD_SIZE) + 1;
 }
 
 /*
@@ -49,7 +49,7 @@ TEST_F(window, faults)
 	if (IS_32_BIT)
 		self->pages_an_entry = 1;
 	else
-		EXPECT_EQ(0, (uintptr_t)p % (2 * MIB));
+		EXPECT_EQ(0, (uintptr_t)p % (PMD_SIZE));
 	minor = minor_faults();
 	for (size_t at = 0; at < LEN; at += PAGE)
 		touch(p + at);
@@ -254,7 +254,7 @@ TEST_F(window, large_entries_move)
 	unsigned char *p = map(_metadata, self->fd, LEN, 0);
 	unsigned char *room = mmap(NULL, 3 * LEN, PROT_NONE,
 				   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	unsigned char *even = room + (-(uintptr_t)room & (2 * MIB - 1));
+	unsigned char *even = room + (-(uintptr_t)room & (PMD_SIZE - 1));
 	unsigned char *const places[] = { even, even + LEN + PAGE };
 	int64_t mappings = window_value("mappings");
 

@@ -30,7 +30,7 @@ TEST_F(window, peek_and_poke)
 
 	unsigned char *p = map(_metadata, self->fd, 4 * PAGE, PAGE);
 	unsigned char *ro = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, self->fd, 0);
-	static unsigned char page[PAGE];
+	unsigned char page[PAGE];
 	unsigned char *last;
 	int mem = open("/proc/self/mem", O_RDWR), status;
 	uint64_t number = 0x1122334455667788;
@@ -98,7 +98,7 @@ TEST_F(window, read_and_write)
 	RUN_IF_READY();
 
 	unsigned char *p = map(_metadata, self->fd, LEN, 0);
-	static unsigned char data[3 * PAGE], back[3 * PAGE];
+	unsigned char data[3 * PAGE], back[3 * PAGE];
 	unsigned char *edge = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE,
 				   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 

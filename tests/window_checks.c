@@ -8,6 +8,9 @@
 #include "window_fixture.h"
 #include "../module/phys/check.h"
 
+/* So many pages can be named by an offset */
+#define PAGES_ADDRESSED (IS_32_BIT ? 1ULL << 32 : UINT64_MAX / PAGE + 1)
+
 TEST_F(window, error_codes_of_mmap_mem)
 {
 	RUN_IF_READY();
@@ -80,7 +83,7 @@ TEST_F(window, dev_mem_answers_the_same)
 static int answer(uint64_t base, int bits, uint64_t pgoff, uint64_t pages,
 		  bool refused)
 {
-	if (base + pgoff + pages > 1ULL << (bits - 12) || refused)
+	if (base + pgoff + pages > (1ULL << bits) / PAGE || refused)
 		return EINVAL;
 	return pgoff + pages > LEN / PAGE ? EPERM : 0;
 }
@@ -125,10 +128,10 @@ TEST_F(window, random_mappings)
 		switch (rand_r(&seed) % 6) {
 		case 0: /* somewhere far */
 			pgoff = ((uint64_t)rand_r(&seed) << 21 ^ rand_r(&seed)) &
-				((1ULL << (IS_32_BIT ? 32 : 52)) - 1);
+				(PAGES_ADDRESSED - 1);
 			break;
 		case 1: /* near the end of all addresses */
-			pgoff = (1ULL << (bits - 12)) - rand_r(&seed) % 1100;
+			pgoff = ((1ULL << bits) / PAGE) - rand_r(&seed) % 1100;
 			break;
 		case 2: /* small, so that more of them fit */
 			size = PAGE;
@@ -136,7 +139,7 @@ TEST_F(window, random_mappings)
 		}
 		if (IS_32_BIT)
 			pgoff &= 0xffffffff;
-		if (pgoff + size / PAGE > 1ULL << (IS_32_BIT ? 32 : 52))
+		if (pgoff + size / PAGE > PAGES_ADDRESSED)
 			expected = EOVERFLOW; /* mmap itself */
 		else if (more & MAP_SYNC && !private)
 			expected = EOPNOTSUPP; /* likewise; a private one need not */
@@ -192,8 +195,9 @@ TEST_F(window, random_mappings)
 
 TEST(table_of_checks)
 {
-	const uint64_t G = 1ULL << 30, high = 1ULL << 52;
-	static const uint64_t M = 1ULL << 20;
+	/* These are numbers: with pages of 4 KiB, whatever there are here */
+	const uint64_t G = 1ULL << 30, M = 1ULL << 20, P = 4096,
+		       high = 1ULL << 52;
 	const struct {
 		uint64_t base, bytes, pgoff, size;
 		unsigned int bits;
@@ -201,34 +205,34 @@ TEST(table_of_checks)
 		int result;
 	} rows[] = {
 		/* inside, its last page, all of it */
-		{ G, 2 * M, 0, PAGE, 40, true, 0 },
-		{ G, 2 * M, 511, PAGE, 40, true, 0 },
+		{ G, 2 * M, 0, P, 40, true, 0 },
+		{ G, 2 * M, 511, P, 40, true, 0 },
 		{ G, 2 * M, 0, 2 * M, 40, true, 0 },
-		{ 0, PAGE, 0, PAGE, 40, true, 0 },
+		{ 0, P, 0, P, 40, true, 0 },
 		/* one past, across the end, larger than it */
-		{ G, 2 * M, 512, PAGE, 40, true, -EPERM },
-		{ G, 2 * M, 511, 2 * PAGE, 40, true, -EPERM },
-		{ G, 2 * M, 0, 2 * M + PAGE, 40, true, -EPERM },
-		{ 0, PAGE, 1, PAGE, 40, true, -EPERM },
+		{ G, 2 * M, 512, P, 40, true, -EPERM },
+		{ G, 2 * M, 511, 2 * P, 40, true, -EPERM },
+		{ G, 2 * M, 0, 2 * M + P, 40, true, -EPERM },
+		{ 0, P, 1, P, 40, true, -EPERM },
 		/* the last page there is; one further */
-		{ (1ULL << 40) - M, M, 255, PAGE, 40, true, 0 },
-		{ (1ULL << 40) - M, M, 256, PAGE, 40, true, -EINVAL },
-		{ (1ULL << 40) - M, M, 255, 2 * PAGE, 40, true, -EINVAL },
+		{ (1ULL << 40) - M, M, 255, P, 40, true, 0 },
+		{ (1ULL << 40) - M, M, 256, P, 40, true, -EINVAL },
+		{ (1ULL << 40) - M, M, 255, 2 * P, 40, true, -EINVAL },
 		/* 64 bits of address: up to the very last byte, no wrap */
-		{ -(uint64_t)PAGE, PAGE, 0, PAGE, 64, true, 0 },
-		{ -(uint64_t)PAGE, PAGE, 1, PAGE, 64, true, -EINVAL },
-		{ -(uint64_t)PAGE, PAGE, 0, 2 * PAGE, 64, true, -EINVAL },
-		{ G, 2 * M, high - 1, PAGE, 64, true, -EINVAL },
-		{ G, 2 * M, high - G / PAGE - 1, 2 * PAGE, 64, true, -EINVAL },
-		{ G, 2 * M, high - G / PAGE - 1, PAGE, 64, true, -EPERM },
+		{ -(uint64_t)P, P, 0, P, 64, true, 0 },
+		{ -(uint64_t)P, P, 1, P, 64, true, -EINVAL },
+		{ -(uint64_t)P, P, 0, 2 * P, 64, true, -EINVAL },
+		{ G, 2 * M, high - 1, P, 64, true, -EINVAL },
+		{ G, 2 * M, high - G / P - 1, 2 * P, 64, true, -EINVAL },
+		{ G, 2 * M, high - G / P - 1, P, 64, true, -EPERM },
 		/* an offset that is no number of bytes */
-		{ G, 2 * M, high, PAGE, 64, true, -EINVAL },
-		{ G, 2 * M, UINT64_MAX, PAGE, 64, true, -EINVAL },
+		{ G, 2 * M, high, P, 64, true, -EINVAL },
+		{ G, 2 * M, UINT64_MAX, P, 64, true, -EINVAL },
 		/* private is asked after what can be, before whose it is */
-		{ G, 2 * M, 0, PAGE, 40, false, -EINVAL },
-		{ G, 2 * M, 512, PAGE, 40, false, -EINVAL },
+		{ G, 2 * M, 0, P, 40, false, -EINVAL },
+		{ G, 2 * M, 512, P, 40, false, -EINVAL },
 		/* a window that fills all there is */
-		{ 0, 1ULL << 40, (1ULL << 28) - 1, PAGE, 40, true, 0 },
+		{ 0, 1ULL << 40, (1ULL << 28) - 1, P, 40, true, 0 },
 		{ 0, 1ULL << 40, 0, 1ULL << 40, 40, true, 0 },
 		{ 0, 1ULL << 40, 1, 1ULL << 40, 40, true, -EINVAL },
 	};

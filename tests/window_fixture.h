@@ -11,7 +11,8 @@
 #include "kselftest_harness.h"
 #include "windows.h"
 
-#define LEN (4 * MIB)
+/* Two or more entries of a higher table, or one if that is so much */
+#define LEN (PMD_SIZE > 4 * MIB ? PMD_SIZE : 4 * MIB)
 
 FIXTURE(window)
 {
@@ -45,7 +46,7 @@ VARIANT(RESERVED, true, reserved_lazy);
 
 FIXTURE_SETUP(window)
 {
-	strcpy(self->phys, "4M");
+	snprintf(self->phys, sizeof(self->phys), "%luM", LEN / MIB);
 	self->fd = -1;
 	self->lazy = variant->lazy;
 	if (variant->kind == BAR) {
@@ -59,8 +60,8 @@ FIXTURE_SETUP(window)
 			self->skip = "no memory is reserved by memmap=";
 	}
 	if (variant->kind != OWN)
-		snprintf(self->phys, sizeof(self->phys), "4M@0x%" PRIx64,
-			 self->base);
+		snprintf(self->phys, sizeof(self->phys), "%luM@0x%" PRIx64,
+			 LEN / MIB, self->base);
 	if (!self->skip && !use_window(self->phys, self->lazy))
 		self->skip = "VMADEMO_KO does not name the module to load";
 	if (self->skip)
@@ -73,7 +74,7 @@ FIXTURE_SETUP(window)
 	ASSERT_EQ(self->base, window_base());
 	self->private_ok = !variant->lazy &&
 			   (variant->kind == OWN || !remap_marks_vma());
-	self->pages_an_entry = huge_entries() ? 512 : 1;
+	self->pages_an_entry = huge_entries() ? PMD_SIZE / PAGE : 1;
 }
 
 FIXTURE_TEARDOWN(window)

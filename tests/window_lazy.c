@@ -15,25 +15,25 @@ TEST_F(window, map_ahead)
 {
 	RUN_IF_READY();
 
-	static const struct {
+	const struct {
 		const char *ahead;
 		int advice;
 		size_t bytes;
-	} ways[] = { { "4K", MADV_NORMAL, PAGE },
-		     { "16K", MADV_NORMAL, 4 * PAGE },
-		     { "2M", MADV_RANDOM, 2 * MIB },
+	} ways[] = { { "1p", MADV_NORMAL, PAGE },
+		     { "4p", MADV_NORMAL, 4 * PAGE },
+		     { "512p", MADV_RANDOM, 512 * PAGE },
 		     { "auto", MADV_RANDOM, PAGE },
-		     { "auto", MADV_NORMAL, 2 * MIB } };
+		     { "auto", MADV_NORMAL, PMD_SIZE } };
 	/* Not aligned as the window is: no entry of 2 MiB fits */
 	const size_t len = LEN - 16 * PAGE;
 	unsigned char *reserve, *p;
 	int64_t faults;
 
-	reserve = mmap(NULL, LEN + 2 * MIB, PROT_NONE,
+	reserve = mmap(NULL, LEN + PMD_SIZE, PROT_NONE,
 		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	ASSERT_NE(MAP_FAILED, reserve);
-	p = (unsigned char *)(((uintptr_t)reserve + 2 * MIB - 1) &
-			      ~(2 * MIB - 1)) +
+	p = (unsigned char *)(((uintptr_t)reserve + PMD_SIZE - 1) &
+			      ~(PMD_SIZE - 1)) +
 	    8 * PAGE;
 	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
 		size_t first = (uintptr_t)p / ways[i].bytes;
@@ -61,7 +61,7 @@ TEST_F(window, map_ahead)
 	/* What is beyond the mapping was not made to look like it */
 	EXPECT_EQ(SIGSEGV, touch_signal(p - PAGE, 0));
 	EXPECT_EQ(SIGSEGV, touch_signal(p + len, 0));
-	munmap(reserve, LEN + 2 * MIB);
+	munmap(reserve, LEN + PMD_SIZE);
 	ASSERT_EQ(0, map_ahead("auto"));
 }
 

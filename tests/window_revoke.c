@@ -138,7 +138,7 @@ struct last_call {
 	unsigned char generation;
 	ssize_t done;
 	int error;
-	unsigned char data[LEN];
+	unsigned char data[]; /* LEN bytes */
 };
 
 /* Writes all of the window, or reads it, over and over, until that is cut short. */
@@ -158,7 +158,8 @@ TEST_F(window, revocation_in_the_middle)
 {
 	RUN_IF_READY();
 
-	struct last_call *last = mmap(NULL, sizeof(*last), PROT_READ | PROT_WRITE,
+	struct last_call *last = mmap(NULL, sizeof(*last) + LEN,
+				      PROT_READ | PROT_WRITE,
 				      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	int cut[2] = { 0 }, status;
 
@@ -210,7 +211,7 @@ TEST_F(window, revocation_in_the_middle)
 	}
 	EXPECT_LT(0, cut[0]);
 	EXPECT_LT(0, cut[1]);
-	munmap(last, sizeof(*last));
+	munmap(last, sizeof(*last) + LEN);
 }
 
 /* Revoked: whoever has it mapped gets SIGBUS, and nobody gets it any more. */

@@ -7,6 +7,7 @@
 #define VMADEMO_WINDOWS_H
 
 #include <dirent.h>
+#include <sys/utsname.h>
 
 #include "vmademo_test.h"
 
@@ -105,6 +106,26 @@ static inline uint64_t named_memory(const char *name)
 	return start;
 }
 
+/* The first 2^n that is no physical address: what /dev/mem says; 0 if that is not there. */
+static inline int bits_of_dev_mem(void)
+{
+	int fd = open("/dev/mem", O_RDONLY | O_CLOEXEC), bits;
+
+	if (fd < 0)
+		return 0;
+	for (bits = 32; bits < 63; bits++) {
+		void *p = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd,
+			       1LL << bits);
+
+		if (p != MAP_FAILED)
+			munmap(p, PAGE);
+		else if (errno == EINVAL)
+			break;
+	}
+	close(fd);
+	return bits;
+}
+
 /* The width of a physical address, in bits. */
 static inline int physical_bits(void)
 {
@@ -116,7 +137,8 @@ static inline int physical_bits(void)
 		sscanf(line, "address sizes : %d bits physical", &bits);
 	if (f)
 		fclose(f);
-	return bits;
+	/* Other machines than x86 have no such line */
+	return bits ? bits : bits_of_dev_mem();
 }
 
 /* Whether this range, and no part of it, has an entry of this name in /proc/iomem. */
@@ -171,16 +193,25 @@ static inline int parameter_is(const char *name, const char *value)
 	return !strcmp(text, value);
 }
 
-/* Loads the module with these windows, if it is not so loaded; whether it is. */
+/* How the memory of a BAR can be cached: on x86 as the firmware says, elsewhere not. */
+static inline const char *bar_memtype(void)
+{
+	struct utsname here;
+
+	return !uname(&here) && !strncmp(here.machine, "x86", 3) ? "wb" : "wc";
+}
+
+/* Loads the module with this window, if it is not so loaded; whether it is. */
 static inline int use_window(const char *phys, int lazy)
 {
 	const char *map = lazy ? "lazy" : "eager";
+	const char *memtype = strchr(phys, '@') ? bar_memtype() : "wb";
 	char parameters[256];
 
 	if (parameter_is("phys", phys) && parameter_is("phys_map", map))
 		return 1;
-	snprintf(parameters, sizeof(parameters), "phys=%s phys_map=%s", phys,
-		 map);
+	snprintf(parameters, sizeof(parameters),
+		 "phys=%s phys_map=%s phys_memtype=%s", phys, map, memtype);
 	if (module_is_loaded() && unload_module())
 		return 0;
 	return load_module(parameters) == 0;
