@@ -43,9 +43,21 @@ demo:
 	@scripts/deps demo
 	@exec scripts/demo
 
+# What kernels with such names need
+deps = scripts/deps $(if $(findstring /arm64,$(1)),arm64,check) && \
+	$(if $(findstring -debug,$(1)),scripts/deps debug,true)
+
 check:
-	@scripts/deps $(if $(findstring -debug,$(KERNELS)),debug,check)
+	@$(call deps,$(KERNELS))
 	@export KERNELS="$(KERNELS)" SEED="$(SEED)" STEPS="$(STEPS)" CALLS="$(CALLS)" PARAMETERS="$(PARAMETERS)"; \
+		exec scripts/check $(TEST)
+
+# The kernels of make check and all others that need not be built
+ALL_KERNELS = 6.1 6.1/32 6.12 newest 6.12/arm64 6.12/arm64-16k
+
+check-all:
+	@$(call deps,$(ALL_KERNELS))
+	@export KERNELS="$(ALL_KERNELS)" SEED="$(SEED)" STEPS="$(STEPS)" CALLS="$(CALLS)" PARAMETERS="$(PARAMETERS)"; \
 		exec scripts/check $(TEST)
 
 # One that is left in the environment is hardly meant for this
@@ -57,7 +69,7 @@ check-debug:
 		exec scripts/check $(TEST)
 
 fuzz:
-	@scripts/deps $(if $(findstring -debug,$(KERNELS)),debug,check)
+	@$(call deps,$(KERNELS))
 	@export KERNELS="$(KERNELS)" SEED="$(SEED)" CALLS="$(CALLS)" PARAMETERS="$(PARAMETERS)"; exec scripts/fuzz
 
 bench:
@@ -163,6 +175,8 @@ help:
 	@echo 'make check TEST=io   one of them'
 	@echo 'make check KERNELS="6.1 6.12"   on these kernels'
 	@echo 'make check TEST=model SEED=7 STEPS=1000   random operations, replayed'
+	@echo 'make check KERNELS="6.12/arm64 6.12/arm64-16k"   on arm64, with pages of 4 and of 16 KiB'
+	@echo 'make check-all       on every kernel that is ready to be had: those of make check, and arm64'
 	@echo 'make check-debug     on a kernel with everything on that finds faults'
 	@echo 'make check-peers     programs that nobody here wrote, by TEST=, with CUTS=40 power cuts each'
 	@echo 'make fuzz CALLS=100000 SEED=7   random calls on everything there is'
@@ -194,4 +208,4 @@ help:
 	@echo 'make dist            archive the sources, as build/vmademo-VERSION.tar.xz'
 	@echo 'make clean           remove what was built'
 
-.PHONY: all examples example-programs install uninstall demo check check-debug check-peers fuzz bench coverage kernels tools tools-install tools-files tools-uninstall shell vm deb deb-test dist lint dkms-source dkms-install dkms-uninstall clean help
+.PHONY: all examples example-programs install uninstall demo check check-all check-debug check-peers fuzz bench coverage kernels tools tools-install tools-files tools-uninstall shell vm deb deb-test dist lint dkms-source dkms-install dkms-uninstall clean help

@@ -29,6 +29,16 @@ in_makefile() { # NAME
 		sed -n "s/^$1 := //p" | xargs -n 1
 }
 
+# What is before the names of binutils for a kernel, if they are not this machine's
+cross() { # KERNEL-FOLDER
+	[ ! -e "$1/arch" ] || echo aarch64-linux-gnu-
+}
+
+# For what runs programs of this machine on a kernel
+amd64_only() { # KERNEL
+	[[ $1 != */* ]] || die "$1: only make check knows kernels for other programs than this machine's"
+}
+
 # Where this machine's own packages of Debian come from
 mirror() {
 	# shellcheck disable=SC2016 # apt fills these in
