@@ -119,7 +119,7 @@ vm:
 		$(if $(value RUN),$(call quoted,RUN))
 
 check-peers:
-	@scripts/deps vm
+	@scripts/deps peers
 	@export KERNELS="$(KERNELS)" CUTS="$(CUTS)"; exec scripts/check-peers $(TEST)
 
 shell:
