@@ -192,6 +192,7 @@ void compare_bytes(const struct explore *explore, int fd, struct run *run);
 
 /* explore_report.c */
 void print_progress(const struct explore *explore, uint64_t planned, bool last);
+void print_taken(uint64_t taken, uint64_t planned);
 void print_exploration(struct explore *explore);
 void print_replay(const struct explore *explore, const struct run *run);
 

@@ -218,6 +218,16 @@ static void take(struct once *once, size_t first, size_t nr, bool after)
 	}
 }
 
+/* Returns how many cuts there are about which something was found out. */
+static size_t tried(const struct once *once)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < once->nr_planned; i++)
+		n += once->planned[i].tried;
+	return n;
+}
+
 static bool has_after(const struct once *once, const struct point *point)
 {
 	return point->nr && once->planned[point->first + point->nr - 1].cut.after;
@@ -258,6 +268,7 @@ static void hold(struct once *once, struct point *point)
 		if (passed_by(once) == by)
 			take(once, point->first, point->nr, true);
 	}
+	print_taken(tried(once), once->nr_planned);
 	for (size_t i = 0; once->over && i < once->nr_points; i++)
 		if (!once->points[i].gone)
 			let_pass(once, &once->points[i]);
@@ -342,16 +353,6 @@ static void check_states(struct once *once)
 		once->planned[j].state = -1;
 }
 
-/* Returns how many cuts there are about which something was found out. */
-static size_t tried(const struct once *once)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < once->nr_planned; i++)
-		n += once->planned[i].tried;
-	return n;
-}
-
 /**
  * explore_once() - find out which of the cuts are harmless, by few runs
  * @explore: of which the dry run has been; they are noted in its good
@@ -362,14 +363,16 @@ static size_t tried(const struct once *once)
 void explore_once(struct explore *explore)
 {
 	struct once once = { .explore = explore };
-	size_t before;
+	size_t before = SIZE_MAX;
 
 	if (explore->buffer.dir || !explore->same_again || explore->reshaped)
 		return;
 	list_cuts(&once);
 	explore->good = must_alloc(NULL, once.nr_planned);
 	memset(explore->good, false, once.nr_planned);
-	do {
+	/* As long as each run finds something out */
+	while (!once.failed && !explore->interrupted &&
+	       tried(&once) < once.nr_planned && tried(&once) != before) {
 		before = tried(&once);
 		once.over = false;
 		list_points(&once);
@@ -379,8 +382,7 @@ void explore_once(struct explore *explore)
 		if (!once.failed)
 			check_states(&once);
 		free_states(&once.states);
-	} while (!once.failed && !explore->interrupted &&
-		 tried(&once) > before && tried(&once) < once.nr_planned);
+	}
 	free(once.points);
 	free(once.planned);
 }

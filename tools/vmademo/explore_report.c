@@ -43,6 +43,22 @@ void print_progress(const struct explore *explore, uint64_t planned, bool last)
 		LL(explore->done), LL(planned), explore->nr_broken, rate);
 }
 
+/* The same of snapshots, while the program runs on. */
+void print_taken(uint64_t taken, uint64_t planned)
+{
+	static uint64_t said = UINT64_MAX;
+	uint64_t tenth = taken * 10 / planned;
+
+	if (isatty(STDERR_FILENO))
+		fprintf(stderr, "\r%llu of %llu snapshots in one run ",
+			LL(taken), LL(planned));
+	else if (tenth != said)
+		fprintf(stderr,
+			"vmademo explore: %llu of %llu snapshots in one run\n",
+			LL(taken), LL(planned));
+	said = tenth;
+}
+
 /* ---- text ---------------------------------------------------------------- */
 
 /* Numbers in order, as 1, 4-7, 9; not all, if they are many. */
