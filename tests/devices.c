@@ -323,6 +323,8 @@ TEST_F(devices, drivers_have_their_devices)
 	pci_device(VIRTIO_DISK, disk);
 	if (!disk[0] || !bar || strcmp(driver_of(disk), "virtio-pci"))
 		SKIP(return, "the machine has no virtio disk with a driver");
+	if (PAGE > 4096)
+		SKIP(return, "its BAR is smaller than a page");
 	if (module_is_loaded())
 		ASSERT_EQ(0, unload_module());
 	EXPECT_FALSE(iomem_has(bar, PAGE, "virtio"));
@@ -385,7 +387,8 @@ TEST_F(devices, unplugged)
 	q = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, PAGE);
 	ASSERT_NE(MAP_FAILED, q);
 	EXPECT_EQ(0x010000ed, *(volatile uint32_t *)p);
-	EXPECT_EQ(0, touch_signal(q, 0));
+	/* (All its registers have 32 bits, and nothing else is answered) */
+	*(volatile uint32_t *)q;
 	EXPECT_TRUE(iomem_has(base, MIB, "vmademo-phys0"));
 	pci_device(EDU, device);
 	snprintf(path, sizeof(path), PCI_DEVICES "/%s/remove", device);

@@ -194,7 +194,7 @@ TEST_F(params, bad_windows)
 		{ "phys=4K@4K@4K", address, EINVAL },
 		{ on_ram, ram, EINVAL },
 		{ over_ram, ram, EINVAL },
-		{ "phys=4K@0x4000000000000000", "a physical address has", EINVAL },
+		{ "phys=1p@0x4000000000000000", "a physical address has", EINVAL },
 		{ "phys=128K@0xffffffffffff0000", "a physical address has",
 		  EINVAL },
 		{ "phys=64M", piece, ENOMEM },
@@ -308,7 +308,8 @@ static int run_from_buffer(void)
 
 		syscall(SYS_execveat, fd, "", argv, envp,
 			0x1000 /* AT_EMPTY_PATH */);
-		_exit(errno == EACCES ? EACCES : 1);
+		/* It is a program of x86: others let it in, and then do not know it */
+		_exit(errno == EACCES ? EACCES : errno == ENOEXEC ? 7 : 1);
 	}
 	waitpid(pid, &status, 0);
 	close(fd);
@@ -447,6 +448,9 @@ TEST_F(params, windows_on_what_is_not_free)
 	}
 	fclose(f);
 	/* There were some of each */
+	if (!refused && strcmp(bar_memtype(), "wb"))
+		SKIP(return,
+			   "the device tree names no such memory that is whole pages");
 	EXPECT_LT(0, refused);
 	/* (A device tree tells of no firmware) */
 	if (!strcmp(bar_memtype(), "wb")) {

@@ -97,9 +97,9 @@ static void cut_with_share(struct __test_metadata *_metadata,
 
 		ASSERT_LE(0, parts);
 		if (i < n - 1)
-			ASSERT_EQ(8, parts);
-		written += i >= n - 1 && parts == 8;
-		torn += parts > 0 && parts < 8;
+			ASSERT_EQ(PARTS, parts);
+		written += i >= n - 1 && parts == PARTS;
+		torn += parts > 0 && parts < PARTS;
 	}
 	/* Rounded at random */
 	EXPECT_LE(dirty * 400 / 1000, written);
@@ -140,8 +140,8 @@ TEST_F(store, torn)
 	EXPECT_EQ(EIO, told(self->fd));
 	ASSERT_EQ(0, power_on(self->fd));
 	for (size_t i = 0; i < PAGES; i++)
-		EXPECT_EQ(i < 3	   ? 8
-			  : i == 3 ? 4
+		EXPECT_EQ(i < 3	   ? PARTS
+			  : i == 3 ? PARTS / 2
 				   : 0,
 			  new_parts(self->map + i * PAGE));
 }

@@ -8,6 +8,7 @@
 
 #define PAGES 10UL
 #define SIZE  (PAGES * PAGE)
+#define PARTS ((int)(PAGE / 512)) /* of a page */
 
 #define STORE_SIZE SIZE
 #include "store_fixture.h"
@@ -49,7 +50,7 @@ static inline int new_parts(const unsigned char *page)
 #define EXPECT_NEW(count)                                           \
 	do {                                                        \
 		for (int i_ = 0; i_ < (int)PAGES; i_++) {           \
-			EXPECT_EQ(i_ < (int)(count) ? 8 : 0,        \
+			EXPECT_EQ(i_ < (int)(count) ? PARTS : 0,    \
 				  new_parts(self->map + i_ * PAGE)) \
 			TH_LOG("page %d of %d", i_, (int)(count));  \
 		}                                                   \

@@ -72,6 +72,12 @@ TEST_F(window, dev_mem_answers_the_same)
 			continue;
 		theirs = map_error(mem, at[i].len, at[i].offset);
 
+		/* arm64 does not see that the end wraps around; the module does */
+		if (!theirs && strcmp(bar_memtype(), "wb")) {
+			EXPECT_EQ(EINVAL,
+				  map_error(self->fd, at[i].len, at[i].offset));
+			continue;
+		}
 		EXPECT_NE(0, theirs);
 		EXPECT_EQ(theirs, map_error(self->fd, at[i].len, at[i].offset))
 		TH_LOG("%" PRIx64 " bytes at %" PRIx64, at[i].len, at[i].offset);
