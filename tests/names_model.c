@@ -2,8 +2,8 @@
 /*
  * Random operations on the names of a tree, and power cuts, against a model in memory.  With
  * names=ordered a cut must leave what was there at some moment since the last fsync, sizes as
- * well; with names=posix, any operations that can stand without the others.  Directories stay open over
- * the cuts, and are used by their descriptors when they are there again.
+ * well; with names=posix, any operations that can stand without the others.  Directories stay
+ * open over the cuts, and are used by their descriptors when they are there again.
  *
  * VMADEMO_SEED replays a run, VMADEMO_STEPS says how many operations: a third of them, for each
  * way.  A failure tells both.

@@ -226,7 +226,10 @@ TEST_F(pages, range)
 	}
 }
 
-/* With MADV_HUGEPAGE it is all that one entry can map that is dirty and mapped, in one folio, until it is split. */
+/*
+ * With MADV_HUGEPAGE it is all that one entry can map that is dirty and mapped, in one folio,
+ * until it is split.
+ */
 TEST_F(pages, advised)
 {
 	RUN_IF_READY();

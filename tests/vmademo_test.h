@@ -141,7 +141,7 @@ static inline uint32_t folio_bytes(uint32_t size)
 	return size == PMD_FOLIO ? PMD_SIZE : size;
 }
 
-/* What the kernel maps around a page that is touched, and reads at once, if nothing else is said. */
+/* What the kernel maps around a page that is touched, and reads at once, unless told otherwise. */
 #define FAULT_AROUND (64 * KIB)
 #define READ_AHEAD   (128 * KIB)
 

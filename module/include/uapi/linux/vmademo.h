@@ -71,10 +71,11 @@
  * @store_fd: in: with VMADEMO_STORE_FILE a descriptor of the file, open for reading, or
  *            for reading and writing; it may be closed afterwards.  Otherwise 0
  * @folio_size: in: bytes that a folio has at most, a power of two from one page to what one
- *              page table maps (2 MiB with pages of 4 KiB, 32 MiB with 16 KiB); 0 for the module's parameter folio_size.  Memory is
- *              allocated, and pages are dirty, written back and evicted by folios.  They are
- *              smaller where they would reach beyond the end or would not be aligned, where
- *              something is cached already, and if there is no memory or no room
+ *              page table maps (2 MiB with pages of 4 KiB, 32 MiB with 16 KiB); 0 for the
+ *              module's parameter folio_size.  Memory is allocated, and pages are dirty,
+ *              written back and evicted by folios.  They are smaller where they would reach
+ *              beyond the end or would not be aligned, where something is cached already, and
+ *              if there is no memory or no room
  * @reserved: in: 0
  */
 struct vmademo_create {
