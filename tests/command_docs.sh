@@ -78,9 +78,14 @@ a_first_rule() {
 	is "the block: $(cat err)" 0 $? && is 'what it prints' "$(grep -v '^# ' block)" "$(cat out)"
 }
 
+# They are shown in an order of their own
+sorted() { # WORDS
+	echo "$1" | tr , '\n' | sort | tr '\n' ' '
+}
 rule_in_words() { # WORDS FILE
 	why="rule $1 is refused"
-	echo "add,$1" >"$2" && is "$1" "$1" "$(sed -n '$s/^id=[0-9]*,\(.*\),hits=0$/\1/p' "$2")" && echo removeall >"$2"
+	echo "add,$1" >"$2" && is "$1" "$(sorted "$1")" "$(sorted "$(sed -n '$s/^id=[0-9]*,\(.*\),hits=0$/\1/p' "$2")")" &&
+		echo removeall >"$2"
 }
 # Rules in words, each of a line of its own
 rules_in_words() {
