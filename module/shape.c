@@ -5,7 +5,8 @@
  * follow, which cannot fail.
  *
  * Locks: called with the inode's i_rwsem held for writing.  Takes the buffer's shape_lock,
- * then the mapping's invalidate lock, then folio locks.  While the store changes, the
+ * then the mapping's invalidate lock, then folio locks; in a mounted tree log->lock (tree/log.h)
+ * inside the invalidate lock.  While the store changes, the
  * first keeps write-back from starting, and what is under way is waited for; the second
  * keeps folios from entering the page cache.  Whoever waits for a store here can be killed.
  */

@@ -280,7 +280,8 @@ static int set_attributes(VMADEMO_IDMAP *idmap, struct dentry *dentry, struct ia
 		return set_some(idmap, dentry, attr);
 	mode.ia_valid &= ~ATTR_SIZE;
 	size.ia_valid &= ~LOGGED_ATTRS;
-	err = set_some(idmap, dentry, &mode);
+	/* A size that cannot be must not change the mode */
+	err = setattr_prepare(idmap, dentry, &size) ?: set_some(idmap, dentry, &mode);
 	return err ?: set_some(idmap, dentry, &size);
 }
 

@@ -162,8 +162,8 @@ struct vmademo_info {
 };
 
 /*
- * For flags of VMADEMO_IOC_SNAPSHOT: nobody writes by a mapping meanwhile, which is the caller's
- * business: it has stopped the programs.  What is written all the same may be there in part.
+ * For flags of VMADEMO_IOC_SNAPSHOT: the caller has stopped all programs that write by a mapping.
+ * If one writes nevertheless, the snapshot may have a part of that.
  */
 #define VMADEMO_SNAPSHOT_STOPPED	0x2U
 
