@@ -123,6 +123,8 @@ int vmademo_cut_choose(struct vmademo_cut *cut)
 	/* Rounded at random, so that one folio of one is written now and then */
 	cut->written = div_u64((u64)cut->count * cut->crash->written_permille +
 			       below(cut, 1000), 1000);
+	if (cut->crash->written_permille == VMADEMO_WRITTEN_ONE)
+		cut->written = min_t(size_t, cut->count, 1);
 	cut->past_torn = cut->written +
 			 min_t(size_t, cut->crash->torn, cut->count - cut->written);
 	return 0;

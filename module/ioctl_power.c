@@ -58,7 +58,7 @@ long vmademo_ioctl_crash(struct file *file, void __user *arg)
 	if (copy_from_user(&c, arg, sizeof(c)))
 		return -EFAULT;
 	if (c.flags || c.reserved0 || memchr_inv(c.reserved, 0, sizeof(c.reserved)) ||
-	    c.written_permille > 1000 || c.lost_folios || c.lost_bytes ||
+	    c.written_permille > VMADEMO_WRITTEN_ONE || c.lost_folios || c.lost_bytes ||
 	    c.written_folios || c.torn_folios || c.lost_names)
 		return -EINVAL;
 	of.tree = vmademo_tree_of_dir(file);
@@ -207,7 +207,7 @@ long vmademo_ioctl_power(struct file *file, void __user *arg)
 	if (copy_from_user(&p, arg, sizeof(p)))
 		return -EFAULT;
 	if (p.flags & ~VMADEMO_POWER_OFF || p.count > VMADEMO_POWER_MAX ||
-	    (!p.count && p.fds) || p.written_permille > 1000 || p.lost_folios ||
+	    (!p.count && p.fds) || p.written_permille > VMADEMO_WRITTEN_ONE || p.lost_folios ||
 	    p.lost_bytes || p.written_folios || p.torn_folios || p.lost_names ||
 	    memchr_inv(p.reserved, 0, sizeof(p.reserved)))
 		return -EINVAL;

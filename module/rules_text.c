@@ -126,7 +126,7 @@ static const char *wrong_in_cut(const struct vmademo_rule *rule)
 {
 	u32 op = BIT(rule->op);
 
-	if (rule->share > 1000)
+	if (rule->share > VMADEMO_WRITTEN_ONE)
 		return "share";
 	if (rule->flags & VMADEMO_RULE_CRASH) {
 		if (rule->flags & VMADEMO_RULE_AFTER &&

@@ -413,7 +413,7 @@ long vmademo_ioctl_snapshot(struct file *file, void __user *arg)
 		.torn = crash.torn,
 		.flags = crash.flags,
 	};
-	if (memcmp(&asked, &crash, sizeof(crash)) || crash.written_permille > 1000 ||
+	if (memcmp(&asked, &crash, sizeof(crash)) || crash.written_permille > VMADEMO_WRITTEN_ONE ||
 	    crash.flags & ~(VMADEMO_FD_CLOEXEC | VMADEMO_SNAPSHOT_STOPPED))
 		return -EINVAL;
 	/* It takes room that others may want, and holds writers up: not for readers */

@@ -42,7 +42,7 @@ wrong() {
 	for size in 1X -1 K '' 1KK 16E 99999999999999999999 0x 1.5M; do
 		ends 2 resize /dev/vmademo -- "$size" && says 'is no size' || return
 	done
-	ends 2 crash /dev/vmademo --share 1001 && says 'from 0 to 1000' || return
+	ends 2 crash /dev/vmademo --share 1002 && says 'from 0 to 1001' || return
 	ends 2 crash /dev/vmademo --share && says 'needs a value' || return
 	ends 2 stat --count 3 && says '--watch' || return
 	for seconds in 0 -1 nan x 1e9; do
@@ -57,7 +57,7 @@ wrong() {
 		ends 125 explore --jobs $jobs -- true && says 'from 1 to 256' || return
 	done
 	for cut in 1 1:flush:0:after:0:0 1:flush:1:never:0:0 1:mkwrite:1:after:0:0 1:end:2:after:0:0 1:x:1:after:0:0 \
-		1:flush:1:after:1001:0 1:flush:1:after:0:0:0; do
+		1:flush:1:after:1002:0 1:flush:1:after:0:0:0; do
 		ends 125 explore --replay "$cut" -- true && says '--replay' || return
 	done
 	for store in disk file: ''; do

@@ -160,7 +160,7 @@ static void take_away(struct shared *s, unsigned int *seed)
 static void cut(struct shared *s, unsigned int *seed)
 {
 	struct vmademo_crash c = { .seed = rand_r(seed),
-				   .written_permille = rand_r(seed) % 1001,
+				   .written_permille = rand_r(seed) % 1002,
 				   .torn = rand_r(seed) % 3 };
 	uint64_t words[WORDS];
 	int fd;

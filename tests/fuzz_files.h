@@ -250,7 +250,7 @@ static void do_crash(struct worker *w)
 {
 	static const uint32_t torn[] = { 0, 0, 1, 3, 1000, UINT32_MAX };
 	static const uint32_t permille[] = { 0,	   1,	 500,	    999,
-					     1000, 1001, UINT32_MAX };
+					     1000, 1001, 1002, UINT32_MAX };
 	struct file f = some_file(w, BUFFERS);
 	struct vmademo_crash c = { .seed = draw(w),
 				   .written_permille = ANY_OF(w, permille),
@@ -279,7 +279,7 @@ static void do_revoke(struct worker *w)
 /* Mostly switched on again, for the same reason. */
 static void do_power(struct worker *w)
 {
-	static const uint32_t permille[] = { 0, 1, 500, 1000, 1001 };
+	static const uint32_t permille[] = { 0, 1, 500, 1000, 1001, 1002 };
 	struct file f = some_file(w, BUFFERS);
 	int fds[4], n = below(w, 5);
 	struct vmademo_power p = { .flags = VMADEMO_POWER_OFF,

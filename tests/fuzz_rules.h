@@ -189,7 +189,7 @@ static void do_rule_text(struct worker *w)
 /* What a cut would leave: one more buffer. */
 static void do_snapshot(struct worker *w)
 {
-	static const uint32_t permille[] = { 0, 1, 500, 1000, 1001 };
+	static const uint32_t permille[] = { 0, 1, 500, 1000, 1001, 1002 };
 	struct file f = some_file(w, OURS);
 	struct vmademo_crash c = { .seed = draw(w),
 				   .written_permille = ANY_OF(w, permille),

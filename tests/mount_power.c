@@ -315,7 +315,7 @@ TEST_F(tree, with_others)
 
 	EXPECT_FAILS(ENOTTY, ioctl(self->dir, VMADEMO_IOC_PAGES, &c));
 	EXPECT_FAILS(ENOTTY, ioctl(self->dir, VMADEMO_IOC_REVOKE));
-	c.written_permille = 1001;
+	c.written_permille = VMADEMO_WRITTEN_ONE + 1;
 	EXPECT_FAILS(EINVAL, crash(self->dir, &c));
 	EXPECT_FAILS(EFAULT, crash(self->dir, NULL));
 	/* A directory of another file system */

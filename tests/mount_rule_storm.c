@@ -184,7 +184,7 @@ static void change_rules(struct __test_metadata *_metadata,
 	case 1:
 		if (cuts) {
 			rule.times = 1;
-			rule.share = rand_r(seed) % 1001;
+			rule.share = rand_r(seed) % 1002;
 			rule.flags = VMADEMO_RULE_CRASH | when[rand_r(seed) % 2] |
 				     (rand_r(seed) % 4 ? 0 : VMADEMO_RULE_OFF);
 			break;

@@ -272,6 +272,47 @@ TEST_F(store, one_page)
 	EXPECT_GT(80, written);
 }
 
+/* Exactly one of however many are dirty, and each seed chooses; with none dirty, none. */
+TEST_F(store, exactly_one)
+{
+	RUN_IF_READY();
+
+	struct vmademo_crash c = { .written_permille = VMADEMO_WRITTEN_ONE };
+	bool chosen[5] = { false };
+
+	ASSERT_EQ(0, ioctl(self->fd, VMADEMO_IOC_CRASH, &c));
+	EXPECT_EQ(0, c.written_folios);
+	fault_by_pages(self->map, SIZE);
+	for (uint64_t seed = 1; seed <= 60; seed++) {
+		const int dirty = 1 + seed % 5;
+		int new = 0;
+
+		for (int i = 0; i < dirty; i++)
+			put(self->map + i * PAGE, seed);
+		c = (struct vmademo_crash){
+			.seed = seed, .written_permille = VMADEMO_WRITTEN_ONE
+		};
+		ASSERT_EQ(0, ioctl(self->fd, VMADEMO_IOC_CRASH, &c));
+		EXPECT_EQ(1, c.written_folios);
+		EXPECT_EQ(dirty - 1, c.lost_folios);
+		for (int i = 0; i < dirty; i++) {
+			new += touch(self->map + i * PAGE) == seed;
+			chosen[i] |= touch(self->map + i * PAGE) == seed;
+		}
+		EXPECT_EQ(1, new);
+	}
+	for (int i = 0; i < 5; i++) {
+		EXPECT_TRUE(chosen[i]) TH_LOG("never page %d", i);
+	}
+	/* Torn ones come besides */
+	memset(self->map, 'n', 5 * PAGE);
+	c = (struct vmademo_crash){ .written_permille = VMADEMO_WRITTEN_ONE,
+				    .torn = 10 };
+	ASSERT_EQ(0, ioctl(self->fd, VMADEMO_IOC_CRASH, &c));
+	EXPECT_EQ(1, c.written_folios);
+	EXPECT_EQ(4, c.torn_folios);
+}
+
 /* A hole is on the store at once; what is cut off, when it was flushed. */
 TEST_F(store, after_a_change_of_shape)
 {
@@ -317,7 +358,7 @@ TEST_F(store, refused)
 		EXPECT_EQ(-1, ioctl(self->fd, VMADEMO_IOC_CRASH, &c)); \
 		EXPECT_EQ(EINVAL, errno) TH_LOG(#field);               \
 	} while (0)
-	BAD(written_permille, 1001);
+	BAD(written_permille, VMADEMO_WRITTEN_ONE + 1);
 	BAD(written_permille, UINT32_MAX);
 	BAD(flags, 1);
 	BAD(reserved0, 1);

@@ -339,7 +339,7 @@ TEST(refused)
 	BAD(EINVAL, count, 2); /* twice the same */
 	BAD(EFAULT, fds, 8);
 	BAD(EFAULT, fds, UINT64_MAX);
-	BAD(EINVAL, written_permille, 1001);
+	BAD(EINVAL, written_permille, VMADEMO_WRITTEN_ONE + 1);
 	BAD(EINVAL, lost_folios, 1);
 	BAD(EINVAL, lost_bytes, 1);
 	BAD(EINVAL, written_folios, 1);

@@ -492,7 +492,7 @@ TEST_F_TIMEOUT(everybody, at_once, 3000)
 	for (int cut = 0; cut < cuts && !atomic_load(&self->stop); cut++) {
 		struct vmademo_crash c = {
 			.seed = cut,
-			.written_permille = rand_r(&seed) % 1001,
+			.written_permille = rand_r(&seed) % 1002,
 			.torn = rand_r(&seed) % 4,
 		};
 		unsigned long sure = atomic_load(&self->sure);

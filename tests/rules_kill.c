@@ -219,7 +219,7 @@ TEST(refused)
 		BAD(.op = op, .flags = AFTER, .delay_us = 1);
 		BAD(.op = op, .share = 1, .delay_us = 1);
 		BAD(.op = op, .cut_torn = 1, .delay_us = 1);
-		BAD(.op = op, .flags = CRASH, .share = 1001);
+		BAD(.op = op, .flags = CRASH, .share = VMADEMO_WRITTEN_ONE + 1);
 		BAD(.op = op, .flags = CRASH | 32);
 		EXPECT_FAILS(EOPNOTSUPP,
 			     ADD_RULE(none, .op = op, .flags = CRASH));
@@ -253,7 +253,7 @@ TEST(words)
 		"op=flush,crash,crash",
 		"op=flush,crash,when=later",
 		"op=flush,crash,when=",
-		"op=flush,crash,share=1001",
+		"op=flush,crash,share=1002",
 		"op=flush,share=1,status=EIO",
 		"op=flush,crash=1",
 		"op=flush,cras",

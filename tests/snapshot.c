@@ -302,7 +302,7 @@ TEST_F(store, refused)
 	const int64_t used = node_value("ram_used");
 	const int writing = reopen(self->fd, O_WRONLY);
 	const int reading = reopen(self->fd, O_RDONLY);
-	struct vmademo_crash c = { .written_permille = 1001 };
+	struct vmademo_crash c = { .written_permille = VMADEMO_WRITTEN_ONE + 1 };
 
 	EXPECT_FAILS(EINVAL, take_snapshot(self->fd, &c));
 	c = (struct vmademo_crash){ .flags = 4 };

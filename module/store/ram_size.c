@@ -363,7 +363,11 @@ bool vmademo_size_op_is_lost(const struct vmademo_buffer *buf, const struct vmad
  */
 bool vmademo_size_is_lost(const struct vmademo_buffer *buf, const struct vmademo_crash *crash)
 {
-	return vmademo_rule_random(crash->seed, U64_MAX) % 1000 >= crash->written_permille;
+	u32 permille = crash->written_permille;
+
+	if (permille == VMADEMO_WRITTEN_ONE)
+		permille = 500;
+	return vmademo_rule_random(crash->seed, U64_MAX) % 1000 >= permille;
 }
 
 /**

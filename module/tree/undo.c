@@ -282,7 +282,8 @@ static void choose(const struct vmademo_log *log, struct list_head *ops,
 {
 	struct vmademo_name_op *op;
 
-	if (log->names == VMADEMO_NAMES_POSIX && cut->written_permille % 1000) {
+	if (log->names == VMADEMO_NAMES_POSIX && cut->written_permille &&
+	    cut->written_permille != 1000) {
 		choose_each(ops, cut->seed);
 		return;
 	}

@@ -145,7 +145,8 @@ static void cut_options(int argc, char **argv, struct cut *cut)
 		if (opt == OPT_SEED)
 			cut->seed = parse_number("--seed", optarg, 0, UINT64_MAX);
 		else if (opt == OPT_SHARE)
-			cut->share = parse_number("--share", optarg, 0, 1000);
+			cut->share = parse_number("--share", optarg, 0,
+						  VMADEMO_WRITTEN_ONE);
 		else if (opt == OPT_TORN)
 			cut->torn = parse_number("--torn", optarg, 0, UINT32_MAX);
 		else

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Which power cuts there are: each event, before and after it, with nothing of what is dirty
- * written, all of it, a share, and a share with some pages torn.  In a directory, what is done to
- * names is an event, too; and also with some of that kept, but none of the data.
+ * written, all of it, one page, a share, and a share with some pages torn.  In a directory, what
+ * is done to names is an event, too; and also with some of that kept, but none of the data.
  */
 #include "explore.h"
 
@@ -11,8 +11,17 @@ const char *const at_names[NR_EVENTS + 1] = {
 	"rename",  "unlink",	"link",	 "fsync_dir", "end",
 };
 
-/* How much is written; the last two choose it by the seed. */
-enum { NOTHING, ALL, SHARE, SHARE_AND_TORN, NAMES, MORE_NAMES, NR_AMOUNTS };
+/* How much is written; all but two choose it by the seed. */
+enum {
+	NOTHING,
+	ALL,
+	ONE,
+	SHARE,
+	SHARE_AND_TORN,
+	NAMES,
+	MORE_NAMES,
+	NR_AMOUNTS
+};
 
 /* Two numbers well mixed (as in splitmix64). */
 uint64_t mix(uint64_t a, uint64_t b)
@@ -71,6 +80,9 @@ static struct cut combination(const struct explore *explore, uint64_t i)
 	switch (i % amounts(explore)) {
 	case ALL:
 		cut.share = 1000;
+		break;
+	case ONE:
+		cut.share = VMADEMO_WRITTEN_ONE;
 		break;
 	case SHARE_AND_TORN:
 		cut.torn = 1 + (random >> 10) % 4;
@@ -157,7 +169,7 @@ void parse_cut(struct cut *cut, const char *text)
 	if (cut->at == AT_END ? !cut->after || cut->number != 1
 			      : cut->after && cut->at == AT_MKWRITE)
 		bad_usage("--replay: there is no such moment in \"%s\"", text);
-	cut->share = parse_number("--replay", word[4], 0, 1000);
+	cut->share = parse_number("--replay", word[4], 0, VMADEMO_WRITTEN_ONE);
 	cut->torn = parse_number("--replay", word[5], 0, INT32_MAX);
 	free(copy);
 }

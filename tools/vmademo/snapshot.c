@@ -50,8 +50,8 @@ int verb_snapshot(int argc, char **argv)
 			crash.seed = parse_number("--seed", optarg, 0,
 						  UINT64_MAX);
 		else if (opt == OPT_SHARE)
-			crash.written_permille = parse_number("--share", optarg,
-							      0, 1000);
+			crash.written_permille = parse_number(
+				"--share", optarg, 0, VMADEMO_WRITTEN_ONE);
 		else if (opt == OPT_TORN)
 			crash.torn = parse_number("--torn", optarg, 0,
 						  UINT32_MAX);

@@ -167,6 +167,9 @@ struct vmademo_info {
  */
 #define VMADEMO_SNAPSHOT_STOPPED	0x2U
 
+/* For written_permille and share: exactly one folio, if any is dirty. */
+#define VMADEMO_WRITTEN_ONE	1001U
+
 /**
  * struct vmademo_crash - for VMADEMO_IOC_CRASH and VMADEMO_IOC_SNAPSHOT
  * @seed: in: chooses what happens to have been written; with the same seed, and the
@@ -174,7 +177,8 @@ struct vmademo_info {
  * @written_permille: in: how many of the dirty folios happen to have been written,
  *                    in thousandths, 0 to 1000; in a random order.  So likely is it, too, that
  *                    a new size is durable, see VMADEMO_CREATE_DURABLE_SIZE.  Of the names of a
- *                    tree: 0, none that is not durable; 1000, all; otherwise @seed chooses
+ *                    tree: 0, none that is not durable; 1000, all; otherwise @seed chooses.
+ *                    Or VMADEMO_WRITTEN_ONE; @seed chooses which, and about size and names
  * @torn: in: so many of the others, or all if they are fewer, happen to have been
  *        written in part: some of their sectors of 512 bytes, not all
  * @flags: in: VMADEMO_IOC_SNAPSHOT: VMADEMO_FD_CLOEXEC, VMADEMO_SNAPSHOT_STOPPED, or 0; otherwise 0
@@ -576,7 +580,7 @@ struct vmademo_stats {
  *   EBADF    the file is not open for writing, and no directory
  *   EPERM    it is a tree's, and the caller neither owns its root nor has CAP_SYS_ADMIN
  *   EROFS    it is a directory, and mounted read only there
- *   EINVAL   written_permille over 1000
+ *   EINVAL   written_permille over VMADEMO_WRITTEN_ONE
  *   EOPNOTSUPP   the buffer has no store
  *   EINTR    the caller was killed; of a tree, it may have been done all the same
  *   ENOMEM   not of a tree: without memory for it nothing happens to have been written
@@ -623,10 +627,10 @@ struct vmademo_stats {
  *            outcome at all; an operation on names, but on a directory; pages of one, or of a
  *            flush; the pid of a flush or write_out, but to be killed; torn over 1000; torn or
  *            granularity without VMADEMO_RULE_TORN; what belongs to VMADEMO_RULE_CRASH without
- *            that; share over 1000; VMADEMO_RULE_AFTER with a status, or with another op than
- *            read_in, write_out, flush, truncate and those on names; VMADEMO_RULE_KILL of a
- *            write_out without pid; delay_us over VMADEMO_DELAY_MAX; pages beyond the largest
- *            size of a buffer
+ *            that; share over VMADEMO_WRITTEN_ONE; VMADEMO_RULE_AFTER with a status, or with
+ *            another op than read_in, write_out, flush, truncate and those on names;
+ *            VMADEMO_RULE_KILL of a write_out without pid; delay_us over VMADEMO_DELAY_MAX;
+ *            pages beyond the largest size of a buffer
  *   EOPNOTSUPP   read_in, torn or VMADEMO_RULE_CRASH, and the buffer has no store
  *   EPERM    VMADEMO_RULE_KILL, and the caller may not kill pid; or without pid, and he has not
  *            CAP_KILL
@@ -751,8 +755,8 @@ struct vmademo_stats {
  *   EPERM    one is a tree's, and the caller neither owns its root nor has CAP_SYS_ADMIN
  *   EROFS    one is a directory, and mounted read only there
  *   EINVAL   count over VMADEMO_POWER_MAX; a descriptor of something else; a buffer or tree that
- *            is named twice; written_permille over 1000; seed, written_permille or torn to switch
- *            on
+ *            is named twice; written_permille over VMADEMO_WRITTEN_ONE; seed, written_permille
+ *            or torn to switch on
  *   EOPNOTSUPP   a buffer has no store
  *   EINTR    the caller was killed while it waited: off all of them, or on some of them
  *   ENOMEM
@@ -778,7 +782,7 @@ struct vmademo_stats {
  *
  *   EBADF    the file is not open for reading and writing (of a read only buffer: the caller is
  *            neither its owner nor root)
- *   EINVAL   written_permille over 1000
+ *   EINVAL   written_permille over VMADEMO_WRITTEN_ONE
  *   EOPNOTSUPP   the buffer has no store
  *   ENODEV   the buffer is revoked
  *   EIO      the backing file cannot be read
