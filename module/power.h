@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Whether a buffer's store has power (power.c).  Each operation on the store asks before it
- * begins: fill.c to read, writeback.c to write and to flush, shape.c to change its shape.  With
- * the power on, that is one byte that is looked at.
+ * Whether a buffer's store has power (power.c), or a tree (tree/power.c).  Each operation on the
+ * store asks before it begins: fill.c to read, writeback.c to write and to flush, shape.c to
+ * change its shape.  With the power on, that is one byte that is looked at.
  *
- * Locks: power_lock, if the power is not on.
+ * Locks: vmademo_power_lock, if the power is not on.
  */
 #ifndef VMADEMO_POWER_H
 #define VMADEMO_POWER_H
 
 #include <linux/compiler.h>
+#include <linux/spinlock_types.h>
 
 #include "vmademo.h"
 
@@ -33,12 +34,19 @@ struct vmademo_power_off {
 
 /* power.c */
 bool vmademo_power_refuses(const struct vmademo_buffer *buf, unsigned int unless);
-bool vmademo_tree_is_off(const struct vmademo_tree *tree);
 void vmademo_power_lose(const struct vmademo_target *of, const struct vmademo_crash *cut,
 			bool back);
 int vmademo_power_wait(const struct vmademo_target *of);
 int vmademo_power_off(struct vmademo_power_off *off);
 int vmademo_power_on(const struct vmademo_target *of);
+int vmademo_cut_now(struct vmademo_buffer *buf);
+int vmademo_power_here(struct vmademo_buffer *buf);
+void vmademo_cut_work(struct work_struct *work);
+
+/* tree/power.c */
+bool vmademo_tree_is_off(const struct vmademo_tree *tree);
+int vmademo_tree_power_wait(struct vmademo_tree *tree);
+int vmademo_tree_power_on(struct vmademo_tree *tree);
 int vmademo_crash_tree(struct vmademo_tree *tree, struct vmademo_crash *crash);
 bool vmademo_power_commit(struct vmademo_tree *tree, u64 number);
 struct vmademo_crash vmademo_power_last_cut(const struct vmademo_tree *tree);
@@ -48,9 +56,16 @@ void vmademo_power_add(struct vmademo_buffer *buf);
 void vmademo_power_remove(struct vmademo_buffer *buf);
 struct vmademo_buffer *vmademo_power_next(struct vmademo_tree *tree,
 					  struct vmademo_buffer *buf);
-int vmademo_cut_now(struct vmademo_buffer *buf);
-int vmademo_power_here(struct vmademo_buffer *buf);
-void vmademo_cut_work(struct work_struct *work);
+
+/* For those two alone; with vmademo_power_lock held. */
+extern spinlock_t vmademo_power_lock;
+u64 vmademo_cut_seed(u64 seed, u64 i);
+void vmademo_cut_add_up(struct vmademo_crash *all, const struct vmademo_crash *one);
+bool vmademo_buffer_lose_power(struct vmademo_buffer *buf, const struct vmademo_crash *cut,
+			       unsigned int back);
+void vmademo_tree_is_cut(struct vmademo_tree *tree, const struct vmademo_crash *cut);
+bool vmademo_tree_lose_power(struct vmademo_tree *tree, const struct vmademo_crash *cut,
+			     unsigned int back);
 
 /* The store is about to be asked for something.  Without power, -EIO is the answer. */
 static inline bool vmademo_is_off(const struct vmademo_buffer *buf)

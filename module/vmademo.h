@@ -17,7 +17,7 @@
  *
  *   rules->lock                       making and deleting rules; the folio lock is taken
  *                                     below it, and by that of a tree the locks of its files
- *   power_lock (power.c)              a spinlock, taken under any of those below
+ *   vmademo_power_lock (power.c)      a spinlock, taken under any of those below
  *   inode->i_rwsem                    write(2), power cuts, and what changes the size
  *     buf->shape_lock                 shared: starting write-back;
  *                                     exclusive: resize, punch, allocate, power cuts
@@ -101,7 +101,7 @@ struct vmademo_store_ops;
  * @inodes: how many there are: files, directories, links and the root; and further names of
  *          files (hard links)
  * @rules: faults on demand in all of its files; NULL until the first one (rules.h)
- * @buffers: its files, oldest first; this and what follows under power_lock (power.c)
+ * @buffers: its files, oldest first; this and what follows under vmademo_power_lock (power.c)
  * @power: as that of its buffers: VMADEMO_POWERLESS and its like; 0: the power is on
  * @due: of how many of them the cut is not done yet
  * @cut: what came of the last cut, all together
@@ -159,7 +159,7 @@ struct vmademo_tree {
  * @read_failed: the store has failed to read something
  * @cuts: twice the power cuts so far; odd during one
  * @times_set: in jiffies, when a mapping last set the times of the inode
- * @power: VMADEMO_POWERLESS and its like; 0: the power is on.  Under power_lock (power.c)
+ * @power: VMADEMO_POWERLESS and its like; 0: the power is on.  Under vmademo_power_lock (power.c)
  * @cut: of the last time that the power went: what is asked of the cut, and what came of it
  * @cut_work: does that cut
  * @last_crash_lost_folios: what the last one lost; under i_rwsem

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What is not durable yet of the names of a mounted tree, and with names=ordered of sizes: log.c
- * keeps it and makes it durable, sizes.c adds sizes, undo.c takes names back when the power is cut.
+ * keeps it and makes it durable, sizes.c adds sizes, depends.c says what depends on what, undo.c
+ * takes names back when the power is cut.
  *
  * Locks: log->lock, inside i_rwsem of the directories.
  */
@@ -107,14 +108,17 @@ struct vmademo_name_op *vmademo_log_begin(enum vmademo_name_kind kind, struct de
 void vmademo_log_add(struct vmademo_log *log, struct vmademo_name_op *op);
 void vmademo_log_end(struct vmademo_name_op *op, struct dentry *dentry, int err);
 int vmademo_log_let_cut(const struct vmademo_tree *tree);
-bool vmademo_name_depends(const struct vmademo_name_op *later,
-			  const struct vmademo_name_op *earlier);
 void vmademo_log_free_ops(struct list_head *ops);
 
 static inline enum vmademo_names vmademo_log_names(const struct vmademo_tree *tree)
 {
 	return tree->log ? tree->log->names : VMADEMO_NAMES_DURABLE;
 }
+
+/* depends.c */
+bool vmademo_name_depends(const struct vmademo_name_op *later,
+			  const struct vmademo_name_op *earlier);
+void vmademo_log_choose(struct vmademo_log *log, const struct dentry *dentry);
 
 /* sizes.c */
 bool vmademo_log_size_counts(const struct vmademo_name_op *op);
