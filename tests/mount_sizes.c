@@ -457,19 +457,30 @@ static mode_t mode_of(int fd)
 	return fstat(fd, &st) ? 0 : st.st_mode & 07777;
 }
 
+/* Returns 0, or the errno. */
+static int cut_off_by_another(int fd, int64_t size)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (!pid)
+		_exit(setresuid(65534, 65534, 65534) || ftruncate(fd, size) ? errno
+									    : 0);
+	if (waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
+		return -1;
+	return WEXITSTATUS(status);
+}
+
 /* Others take the set-user-ID bit away with it: both are undone. */
 TEST_F(sizes, with_the_mode)
 {
-	int status;
-	pid_t pid;
-
 	ASSERT_EQ(0, fchmod(self->fd, 04755));
 	ASSERT_EQ(0, sync_tree());
-	pid = fork();
-	if (!pid)
-		_exit(setresuid(65534, 65534, 65534) || ftruncate(self->fd, 100));
-	ASSERT_EQ(pid, waitpid(pid, &status, 0));
-	ASSERT_EQ(0, status);
+	/* One that cannot be leaves it there */
+	EXPECT_EQ(EFBIG, cut_off_by_another(self->fd, INT64_MAX));
+	EXPECT_EQ(04755, mode_of(self->fd));
+	EXPECT_EQ(0, pending(self));
+	ASSERT_EQ(0, cut_off_by_another(self->fd, 100));
 	EXPECT_EQ(0755, mode_of(self->fd));
 	EXPECT_EQ(2, pending(self));
 	EXPECT_EQ(2, cut(self, 0, 0));

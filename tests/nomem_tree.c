@@ -150,6 +150,42 @@ TEST_F(nomem, changing_names)
 	EXPECT_EQ(0, umount_tree());
 }
 
+static int64_t size_of(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) ? -1 : (int64_t)st.st_size;
+}
+
+/* A size is part of what a cut can take back: without memory to note it, it stays as it is. */
+TEST_F(nomem, changing_sizes)
+{
+	RUN_IF_READY();
+
+	struct state was, is;
+	int fd;
+
+	ASSERT_EQ(0, mount_tree("store=ram,size=256p"));
+	fd = new_file(AT "a");
+	ASSERT_GE(fd, 0);
+#define EACH_SIZE(operation, new)                                                \
+	EACH_FAILURE(                                                            \
+		ASSERT_EQ(0, ftruncate(fd, 0));                                  \
+		ASSERT_EQ(2, pwrite(fd, "ab", 2, 0)); ASSERT_EQ(0, sync_tree()); \
+		was = state_of_tree(), (operation) == 0,                         \
+		if (!ok) {                                                       \
+			is = state_of_tree();                                    \
+			EXPECT_TRUE(same_state(&was, &is));                      \
+			EXPECT_STREQ("ab", text_of(AT "a"));                     \
+		} EXPECT_EQ(ok ? (new) : 2, size_of(fd));                        \
+		if (ok) { EXPECT_EQ(1, state_of_tree().pending); })
+	EACH_SIZE(ftruncate(fd, 1), 1);
+	EACH_SIZE(ftruncate(fd, 4 * PAGE), 4 * PAGE);
+	EACH_SIZE(fallocate(fd, 0, PAGE, PAGE), 2 * PAGE);
+	close(fd);
+	EXPECT_EQ(0, umount_tree());
+}
+
 /* To take names back and to make them durable needs no memory, but to copy the request. */
 TEST_F(nomem, power_cut)
 {
