@@ -88,6 +88,8 @@ struct seq_file;
  * @ref: the list has one, and whoever is doing what the rule says
  * @gone: it was deleted, and delays nobody any more
  * @pid: whose events it is about, or who is killed; NULL: anybody
+ * @user: who made it, if processes are killed
+ * @kills_any: he may kill any process, not only those of @user
  * @last: its last page
  * @rule: what was asked for
  * @matches: events so far
@@ -99,6 +101,8 @@ struct vmademo_rule_entry {
 	refcount_t ref;
 	bool gone;
 	struct pid *pid;
+	kuid_t user;
+	bool kills_any;
 	u64 last;
 	struct vmademo_rule rule;
 	atomic64_t matches;
@@ -290,7 +294,7 @@ int vmademo_rule_write_torn(struct vmademo_buffer *buf, struct folio *folio, siz
 			    const struct vmademo_rule_entry *entry, u64 number);
 
 /* rules_crash.c */
-int vmademo_rule_may_kill(const struct vmademo_rule_entry *entry);
+int vmademo_rule_may_kill(struct vmademo_rule_entry *entry);
 void vmademo_rule_cut(const struct vmademo_rule_event *e);
 void vmademo_rule_after(const struct vmademo_target *of, struct vmademo_rule_entry *entry);
 

@@ -9,44 +9,75 @@
  * Locks: none of its own.
  */
 #include <linux/capability.h>
+#include <linux/cred.h>
 #include <linux/pid.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
+#include <linux/uidgid.h>
 
 #include "power.h"
 #include "rules.h"
 #include "vmademo.h"
 
 /**
- * vmademo_rule_may_kill() - may the caller have this process killed?
+ * vmademo_rule_may_kill() - the caller wants processes killed: whom may he?
  * @entry: the rule, with VMADEMO_RULE_KILL
  *
  * Context: Any.  The task that makes the rule.
  * Return: 0, -EPERM, or -ESRCH.
  */
-int vmademo_rule_may_kill(const struct vmademo_rule_entry *entry)
+int vmademo_rule_may_kill(struct vmademo_rule_entry *entry)
 {
-	if (!entry->pid)
-		return capable(CAP_KILL) ? 0 : -EPERM;
-	return kill_pid(entry->pid, 0, 0);
+	entry->kills_any = capable(CAP_KILL);
+	entry->user = current_euid();
+	return entry->pid ? kill_pid(entry->pid, 0, 0) : 0;
 }
 
-/* The right to do that was asked for when the rule was made. */
-static void kill_who(const struct vmademo_rule_entry *entry)
+/* As kill(2) asks; under rcu_read_lock(). */
+static bool may_be_killed(const struct vmademo_rule_entry *entry, struct task_struct *task)
 {
-	struct pid *pid = entry->pid;
+	const struct cred *cred = __task_cred(task);
+
+	return entry->kills_any || uid_eq(entry->user, cred->uid) ||
+	       uid_eq(entry->user, cred->suid);
+}
+
+static void kill_one(struct task_struct *task)
+{
+	/* Without that one there is no machine */
+	if (!(task->flags & PF_KTHREAD) && !is_global_init(task))
+		kill_pid(task_tgid(task), SIGKILL, 1);
+}
+
+static void kill_session(const struct vmademo_rule_entry *entry, struct pid *session)
+{
 	struct task_struct *task;
 
-	if (!pid && current->flags & PF_KTHREAD)
+	do_each_pid_task(session, PIDTYPE_SID, task) {
+		if (may_be_killed(entry, task))
+			kill_one(task);
+	} while_each_pid_task(session, PIDTYPE_SID, task);
+}
+
+/* The right to kill @pid was asked for when the rule was made. */
+static void kill_who(const struct vmademo_rule_entry *entry)
+{
+	struct task_struct *task;
+	struct pid *session;
+
+	if (!entry->pid && current->flags & PF_KTHREAD)
 		return;
 	rcu_read_lock();
-	if (!pid)
-		pid = task_tgid(current);
-	task = pid_task(pid, PIDTYPE_TGID);
-	/* Without that one there is no machine */
-	if (task && !is_global_init(task))
-		kill_pid(pid, SIGKILL, 1);
+	task = pid_task(entry->pid ?: task_tgid(current), PIDTYPE_TGID);
+	session = task && entry->rule.flags & VMADEMO_RULE_SESSION ? task_session(task) : NULL;
+	if (task && (entry->pid || may_be_killed(entry, task)))
+		kill_one(task);
+	/* What one that is not killed yet has just started comes next time */
+	if (session) {
+		kill_session(entry, session);
+		kill_session(entry, session);
+	}
 	rcu_read_unlock();
 }
 

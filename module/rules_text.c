@@ -88,6 +88,7 @@ static const struct {
 	{ "crash", VMADEMO_RULE_CRASH },
 	{ "kill", VMADEMO_RULE_KILL },
 	{ "off", VMADEMO_RULE_OFF },
+	{ "session", VMADEMO_RULE_SESSION },
 };
 
 static const char *const whens[] = { "before", "after" };
@@ -128,6 +129,8 @@ static const char *wrong_in_cut(const struct vmademo_rule *rule)
 
 	if (rule->share > VMADEMO_WRITTEN_ONE)
 		return "share";
+	if (rule->flags & VMADEMO_RULE_SESSION && !(rule->flags & VMADEMO_RULE_KILL))
+		return "session";
 	if (rule->flags & VMADEMO_RULE_CRASH) {
 		if (rule->flags & VMADEMO_RULE_AFTER &&
 		    (!(op & VMADEMO_OPS_LAST) || rule->status))
@@ -170,7 +173,8 @@ int vmademo_rule_check(const struct vmademo_target *of, const struct vmademo_rul
 	no_page = BIT(rule->op) & VMADEMO_OPS_NO_PAGE;
 	*word = "flags";
 	if (rule->flags & ~(VMADEMO_RULE_TORN | VMADEMO_RULE_CRASH | VMADEMO_RULE_KILL |
-			    VMADEMO_RULE_OFF | VMADEMO_RULE_AFTER))
+			    VMADEMO_RULE_OFF | VMADEMO_RULE_AFTER |
+			    VMADEMO_RULE_SESSION))
 		return -EINVAL;
 	*word = "start";
 	if (rule->start >= pages || (no_page && rule->start))

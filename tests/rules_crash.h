@@ -15,10 +15,11 @@
 #include "power.h"
 #include "rules.h"
 
-#define CRASH VMADEMO_RULE_CRASH
-#define OFF   VMADEMO_RULE_OFF
-#define KILL  VMADEMO_RULE_KILL
-#define AFTER VMADEMO_RULE_AFTER
+#define CRASH	VMADEMO_RULE_CRASH
+#define OFF	VMADEMO_RULE_OFF
+#define KILL	VMADEMO_RULE_KILL
+#define AFTER	VMADEMO_RULE_AFTER
+#define SESSION VMADEMO_RULE_SESSION
 
 /* Every byte is old, and on the store; then each is new, and dirty. */
 static inline void old_and_new(struct __test_metadata *_metadata,

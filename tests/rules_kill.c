@@ -3,6 +3,8 @@
  * Rules that cut the power: at a fault, and with the program killed; and which there cannot be,
  * by the request and in words.
  */
+#include <sys/prctl.h>
+
 #include "rules_crash.h"
 
 KEEP_A_RULE
@@ -165,8 +167,6 @@ TEST(may_kill)
 		TRY(EPERM, WRITE_OUT, 1);
 		TRY(EPERM, WRITE_OUT, getppid());
 		TRY(EPERM, READ, getppid());
-		TRY(EPERM, FLUSH, 0);
-		TRY(EPERM, READ, 0);
 		TRY(0, READ, getpid());
 		TRY(0, WRITE_OUT, getpid());
 		_exit(bad);
@@ -187,6 +187,136 @@ TEST(may_kill)
 	EXPECT_EQ(EIO, told(fd));
 	EXPECT_EQ(0, kill(1, 0));
 	close(fd);
+}
+
+/* ---- a session ----------------------------------------------------------- */
+
+/* Who is in it, and one who has left it. */
+enum { LEADER, CALLER, SIBLING, OUTSIDER, PEOPLE };
+
+struct people {
+	pid_t pid[PEOPLE];
+	int ready;
+};
+
+static void wait_for_all(struct people *people)
+{
+	__atomic_add_fetch(&people->ready, 1, __ATOMIC_SEQ_CST);
+	while (__atomic_load_n(&people->ready, __ATOMIC_SEQ_CST) < PEOPLE)
+		usleep(1000);
+}
+
+/* `go` is closed when the rule is there; then the caller does what it is about. */
+static void be(struct people *people, int who, int fd, int go, uid_t user)
+{
+	char byte;
+
+	if (who == OUTSIDER)
+		setsid();
+	if (who == CALLER && setresuid(user, user, user))
+		_exit(1);
+	wait_for_all(people);
+	if (who == CALLER && !read(go, &byte, 1))
+		told(fd);
+	pause();
+}
+
+/* A new session; the leader starts the others. */
+static void start_people(struct people *people, int fd, int go[2], uid_t user)
+{
+	pid_t pid = fork();
+
+	if (pid) {
+		people->pid[LEADER] = pid;
+		return;
+	}
+	close(go[1]);
+	setsid();
+	for (int i = CALLER; i < PEOPLE; i++) {
+		pid = fork();
+		if (!pid)
+			be(people, i, fd, go[0], user);
+		people->pid[i] = pid;
+	}
+	be(people, LEADER, fd, go[0], user);
+}
+
+/* A bit for each of them that was killed by the rule; then all are. */
+static int who_was_killed(struct people *people)
+{
+	int killed = 0, status;
+	pid_t pid;
+
+	for (int i = 0; i < PEOPLE; i++) {
+		for (int n = 0; n < 200; n++) {
+			pid = waitpid(people->pid[i], &status, WNOHANG);
+			if (pid || i == OUTSIDER)
+				break;
+			/* Not yet; or it is not going to be */
+			usleep(5000);
+		}
+		if (pid == people->pid[i] && WIFSIGNALED(status) &&
+		    WTERMSIG(status) == SIGKILL)
+			killed |= 1 << i;
+		kill(people->pid[i], SIGKILL);
+		if (!pid)
+			waitpid(people->pid[i], NULL, 0);
+	}
+	return killed;
+}
+
+/* The maker of the rule is `by`, the caller in it is `user`, all others are root. */
+static int kill_people(struct __test_metadata *_metadata, uint32_t flags,
+		       bool named, uid_t by, uid_t user)
+{
+	struct people *people = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
+				     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	int fd = create_with(VMADEMO_STORE_RAM, SIZE, 0), go[2], killed;
+	int64_t id;
+
+	ASSERT_NE(MAP_FAILED, people);
+	ASSERT_EQ(1, pwrite(fd, "x", 1, 0));
+	ASSERT_EQ(0, pipe(go));
+	/* Who loses his parent is ours */
+	ASSERT_EQ(0, prctl(PR_SET_CHILD_SUBREAPER, 1));
+	start_people(people, fd, go, user);
+	close(go[0]);
+	while (__atomic_load_n(&people->ready, __ATOMIC_SEQ_CST) < PEOPLE)
+		usleep(1000);
+	ASSERT_EQ(0, seteuid(by));
+	id = ADD_RULE(fd, .op = VMADEMO_OP_FLUSH,
+		      .flags = CRASH | KILL | OFF | flags,
+		      .pid = named ? people->pid[LEADER] : 0);
+	ASSERT_EQ(0, seteuid(0));
+	ASSERT_LT(0, id);
+	close(go[1]);
+	killed = who_was_killed(people);
+	ASSERT_EQ(0, del_rule(fd, 0));
+	ASSERT_EQ(0, power_on(fd));
+	close(fd);
+	munmap(people, PAGE);
+	return killed;
+}
+
+#define KILLED(...) kill_people(_metadata, __VA_ARGS__)
+
+TEST(session)
+{
+	const int all = 1 << LEADER | 1 << CALLER | 1 << SIBLING;
+
+	EXPECT_EQ(1 << CALLER, KILLED(0, false, 0, 0));
+	EXPECT_EQ(1 << LEADER, KILLED(0, true, 0, 0));
+	EXPECT_EQ(all, KILLED(SESSION, false, 0, 0));
+	EXPECT_EQ(all, KILLED(SESSION, true, 0, 0));
+}
+
+/* Somebody without CAP_KILL has his own killed, and nobody else. */
+TEST(session_of_others)
+{
+	EXPECT_EQ(0, KILLED(0, false, 1000, 0));
+	EXPECT_EQ(1 << CALLER, KILLED(0, false, 1000, 1000));
+	EXPECT_EQ(0, KILLED(SESSION, false, 1000, 0));
+	EXPECT_EQ(1 << CALLER, KILLED(SESSION, false, 1000, 1000));
 }
 
 /* ---- what is asked for --------------------------------------------------- */
@@ -220,7 +350,8 @@ TEST(refused)
 		BAD(.op = op, .share = 1, .delay_us = 1);
 		BAD(.op = op, .cut_torn = 1, .delay_us = 1);
 		BAD(.op = op, .flags = CRASH, .share = VMADEMO_WRITTEN_ONE + 1);
-		BAD(.op = op, .flags = CRASH | 32);
+		BAD(.op = op, .flags = CRASH | 64);
+		BAD(.op = op, .flags = CRASH | SESSION);
 		EXPECT_FAILS(EOPNOTSUPP,
 			     ADD_RULE(none, .op = op, .flags = CRASH));
 	}
@@ -243,6 +374,7 @@ TEST(words)
 		"op=write_out,skip=5,times=1,seed=7,share=300,cut_torn=2,crash,off,when=after",
 		"op=read,crash",
 		"op=flush,crash,kill,off",
+		"op=flush,crash,kill,session",
 		"op=write_out,torn=500,status=EIO,crash",
 	};
 	static const char *const bad[] = {
@@ -258,6 +390,7 @@ TEST(words)
 		"op=flush,crash=1",
 		"op=flush,cras",
 		"op=write_out,crash,kill",
+		"op=flush,crash,session",
 	};
 	int fd = create_with(VMADEMO_STORE_RAM, PAGE, 0);
 	char text[256];

@@ -147,11 +147,11 @@ static bool has_feature(const char *word)
 TEST(features)
 {
 	static const char *const more[] = {
-		"status", "start",    "nr",   "pid",	     "skip",
-		"times",  "one_in",   "seed", "delay_us",    "torn",
-		"none",	  "ram",      "file", "granularity", "crash",
-		"kill",	  "off",      "when", "before",	     "after",
-		"share",  "cut_torn",
+		"status", "start",    "nr",	 "pid",		"skip",
+		"times",  "one_in",   "seed",	 "delay_us",	"torn",
+		"none",	  "ram",      "file",	 "granularity", "crash",
+		"kill",	  "off",      "when",	 "before",	"after",
+		"share",  "cut_torn", "session",
 	};
 
 	for (size_t i = 0; i < OPS; i++)

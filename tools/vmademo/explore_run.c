@@ -256,8 +256,9 @@ static uint64_t add_cut(int fd, const struct cut *cut, pid_t pid)
 		.skip = cut->number - 1,
 		.times = 1,
 		.seed = cut->seed,
+		/* What it has started must not go on, and promise something */
 		.flags = VMADEMO_RULE_CRASH | VMADEMO_RULE_OFF |
-			 VMADEMO_RULE_KILL |
+			 VMADEMO_RULE_KILL | VMADEMO_RULE_SESSION |
 			 (cut->after ? VMADEMO_RULE_AFTER : 0),
 		.share = cut->share,
 		.cut_torn = cut->torn,

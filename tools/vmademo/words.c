@@ -64,6 +64,7 @@ static const struct {
 	{ "crash", VMADEMO_RULE_CRASH },
 	{ "kill", VMADEMO_RULE_KILL },
 	{ "off", VMADEMO_RULE_OFF },
+	{ "session", VMADEMO_RULE_SESSION },
 };
 
 static uint64_t get_param(const struct vmademo_rule *rule, size_t i)

@@ -318,6 +318,7 @@ struct vmademo_power {
 #define VMADEMO_RULE_KILL	0x4U	/* and the process is killed */
 #define VMADEMO_RULE_OFF	0x8U	/* and the power stays off */
 #define VMADEMO_RULE_AFTER	0x10U	/* when the event has been, not before it */
+#define VMADEMO_RULE_SESSION	0x20U	/* with KILL: all in the session of that process, too */
 
 /* How many rules a buffer can have, and how long a rule can delay, in microseconds. */
 #define VMADEMO_RULES_MAX	1024U
@@ -372,6 +373,9 @@ struct vmademo_power {
  *
  * VMADEMO_RULE_KILL, with that: SIGKILL to process @pid; without @pid, to the process to whom it
  * happens, if that is no thread of the kernel.  A write_out happens to nobody: it needs @pid.
+ * VMADEMO_RULE_SESSION, with that: also to all processes in its session, so that what it has
+ * started does not go on without power.  Without @pid, and of a session, whoever has not CAP_KILL
+ * when he makes the rule has only processes of his own user killed.
  */
 struct vmademo_rule {
 	__u64 id;
@@ -632,8 +636,7 @@ struct vmademo_stats {
  *            VMADEMO_RULE_KILL of a write_out without pid; delay_us over VMADEMO_DELAY_MAX;
  *            pages beyond the largest size of a buffer
  *   EOPNOTSUPP   read_in, torn or VMADEMO_RULE_CRASH, and the buffer has no store
- *   EPERM    VMADEMO_RULE_KILL, and the caller may not kill pid; or without pid, and he has not
- *            CAP_KILL
+ *   EPERM    VMADEMO_RULE_KILL, and the caller may not kill pid
  *   EPERM    a directory of a mounted tree, or VMADEMO_RULE_CRASH on a file of one, and the
  *            caller neither owns its root nor has CAP_SYS_ADMIN
  *   ESRCH    there is no process pid
