@@ -250,8 +250,17 @@ explore_stopped() {
 	json '.passed > 0' true
 }
 
+# What a shell had started before it became the command is no part of the program
+explore_strangers() {
+	sh -c 'sleep 1000 & echo $! >stranger; exec vmademo explore --size 1M --cuts 10 --report json -o out -- sh -c "echo y >@; sync @"' 2>err
+	is status 0 $? && is 'who was there before' sleep "$(cat /proc/$(cat stranger)/comm)" && is 'its state' S "$(cut -d ' ' -f 3 /proc/$(cat stranger)/stat)"
+	result=$?
+	kill $(cat stranger)
+	return $result
+}
+
 all='explore_right explore_once explore_left_out explore_replays explore_dir_right explore_dir_names explore_dir_left_out explore_jobs
-explore_wrong explore_children explore_stopped'
+explore_wrong explore_children explore_stopped explore_strangers'
 [ "$VMADEMO_STEPS" != 3000 ] || all=explore_dir_left_out
 # shellcheck disable=SC2048
 run ${*:-$all}

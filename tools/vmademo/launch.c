@@ -10,10 +10,51 @@
 
 #include "vmademo.h"
 
+/* Those of this process, by number; it is one thread */
+#define CHILDREN "/proc/thread-self/children"
+
 int launch_signal;
 bool launch_signal_sent;
 
 static sigset_t waited_for, before;
+
+/* Children that were there already: of a shell, say, that has become this command. */
+static pid_t *strangers;
+static size_t nr_strangers;
+
+static void know_strangers(void)
+{
+	FILE *children = fopen(CHILDREN, "re");
+	int pid;
+
+	while (children && fscanf(children, "%d", &pid) == 1) {
+		strangers = must_alloc(strangers,
+				       (nr_strangers + 1) * sizeof(*strangers));
+		strangers[nr_strangers++] = pid;
+	}
+	if (children)
+		fclose(children);
+}
+
+/* Is this child none of ours? */
+bool launch_is_stranger(pid_t pid)
+{
+	for (size_t i = 0; i < nr_strangers; i++)
+		if (strangers[i] == pid)
+			return true;
+	return false;
+}
+
+/* As waitpid(-1, ...).  The number of who has ended can be that of another one then. */
+static pid_t reap(int *status, int flags)
+{
+	pid_t pid = waitpid(-1, status, flags);
+
+	for (size_t i = 0; i < nr_strangers; i++)
+		if (strangers[i] == pid)
+			strangers[i] = 0;
+	return pid;
+}
 
 /* From now on signals come by launch_wait(). */
 void launch_block_signals(void)
@@ -26,6 +67,7 @@ void launch_block_signals(void)
 	sigprocmask(SIG_BLOCK, &waited_for, &before);
 	/* A shell may have set SIGCHLD to be ignored: then nothing is told */
 	signal(SIGCHLD, SIG_DFL);
+	know_strangers();
 }
 
 /* @text with "@" replaced; "@@" is one that stays. */
@@ -170,7 +212,7 @@ enum launch_end launch_wait(struct launch *launch, double until,
 		pid_t pid;
 		int sig;
 
-		while ((pid = waitpid(-1, &sig, WNOHANG)) > 0) {
+		while ((pid = reap(&sig, WNOHANG)) > 0) {
 			/* Others are what it left behind */
 			if (pid != launch->pid)
 				continue;
@@ -212,18 +254,22 @@ bool launch_signalled(void)
 	return false;
 }
 
-/* Children of this process that are there now. */
-static void kill_children(void)
+/* Those that are there now; returns how many, -1 if that cannot be known. */
+static int kill_children(void)
 {
-	char *path = must_print("/proc/self/task/%d/children", getpid());
-	FILE *children = fopen(path, "re");
-	int pid;
+	FILE *children = fopen(CHILDREN, "re");
+	int pid, nr = 0;
 
-	while (children && fscanf(children, "%d", &pid) == 1)
+	if (!children)
+		return -1;
+	while (fscanf(children, "%d", &pid) == 1) {
+		if (launch_is_stranger(pid))
+			continue;
 		kill(pid, SIGKILL);
-	if (children)
-		fclose(children);
-	free(path);
+		nr++;
+	}
+	fclose(children);
+	return nr;
 }
 
 /*
@@ -237,8 +283,9 @@ void launch_kill_all(struct launch *launch)
 
 	do {
 		kill(-launch->pid, SIGKILL);
-		kill_children();
-		pid = waitpid(-1, &status, 0);
+		if (!kill_children())
+			break;
+		pid = reap(&status, 0);
 		if (pid == launch->pid)
 			launch->status = status;
 	} while (pid > 0 || errno == EINTR);

@@ -67,7 +67,8 @@ static void walk_children(struct walk *walk, int process, const char *thread)
 
 	free(path);
 	while (children && fscanf(children, "%d", &child) == 1)
-		walk_process(walk, child);
+		if (!launch_is_stranger(child))
+			walk_process(walk, child);
 	if (children)
 		fclose(children);
 }

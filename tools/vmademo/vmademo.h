@@ -319,6 +319,7 @@ enum launch_end launch_wait(struct launch *launch, double until,
 			    bool (*poll)(void *arg), void *arg);
 bool launch_signalled(void);
 void launch_kill_all(struct launch *launch);
+bool launch_is_stranger(pid_t pid);
 void launch_cannot(const struct launch *launch, int err);
 char *replace_at(const char *text, const char *path);
 const char *signal_name(int number);
