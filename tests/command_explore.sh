@@ -258,9 +258,22 @@ explore_strangers() {
 	kill $(cat stranger)
 	return $result
 }
+# Nobody is left, either, if the command cannot go on, or is killed
+explore_dies() {
+	# What was promised is longer than the memory, which it finds out while everybody is stopped
+	export ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1
+	ends 125 explore --size 1M --ack ack --check 'head -c 1 @' -- sh -c 'truncate -s 100000G ack; echo y 1<>@; sync @' && says 'no memory' || return
+	is children '' "$(pidof sync)" || return
+	vmademo explore --size 1M -- sh -c 'echo y >@; echo >begun; exec sleep 1000' 2>err &
+	comes begun
+	kill -KILL $!
+	wait $!
+	sleep 0.5
+	is 'children of one that was killed' '' "$(pidof sleep)"
+}
 
 all='explore_right explore_once explore_left_out explore_replays explore_dir_right explore_dir_names explore_dir_left_out explore_jobs
-explore_wrong explore_children explore_stopped explore_strangers'
+explore_wrong explore_children explore_stopped explore_strangers explore_dies'
 [ "$VMADEMO_STEPS" != 3000 ] || all=explore_dir_left_out
 # shellcheck disable=SC2048
 run ${*:-$all}

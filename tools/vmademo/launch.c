@@ -113,8 +113,11 @@ __attribute__((noreturn)) static void become(struct launch *launch, int go,
 	/* Where standard output and such are closed, these may stand in the way */
 	go = fcntl(go, F_DUPFD_CLOEXEC, 10);
 	failed = fcntl(failed, F_DUPFD_CLOEXEC, 10);
-	if (launch->own_session)
+	if (launch->own_session) {
 		setsid();
+		/* Somebody kills the command: then it cannot do that */
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+	}
 	move_fd(launch->in, 0);
 	move_fd(launch->out, 1);
 	move_fd(launch->err, 2);
@@ -169,10 +172,26 @@ static void free_arguments(struct launch *launch)
 	free(launch->argv);
 }
 
+static struct launch *going; /* in a session of its own */
+
+/* However the command ends. */
+static void kill_going(void)
+{
+	if (going)
+		launch_kill_all(going);
+}
+
 /* Lets it go; 0, or the errno with which it cannot be run. */
 int launch_go(struct launch *launch)
 {
+	static bool registered;
 	int err = 0;
+
+	if (launch->own_session) {
+		going = launch;
+		if (!registered)
+			registered = !atexit(kill_going);
+	}
 
 	if (write(launch->go, "g", 1) != 1 ||
 	    read(launch->failed, &err, sizeof(err)) < 0)
@@ -289,6 +308,7 @@ void launch_kill_all(struct launch *launch)
 		if (pid == launch->pid)
 			launch->status = status;
 	} while (pid > 0 || errno == EINTR);
+	going = NULL;
 }
 
 const char *signal_name(int number)
