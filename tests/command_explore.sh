@@ -247,7 +247,13 @@ explore_stopped() {
 		wait $!
 		is "status while there are $when" 130 $? && json .interrupted true && is processes '' "$(pidof vmademo example_kvstore)" || return
 	done
-	json '.passed > 0' true
+	json '.passed > 0' true || return
+	# Whom nohup has begun goes on
+	sh -c 'trap "" HUP; exec vmademo explore --size 1M --cuts 10 -- sh -c "echo y >@; sync @"' 2>err &
+	comes err
+	kill -HUP $!
+	wait $!
+	is 'status with nohup' 0 $?
 }
 
 # What a shell had started before it became the command is no part of the program
@@ -271,9 +277,15 @@ explore_dies() {
 	sleep 0.5
 	is 'children of one that was killed' '' "$(pidof sleep)"
 }
+# Nor if nobody wants to hear it
+explore_unheard() {
+	vmademo explore --dir --size 1M --cuts 40 --timeout 20 -- sh -c 'echo y >@/f; sync @/f; sleep 0.2 & sleep 0.3' 2>&1 | head -n 2
+	is processes '' "$(pidof vmademo sleep)" && is left '' "$(find /tmp -maxdepth 1 -name 'vmademo-??????')" &&
+		is 'instances of tracing' '' "$(ls /sys/kernel/debug/tracing/instances)"
+}
 
 all='explore_right explore_once explore_left_out explore_replays explore_dir_right explore_dir_names explore_dir_left_out explore_jobs
-explore_wrong explore_children explore_stopped explore_strangers explore_dies'
+explore_wrong explore_children explore_stopped explore_strangers explore_dies explore_unheard'
 [ "$VMADEMO_STEPS" != 3000 ] || all=explore_dir_left_out
 # shellcheck disable=SC2048
 run ${*:-$all}

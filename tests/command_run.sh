@@ -131,6 +131,9 @@ exec_seed() {
 	ends 125 exec --seed-from seed -- true @ && says '--seed-from is for --dir' || return
 	ends 125 exec --dir --init seed -- true @ && says '--dir has --seed-from' || return
 	ends 125 exec --dir --size 1M --keep wanted -- sh -c 'echo x >@/y' && says '--keep: ' || return
+	# Nobody reads the report
+	vmademo exec --dir --size 1M -- sh -c 'echo x >@/y; sleep 0.5' 2>&1 | true
+	is 'latency_on' 0 "$(cat /sys/kernel/debug/vmademo/latency_on)" && is 'instances of tracing' '' "$(ls /sys/kernel/debug/tracing/instances)" || return
 	is mounted '' "$(grep vmademo- /proc/mounts)" && is left '' "$(find /tmp -maxdepth 1 -name 'vmademo-??????')"
 }
 exec_unused() {

@@ -59,11 +59,17 @@ static pid_t reap(int *status, int flags)
 /* From now on signals come by launch_wait(). */
 void launch_block_signals(void)
 {
-	static const int signals[] = { SIGCHLD, SIGINT, SIGQUIT, SIGTERM, SIGHUP };
+	/* SIGPIPE: nobody reads any more, which is no reason to leave things behind */
+	static const int signals[] = { SIGCHLD, SIGINT, SIGQUIT,
+				       SIGTERM, SIGHUP, SIGPIPE };
+	struct sigaction hup;
 
 	sigemptyset(&waited_for);
 	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
 		sigaddset(&waited_for, signals[i]);
+	/* As nohup wants it: who waits for a signal gets it, though it is ignored */
+	if (!sigaction(SIGHUP, NULL, &hup) && hup.sa_handler == SIG_IGN)
+		sigdelset(&waited_for, SIGHUP);
 	sigprocmask(SIG_BLOCK, &waited_for, &before);
 	/* A shell may have set SIGCHLD to be ignored: then nothing is told */
 	signal(SIGCHLD, SIG_DFL);
