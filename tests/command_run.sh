@@ -146,6 +146,8 @@ exec_unused() {
 exec_duration() {
 	ends 0 exec --size 1M --duration $duration -- sh -c 'echo x >@; while :; do sleep 0.1; done' &&
 		grep -q 'as --duration says' err || return
+	# Who is left behind is killed
+	ends 0 exec --size 1M --duration $duration -- sh -c 'echo x >@; sleep 1000; true' && is children '' "$(pidof sleep)" || return
 	# It may end in its own way
 	ends 9 exec --size 1M --duration $duration -- sh -c 'trap "exit 9" TERM; echo x >@; while :; do sleep 0.1; done' || return
 	vmademo exec --size 1M -- sh -c 'echo x >@; echo >begun; while :; do sleep 0.1; done' 2>err &

@@ -4,6 +4,7 @@
  */
 #include <signal.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 #include "trace.h"
@@ -131,6 +132,9 @@ static void wait_for_end(struct exec *exec)
 		until = next == SIGTERM ? now() + GRACE : 0;
 		next = SIGKILL;
 	}
+	/* It may have left others behind, which would run for ever */
+	if (next == SIGKILL)
+		launch_kill_all(launch);
 	if (exec->ended_by_us)
 		exec->ended_by_us = WIFSIGNALED(launch->status) &&
 				    WTERMSIG(launch->status) == SIGTERM;
@@ -406,6 +410,8 @@ int verb_exec(int argc, char **argv)
 
 	exec.launch.argv = argv + parse(&exec, argc, argv);
 	launch_block_signals();
+	/* What the program leaves behind comes to us */
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	make_space(&exec.space, &exec.buffer);
 	exec.fd = exec.space.fd;
 	get_stats(exec.fd, &before);
