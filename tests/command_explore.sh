@@ -283,9 +283,14 @@ explore_unheard() {
 	is processes '' "$(pidof vmademo sleep)" && is left '' "$(find /tmp -maxdepth 1 -name 'vmademo-??????')" &&
 		is 'instances of tracing' '' "$(ls /sys/kernel/debug/tracing/instances)"
 }
+# A check that prints without end takes no memory
+explore_prints() {
+	ends 1 explore --size 1M --first --no-snapshots --check 'grep -q y @ || { head -c 100000000 /dev/zero; sleep 0.5; cp /proc/meminfo meminfo; echo; echo end; false; }' --report json -- \
+		sh -c 'echo y >@' && json '.broken[0].says' '"end"' && is 'less than 20 MB' 1 "$(awk '/^Shmem:/ { print $2 < 20000 }' meminfo)"
+}
 
 all='explore_right explore_once explore_left_out explore_replays explore_dir_right explore_dir_names explore_dir_left_out explore_jobs
-explore_wrong explore_children explore_stopped explore_strangers explore_dies explore_unheard'
+explore_wrong explore_children explore_stopped explore_strangers explore_dies explore_unheard explore_prints'
 [ "$VMADEMO_STEPS" != 3000 ] || all=explore_dir_left_out
 # shellcheck disable=SC2048
 run ${*:-$all}

@@ -6,9 +6,13 @@
 #include <fcntl.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "explore.h"
+
+/* So much of what a check prints is looked at */
+#define SAID 4096
 
 const uint32_t event_ops[NR_EVENTS] = {
 	VMADEMO_OP_MKWRITE,  VMADEMO_OP_WRITE_OUT, VMADEMO_OP_FLUSH,
@@ -88,15 +92,15 @@ void begin_program(struct launch *launch)
 		launch_cannot(launch, err);
 }
 
-/* Until it has ended, the power is off, or its time is up; nobody is left afterwards. */
-static enum launch_end run_program(struct explore *explore,
-				   struct launch *launch, int fd)
+/* Until it has ended, @poll says so, or its time is up; nobody is left afterwards. */
+static enum launch_end run_program(struct explore *explore, struct launch *launch,
+				   bool (*poll)(void *fd), int fd)
 {
 	enum launch_end end;
 
 	begin_program(launch);
 	end = launch_wait(launch, now() + explore->timeout,
-			  fd < 0 ? NULL : is_off, &fd);
+			  fd < 0 ? NULL : poll, &fd);
 	launch_kill_all(launch);
 	if (end == LAUNCH_SIGNAL)
 		explore->interrupted = true;
@@ -105,10 +109,22 @@ static enum launch_end run_program(struct explore *explore,
 
 /* ---- the check ----------------------------------------------------------- */
 
+/* What comes before the last line is not looked at: it may be much, and is to take no memory. */
+static bool forget_most(void *fd)
+{
+	int said = *(int *)fd;
+	struct stat st;
+
+	if (!fstat(said, &st) && st.st_size > SAID)
+		fallocate(said, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
+			  st.st_size - SAID);
+	return false;
+}
+
 /* The last line that is not empty. */
 static void last_line(int fd, char *says, size_t room)
 {
-	static char text[4096];
+	static char text[SAID];
 	off_t end = lseek(fd, 0, SEEK_END);
 	off_t from = end > (off_t)sizeof(text) - 1 ? end - (off_t)sizeof(text) + 1
 						   : 0;
@@ -117,8 +133,9 @@ static void last_line(int fd, char *says, size_t room)
 
 	while (n > 0 && text[n - 1] == '\n')
 		n--;
-	text[n > 0 ? n : 0] = '\0';
-	line = strrchr(text, '\n');
+	n = n > 0 ? n : 0;
+	text[n] = '\0';
+	line = memrchr(text, '\n', n);
 	line = line ? line + 1 : text;
 	line[room - 1 < strlen(line) ? room - 1 : strlen(line)] = '\0';
 	memcpy(says, line, strlen(line) + 1);
@@ -144,7 +161,7 @@ bool check_what_is_left(struct explore *explore, const char *path,
 	if (!loud && said < 0)
 		die_errno("memfd_create");
 	launch_prepare(&launch);
-	end = run_program(explore, &launch, -1);
+	end = run_program(explore, &launch, forget_most, said);
 	run->check_status = launch.status;
 	run->check_hung = end == LAUNCH_TIME_IS_UP;
 	run->says[0] = '\0';
@@ -187,7 +204,7 @@ static struct space count_events(struct explore *explore,
 	for (i = 0; i < ARRAY_SIZE(calls); i++)
 		call_rules[i] = add_counting_rule(fd, calls[i]);
 	truncating = add_counting_rule(fd, VMADEMO_OP_TRUNCATE);
-	end = run_program(explore, &launch, -1);
+	end = run_program(explore, &launch, NULL, -1);
 	if (end == LAUNCH_SIGNAL)
 		die("interrupted before the first cut");
 	if (end == LAUNCH_TIME_IS_UP)
@@ -367,7 +384,7 @@ static enum verdict judge(struct explore *explore, struct run *run, int fd,
 	launch_prepare(&launch);
 	if (cut->at != AT_END)
 		id = add_cut(fd, cut, launch.pid);
-	end = run_program(explore, &launch, cut->at == AT_END ? -1 : fd);
+	end = run_program(explore, &launch, is_off, cut->at == AT_END ? -1 : fd);
 	if (explore->interrupted)
 		return INTERRUPTED;
 	if (cut->at == AT_END)
