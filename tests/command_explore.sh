@@ -288,9 +288,14 @@ explore_prints() {
 	ends 1 explore --size 1M --first --no-snapshots --check 'grep -q y @ || { head -c 100000000 /dev/zero; sleep 0.5; cp /proc/meminfo meminfo; echo; echo end; false; }' --report json -- \
 		sh -c 'echo y >@' && json '.broken[0].says' '"end"' && is 'less than 20 MB' 1 "$(awk '/^Shmem:/ { print $2 < 20000 }' meminfo)"
 }
+# A check that ran on the untouched result fails, if it cannot run on another: it may be there
+explore_check_gone() {
+	ends 1 explore --dir --size 1M --all --report json --check '@/f' -- sh -c 'echo "exit 0" >@/f; chmod +x @/f; sync @/f' &&
+		json '[.cuts == .there_are, ([.broken[].check_status] | unique | inside([126, 127]))]' '[true,true]'
+}
 
 all='explore_right explore_once explore_left_out explore_replays explore_dir_right explore_dir_names explore_dir_left_out explore_jobs
-explore_wrong explore_children explore_stopped explore_strangers explore_dies explore_unheard explore_prints'
+explore_wrong explore_children explore_stopped explore_strangers explore_dies explore_unheard explore_prints explore_check_gone'
 [ "$VMADEMO_STEPS" != 3000 ] || all=explore_dir_left_out
 # shellcheck disable=SC2048
 run ${*:-$all}

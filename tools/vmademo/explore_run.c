@@ -169,12 +169,6 @@ bool check_what_is_left(struct explore *explore, const char *path,
 		last_line(said, run->says, sizeof(run->says));
 		close(said);
 	}
-	/* What is beyond that, a shell says of one that a signal has killed: it fails */
-	if (explore->check && WIFEXITED(launch.status) &&
-	    (WEXITSTATUS(launch.status) == STATUS_CANNOT ||
-	     WEXITSTATUS(launch.status) == STATUS_NOT_FOUND))
-		die("the check \"%s\" cannot be run: %s", explore->check,
-		    run->says);
 	return end == LAUNCH_ENDED && WIFEXITED(launch.status) &&
 	       !WEXITSTATUS(launch.status);
 }
@@ -254,6 +248,12 @@ void dry_run(struct explore *explore)
 		if (run.check_hung)
 			die("the check takes more than %g s on the untouched result: see --timeout",
 			    explore->timeout);
+		/* Later it may be the cut that took away what it runs */
+		if (explore->check && WIFEXITED(run.check_status) &&
+		    (WEXITSTATUS(run.check_status) == STATUS_CANNOT ||
+		     WEXITSTATUS(run.check_status) == STATUS_NOT_FOUND))
+			die("the check \"%s\" cannot be run: %s",
+			    explore->check, run.says);
 		die("the check fails on the untouched result (status %d), so it says nothing about cuts: %s",
 		    exit_status_of(run.check_status), run.says);
 	}
