@@ -30,9 +30,9 @@ explore_right() {
 call() { # NAME
 	if [ -e /sys/kernel/debug/tracing/events/syscalls ]; then echo "\"$1\""; else echo null; fi
 }
+verdicts='[.events, .there_are, .cuts, .passed, .not_reached, .hung, [.broken[].cut], .fewest_lost.cut, .fewest_lost.lost_pages, .repeats]'
 # One run of the program, stopped at each event, says the same as one for each cut
 explore_once() {
-	verdicts='[.events, .there_are, .cuts, .passed, .not_reached, .hung, [.broken[].cut], .fewest_lost.cut, .fewest_lost.lost_pages, .repeats]'
 	for msync in '' SUPER; do
 		explore $msync --cuts $few
 		status=$?
@@ -293,9 +293,18 @@ explore_check_gone() {
 	ends 1 explore --dir --size 1M --all --report json --check '@/f' -- sh -c 'echo "exit 0" >@/f; chmod +x @/f; sync @/f' &&
 		json '[.cuts == .there_are, ([.broken[].check_status] | unique | inside([126, 127]))]' '[true,true]'
 }
+# With few descriptors there are more runs, and nothing else
+explore_few_descriptors() {
+	for files in 1024 40; do
+		(ulimit -n $files; explore SUPER --cuts $few)
+		is "status with $files descriptors" 1 $? && json '.by_snapshots == .passed' true && jq -c "$verdicts" out >by_$files || return
+	done
+	why="$(diff by_1024 by_40)"
+	cmp by_1024 by_40
+}
 
 all='explore_right explore_once explore_left_out explore_replays explore_dir_right explore_dir_names explore_dir_left_out explore_jobs
-explore_wrong explore_children explore_stopped explore_strangers explore_dies explore_unheard explore_prints explore_check_gone'
+explore_wrong explore_children explore_stopped explore_strangers explore_dies explore_unheard explore_prints explore_check_gone explore_few_descriptors'
 [ "$VMADEMO_STEPS" != 3000 ] || all=explore_dir_left_out
 # shellcheck disable=SC2048
 run ${*:-$all}

@@ -11,7 +11,7 @@
 
 /* So much of the memory that is free is for them, at most */
 #define SHARE_OF_MEMORY 4
-/* And so many are open at a time */
+/* And so many are open at a time, or half of what may be */
 #define MOST_OPEN 512
 
 /* States with one hash are the same; among a million states, that is wrong once in 30 million. */
@@ -49,19 +49,33 @@ static uint64_t hash_of(int file)
 	return hash;
 }
 
-/* What is promised at the moment. */
+/* What is promised at the moment: all of it, or a check would ask for too little. */
 static void read_ack(const struct explore *explore, struct state *state)
 {
-	int fd = explore->ack ? open(explore->ack, O_RDONLY | O_CLOEXEC) : -1;
 	struct stat st;
-	ssize_t n;
+	int fd;
 
-	if (fd < 0 || fstat(fd, &st))
+	if (!explore->ack)
 		return;
+	fd = open(explore->ack, O_RDONLY | O_CLOEXEC);
+	/* The program may have removed it */
+	if (fd < 0 && errno == ENOENT)
+		return;
+	if (fd < 0 || fstat(fd, &st))
+		die_errno("--ack: %s", explore->ack);
 	state->promised = must_alloc(NULL, st.st_size);
-	n = read(fd, state->promised, st.st_size);
-	state->len = n > 0 ? n : 0;
+	state->len = st.st_size;
+	if (read(fd, state->promised, st.st_size) != st.st_size)
+		die("--ack: %s cannot be read whole", explore->ack);
 	close(fd);
+}
+
+static bool too_many(const struct states *states)
+{
+	return states->nr >= MOST_OPEN ||
+	       states->nr >= (size_t)sysconf(_SC_OPEN_MAX) / 2 ||
+	       states->bytes / page_size() >
+		       (uint64_t)sysconf(_SC_AVPHYS_PAGES) / SHARE_OF_MEMORY;
 }
 
 static void free_state(struct state *state)
@@ -100,9 +114,7 @@ ssize_t keep_state(const struct explore *explore, struct states *states, int fd)
 	if (fstat(state.file, &st))
 		die_errno("a copy of the buffer");
 	states->bytes += st.st_blocks * 512 + state.len;
-	if (states->nr == MOST_OPEN ||
-	    states->bytes / page_size() >
-		    (uint64_t)sysconf(_SC_AVPHYS_PAGES) / SHARE_OF_MEMORY) {
+	if (too_many(states)) {
 		free_state(&state);
 		return -1;
 	}

@@ -18,16 +18,23 @@ struct walk {
 	bool runs; /* a thread runs, or may do so at any time */
 };
 
+/* What cannot be looked at may run. */
+static bool is_gone(void)
+{
+	return errno == ENOENT || errno == ESRCH;
+}
+
 /* As in its stat: R, S, D, T, Z ...; 0: it is gone. */
 static char state_of(int process, const char *thread)
 {
 	char *path = must_print("/proc/%d/task/%s/stat", process, thread);
 	FILE *file = fopen(path, "re");
 	char text[512], *end = NULL;
+	bool gone = !file && is_gone();
 
 	free(path);
 	if (!file)
-		return 0;
+		return gone ? 0 : 'R';
 	if (fgets(text, sizeof(text), file))
 		end = strrchr(text, ')');
 	fclose(file);
@@ -42,6 +49,7 @@ static void walk_process(struct walk *walk, int process)
 	DIR *threads = opendir(path);
 	struct dirent *entry;
 
+	walk->runs |= !threads && !is_gone();
 	free(path);
 	if (walk->signal)
 		kill(process, walk->signal);
@@ -65,6 +73,8 @@ static void walk_children(struct walk *walk, int process, const char *thread)
 	FILE *children = fopen(path, "re");
 	int child;
 
+	/* Our own must be there; not every kernel has it */
+	walk->runs |= !children && (process == getpid() || !is_gone());
 	free(path);
 	while (children && fscanf(children, "%d", &child) == 1)
 		if (!launch_is_stranger(child))
