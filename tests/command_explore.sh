@@ -302,9 +302,25 @@ explore_few_descriptors() {
 	why="$(diff by_1024 by_40)"
 	cmp by_1024 by_40
 }
+# In the one run, time passes; the kernel is not to write meanwhile what the program leaves dirty
+explore_old_pages() {
+	cd /proc/sys/vm && expire=$(cat dirty_expire_centisecs) often=$(cat dirty_writeback_centisecs) && echo 200 >dirty_expire_centisecs && cd "$dir" &&
+		# It hears of that while it has something to do
+		vmademo create --size 1M --store ram -- sh -c 'echo y >@; echo 10 >/proc/sys/vm/dirty_writeback_centisecs; sleep 0.5' || return
+	explore SUPER --cuts $cuts
+	result=$?
+	echo $expire >/proc/sys/vm/dirty_expire_centisecs
+	echo $often >/proc/sys/vm/dirty_writeback_centisecs
+	is status 1 $result && json '.by_snapshots > 0' true && jq -c "$verdicts" out >old && echo "# $(jq -c '[.by_snapshots, .snapshot_runs, .seconds]' out)" >>found || return
+	explore SUPER --cuts $cuts --no-snapshots
+	jq -c "$verdicts" out >new
+	why="$(diff old new)"
+	cmp old new
+}
 
 all='explore_right explore_once explore_left_out explore_replays explore_dir_right explore_dir_names explore_dir_left_out explore_jobs
-explore_wrong explore_children explore_stopped explore_strangers explore_dies explore_unheard explore_prints explore_check_gone explore_few_descriptors'
+explore_wrong explore_children explore_stopped explore_strangers explore_dies explore_unheard explore_prints explore_check_gone explore_few_descriptors
+explore_old_pages'
 [ "$VMADEMO_STEPS" != 3000 ] || all=explore_dir_left_out
 # shellcheck disable=SC2048
 run ${*:-$all}
