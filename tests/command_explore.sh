@@ -317,10 +317,15 @@ explore_old_pages() {
 	why="$(diff old new)"
 	cmp old new
 }
+# A program that finds what it has left elsewhere, and does nothing any more
+explore_not_again() {
+	rm -f elsewhere
+	ends 125 explore --size 1M --check 'head -c 1 @' -- sh -c '[ -e elsewhere ] && exec cat @; echo y >@; echo >elsewhere' && says 'second run'
+}
 
 all='explore_right explore_once explore_left_out explore_replays explore_dir_right explore_dir_names explore_dir_left_out explore_jobs
 explore_wrong explore_children explore_stopped explore_strangers explore_dies explore_unheard explore_prints explore_check_gone explore_few_descriptors
-explore_old_pages'
+explore_old_pages explore_not_again'
 [ "$VMADEMO_STEPS" != 3000 ] || all=explore_dir_left_out
 # shellcheck disable=SC2048
 run ${*:-$all}

@@ -228,6 +228,14 @@ static struct space count_events(struct explore *explore,
 	return space;
 }
 
+static bool loses_something(const uint64_t events[NR_EVENTS])
+{
+	for (int at = 0; at < NR_EVENTS; at++)
+		if (at != AT_FLUSH && at != AT_FSYNC_DIR && events[at])
+			return true;
+	return false;
+}
+
 /* Counts, keeps the untouched result, and checks that. */
 void dry_run(struct explore *explore)
 {
@@ -258,8 +266,13 @@ void dry_run(struct explore *explore)
 		    exit_status_of(run.check_status), run.says);
 	}
 	end_space(&space);
+	if (!loses_something(explore->events))
+		die("the program writes nothing to the %s, so there is nothing to lose",
+		    explore->buffer.dir ? "directory" : "buffer");
 	space = count_events(explore, again, true);
 	end_space(&space);
+	if (!loses_something(again))
+		die("in a second run the program writes nothing: does it find what it has left elsewhere?");
 	explore->same_again = !memcmp(again, explore->events, sizeof(again));
 	explore->combinations = count_combinations(explore);
 }
