@@ -82,6 +82,10 @@ explore_left_out() {
 	done
 	return 0
 }
+# The program may change the size
+explore_keeps_size() {
+	ends 0 explore --size 1M --check 'head -c 1 @' --replay 1:end:1:after:1000:0 --keep keep -- sh -c 'printf yes >@' && is 'what is kept' '3 yes' "$(wc -c <keep) $(cat keep)"
+}
 # All that is reported comes again, byte by byte: whatever it is of, which is the options of explore
 replays() { # EXPLORE...
 	"$@"
@@ -325,7 +329,7 @@ explore_not_again() {
 
 all='explore_right explore_once explore_left_out explore_replays explore_dir_right explore_dir_names explore_dir_left_out explore_jobs
 explore_wrong explore_children explore_stopped explore_strangers explore_dies explore_unheard explore_prints explore_check_gone explore_few_descriptors
-explore_old_pages explore_not_again'
+explore_old_pages explore_not_again explore_keeps_size'
 [ "$VMADEMO_STEPS" != 3000 ] || all=explore_dir_left_out
 # shellcheck disable=SC2048
 run ${*:-$all}

@@ -35,7 +35,17 @@ __attribute__((noreturn)) static void fail(const struct copying *copying,
 
 /* ---- one file ------------------------------------------------------------ */
 
-static bool copy_data(int from, int to, off_t size)
+/**
+ * copy_data() - copy the bytes of a file, or of a buffer
+ * @from: the file
+ * @to: an empty one
+ * @size: of it
+ *
+ * What is a hole becomes one.
+ *
+ * Return: whether that could be done; errno says why not.
+ */
+bool copy_data(int from, int to, off_t size)
 {
 	static char bytes[1 << 16];
 	off_t pos = 0, end;

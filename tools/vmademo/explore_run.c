@@ -349,8 +349,8 @@ static void keep_what_is_left(const struct explore *explore, int fd,
 
 	if (to < 0)
 		die_errno("--keep: %s", explore->keep);
-	copy_bytes(explore, fd, to);
-	if (close(to))
+	/* The program may have changed its size */
+	if (!copy_data(fd, to, size_of(fd)) || close(to))
 		die_errno("--keep: %s", explore->keep);
 }
 
