@@ -241,6 +241,8 @@ static void shrink(struct explore *explore)
 			if (try(explore, &cut, NULL))
 				break;
 	}
+	if (explore->interrupted)
+		return;
 	/* Once more, to see what is different, and whether it repeats */
 	again = (struct run){ .cut = explore->shrunk.cut };
 	run_cut(explore, &again, true);
