@@ -202,7 +202,19 @@ explore_jobs() {
 	result=$?
 	chmod 600 /dev/vmademo
 	rm /tmp/nobody-ack
-	is 'jobs of nobody' 125 $result && says '--jobs: each has its own --ack' && is processes '' "$(pidof vmademo)"
+	is 'jobs of nobody' 125 $result && says '--jobs: each has its own --ack' && is processes '' "$(pidof vmademo)" || return
+	# Or is killed, which it does not say
+	vmademo explore --size 72K --all --no-snapshots --jobs 2 --ack ack --check "$kvstore check @ ack" --report json -o out -- "$kvstore" work @ 2>err &
+	for _ in $(seq 600); do
+		grep -q ' cuts' err && break
+		sleep 0.1
+	done
+	read -r job _ </proc/$!/task/$!/children
+	began=$(date +%s)
+	kill -KILL "$job"
+	wait $!
+	is 'one that is killed' 125 $? && says 'a job was killed by SIGKILL' && is processes '' "$(pidof vmademo example_kvstore)" &&
+		is 'the others stop' 1 $(($(date +%s) - began < 20))
 }
 explore_wrong() {
 	ends 125 explore -- true && says 'DID NOT USE THE BUFFER' || return

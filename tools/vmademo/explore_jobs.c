@@ -219,9 +219,23 @@ static void stop(const struct explore *explore, const struct job *jobs)
 			kill(jobs[i].pid, SIGTERM);
 }
 
+/* Returns whether it has done its part. */
+static bool end_job(struct job *job)
+{
+	int status = 0;
+
+	close(job->pipe);
+	job->pipe = -1;
+	waitpid(job->pid, &status, 0);
+	if (WIFSIGNALED(status))
+		complain("a job was killed by %s, so there is no report",
+			 signal_name(WTERMSIG(status)));
+	return !status;
+}
+
 /* Waits for one that has something to say, and takes that; false: all have ended. */
 static bool hear(const struct explore *explore, struct job *jobs,
-		 struct results *results)
+		 struct results *results, bool *failed)
 {
 	struct pollfd *fds = must_alloc(NULL, explore->jobs * sizeof(*fds));
 	bool alive = false;
@@ -235,8 +249,7 @@ static bool hear(const struct explore *explore, struct job *jobs,
 		for (i = 0; i < explore->jobs; i++) {
 			if (!fds[i].revents || receive(results, jobs[i].pipe))
 				continue;
-			close(jobs[i].pipe);
-			jobs[i].pipe = -1;
+			*failed |= !end_job(&jobs[i]);
 		}
 	}
 	free(fds);
@@ -257,23 +270,21 @@ void run_jobs(struct explore *explore,
 	uint64_t next = 0;
 
 	start(explore, jobs);
-	while (hear(explore, jobs, &results)) {
+	while (hear(explore, jobs, &results, &failed)) {
+		/* The report would have a hole */
+		if (failed)
+			stop(explore, jobs);
 		if (launch_signalled() && !explore->interrupted) {
 			explore->interrupted = true;
 			stop(explore, jobs);
 		}
-		while (goes_on && next < results.room && results.there[next]) {
+		while (goes_on && !failed && next < results.room &&
+		       results.there[next]) {
 			goes_on = keep(explore, &results.run[next]);
 			results.there[next++] = false;
 			if (!goes_on)
 				stop(explore, jobs);
 		}
-	}
-	for (unsigned int i = 0; i < explore->jobs; i++) {
-		int status;
-
-		if (waitpid(jobs[i].pid, &status, 0) == jobs[i].pid)
-			failed |= status != 0;
 	}
 	for (size_t i = next; i < results.room; i++)
 		if (results.there[i])
