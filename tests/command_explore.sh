@@ -240,7 +240,10 @@ explore_wrong() {
 	# What the check says can be any bytes
 	ends 1 explore --size 1M --all --check 'printf "a\"b\377\tc\n"; grep -q y @' --report json -- sh -c 'echo y >@' || return
 	json '[.events.write_out, .cuts == .there_are, (.broken | length > 0), ([.broken[] | select(.share == 1000)] | length)]' '[0,true,true,1]' || return
-	json '.broken[0].says' '"a\"bÿ\tc"'
+	json '.broken[0].says' '"a\"bÿ\tc"' || return
+	# What looks like UTF-8, and is none: longer than need be, a surrogate, beyond the last
+	ends 1 explore --size 1M --first --check 'printf "\340\200\200\355\240\200\360\200\200\200\364\220\200\200€"; grep -q y @' --report json -- sh -c 'echo y >@' || return
+	json '.broken[0].says | explode | map(select(. > 255))' '[8364]'
 }
 explore_children() {
 	# A child goes on when the program ends: it is killed before the next run, and before the check

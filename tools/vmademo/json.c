@@ -19,7 +19,7 @@ static void put(char c)
 	fputc(c, to());
 }
 
-/* How many bytes of UTF-8 begin here; 0 if these are none.  (Near enough: surrogates pass.) */
+/* How many bytes of UTF-8 begin here; 0 if these are none. */
 static int utf8(const char *text)
 {
 	const unsigned char *c = (const unsigned char *)text;
@@ -33,6 +33,10 @@ static int utf8(const char *text)
 	for (int i = 1; i < len; i++)
 		if ((c[i] & 0xc0) != 0x80)
 			return 0;
+	/* Longer than need be; a surrogate; or beyond what there is */
+	if ((*c == 0xe0 && c[1] < 0xa0) || (*c == 0xed && c[1] >= 0xa0) ||
+	    (*c == 0xf0 && c[1] < 0x90) || (*c == 0xf4 && c[1] >= 0x90))
+		return 0;
 	return len;
 }
 
