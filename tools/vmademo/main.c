@@ -2,6 +2,7 @@
 /*
  * vmademo: all that the module can do, as a command.
  */
+#include <fcntl.h>
 #include <locale.h>
 #include <signal.h>
 
@@ -57,8 +58,20 @@ static void explain_half(const char *word)
 					  word, v->name);
 }
 
+/*
+ * A buffer is not to get the number of a standard stream that is closed, or messages would be
+ * written to it.  To use the stream is an error as before.
+ */
+static void keep_standard_streams(void)
+{
+	for (int fd = 0; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0)
+			open("/dev/null", fd ? O_RDONLY : O_WRONLY);
+}
+
 int main(int argc, char **argv)
 {
+	keep_standard_streams();
 	setlocale(LC_CTYPE, "");
 	if (argc < 2) {
 		print_usage(stderr);
