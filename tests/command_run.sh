@@ -124,6 +124,8 @@ exec_seed() {
 	cmp wanted got || return
 	# A program's own socket or FIFO can be kept, but is nothing to begin with
 	ends 0 exec --dir --size 1M --keep odd -- sh -c 'mkfifo @/fifo; echo x >@/y' && [ -p odd/fifo ] || return
+	# A copy has no end that is in what is copied
+	mkdir -p itself/tmp && (export TMPDIR=$PWD/itself/tmp; ends 125 exec --dir --size 1M --seed-from itself -- true @) && says 'let TMPDIR be another place' || return
 	ends 125 exec --dir --size 1M --seed-from odd -- true @ && says 'odd/fifo is neither a file' || return
 	ends 125 exec --dir --size 1M --seed-from /nowhere -- true @ && says '--seed-from: /nowhere: No such file' || return
 	ends 125 exec --dir --size 1M --seed-from wanted -- true @ && says 'wanted is no directory' || return

@@ -20,6 +20,7 @@ struct linked {
 struct copying {
 	const char *what; /* the option */
 	bool seed;
+	dev_t to; /* on which there are the copies, for a seed */
 	struct linked *linked;
 	size_t nr_linked;
 };
@@ -165,6 +166,9 @@ static void copy_one(struct copying *copying, const FTSENT *entry, const char *a
 
 	switch (entry->fts_info) {
 	case FTS_D:
+		if (copying->seed && st->st_dev == copying->to)
+			die("%s: the tree itself is in it: let TMPDIR be another place",
+			    copying->what);
 		if (mkdir(as, 0700) && errno != EEXIST)
 			fail(copying, path);
 		return;
@@ -218,6 +222,9 @@ void copy_tree(const char *what, const char *from, const char *to, bool seed)
 		die_errno("%s: %s", what, from);
 	if (!S_ISDIR(st.st_mode))
 		die("%s: %s is no directory", what, from);
+	if (seed && stat(to, &st))
+		die_errno("%s: %s", what, to);
+	copying.to = st.st_dev;
 	walk = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
 	if (!walk)
 		die_errno("%s: %s", what, from);
