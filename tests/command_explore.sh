@@ -225,6 +225,10 @@ explore_wrong() {
 	ends 125 explore --size 1M --timeout 0.5 -- sh -c 'echo x >@; sleep 60' && says 'takes more than 0.5 s' || return
 	ends 125 explore --size 1M --timeout 0.5 --check 'sleep 60 # @' -- sh -c 'echo x >@' && says 'takes more than 0.5 s' || return
 	ends 127 explore --size 1M -- /nowhere/at-all @ || return
+	mkfifo fifo
+	for ack in fifo /dev/null . /nowhere/at-all; do
+		ends 125 explore --size 1M --ack $ack -- sh -c 'echo x >@' && says "--ack: $ack" || return
+	done
 	# A check that a signal kills, by itself or for its shell, has failed
 	for signal in 'grep -q y @ || kill -ABRT $$' 'grep -q y @ || sh -c "kill -ABRT \$\$"; exit $?'; do
 		ends 1 explore --size 1M --first --check "$signal" --report json -- sh -c 'echo y >@' || return

@@ -49,28 +49,34 @@ static uint64_t number_of(int fd)
 
 /* ---- the program --------------------------------------------------------- */
 
+/* It is emptied for each run.  To open a FIFO would have no end. */
+static int open_ack(const char *path)
+{
+	int fd = open(path,
+		      O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC |
+			      O_NONBLOCK,
+		      0666);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st))
+		die_errno("--ack: %s", path);
+	if (!S_ISREG(st.st_mode))
+		die("--ack: %s is no regular file", path);
+	return fd;
+}
+
 /* What it says is for the first run only. */
 struct launch program(const struct explore *explore, const char *path, bool quiet)
 {
-	struct launch launch = {
+	return (struct launch){
 		.argv = explore->argv,
 		.path = path,
 		.own_session = true,
 		.in = null_fd(),
 		.out = quiet ? null_fd() : STDERR_FILENO,
 		.err = quiet ? null_fd() : -1,
-		.ack = null_fd(),
+		.ack = explore->ack ? open_ack(explore->ack) : null_fd(),
 	};
-
-	if (explore->ack) {
-		launch.ack = open(explore->ack,
-				  O_WRONLY | O_CREAT | O_TRUNC | O_APPEND |
-					  O_CLOEXEC,
-				  0666);
-		if (launch.ack < 0)
-			die_errno("--ack: %s", explore->ack);
-	}
-	return launch;
 }
 
 static bool is_off(void *arg)
