@@ -52,6 +52,7 @@ wrong() {
 	ends 2 rule del /dev/vmademo 0 && says 'no number above 0' || return
 	ends 125 exec && says 'PROGRAM is missing' || return
 	ends 125 explore --check 'true' -- true && says 'no @' || return
+	ends 125 explore --check 'true @@' -- true && says 'no @' || return
 	ends 125 explore --keep x -- true && says '--replay' || return
 	for jobs in 0 257 x; do
 		ends 125 explore --jobs $jobs -- true && says 'from 1 to 256' || return

@@ -110,7 +110,7 @@ static void parse(struct explore *explore, int argc, char **argv)
 			  at_names[explore->replay.at]);
 	if (explore->keep && !explore->has_replay)
 		bad_usage("--keep is for --replay, which does one cut");
-	if (explore->check && !strchr(explore->check, '@'))
+	if (explore->check && !has_at(explore->check))
 		bad_usage("--check: there is no @ in \"%s\", so it cannot see the buffer",
 			  explore->check);
 	if (!explore->buffer.size ||

@@ -100,6 +100,15 @@ char *replace_at(const char *text, const char *path)
 	return new;
 }
 
+/* Is there an "@" that will be replaced? */
+bool has_at(const char *text)
+{
+	for (; (text = strchr(text, '@')); text += 2)
+		if (text[1] != '@')
+			return true;
+	return false;
+}
+
 static void move_fd(int from, int to)
 {
 	if (from < 0)

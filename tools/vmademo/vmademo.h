@@ -323,6 +323,7 @@ void launch_kill_all(struct launch *launch);
 bool launch_is_stranger(pid_t pid);
 void launch_cannot(const struct launch *launch, int err);
 char *replace_at(const char *text, const char *path);
+bool has_at(const char *text);
 const char *signal_name(int number);
 int exit_status_of(int status);
 
