@@ -286,6 +286,8 @@ void run_jobs(struct explore *explore,
 				stop(explore, jobs);
 		}
 	}
+	/* Those that a job was about to kill when it was killed itself */
+	launch_kill_all(NULL);
 	for (size_t i = next; i < results.room; i++)
 		if (results.there[i])
 			free_run(&results.run[i]);

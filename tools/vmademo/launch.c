@@ -308,7 +308,7 @@ static int kill_children(void)
 
 /*
  * Nobody of a session is left afterwards: what its processes left behind came to this one,
- * which has asked for that (PR_SET_CHILD_SUBREAPER).
+ * which has asked for that (PR_SET_CHILD_SUBREAPER).  Without @launch, those alone.
  */
 void launch_kill_all(struct launch *launch)
 {
@@ -316,11 +316,12 @@ void launch_kill_all(struct launch *launch)
 	pid_t pid;
 
 	do {
-		kill(-launch->pid, SIGKILL);
+		if (launch)
+			kill(-launch->pid, SIGKILL);
 		if (!kill_children())
 			break;
 		pid = reap(&status, 0);
-		if (pid == launch->pid)
+		if (launch && pid == launch->pid)
 			launch->status = status;
 	} while (pid > 0 || errno == EINTR);
 	going = NULL;
