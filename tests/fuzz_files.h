@@ -249,7 +249,7 @@ static void do_info(struct worker *w)
 static void do_crash(struct worker *w)
 {
 	static const uint32_t torn[] = { 0, 0, 1, 3, 1000, UINT32_MAX };
-	static const uint32_t permille[] = { 0,	   1,	 500,	    999,
+	static const uint32_t permille[] = { 0,	   1,	 500,  999,
 					     1000, 1001, 1002, UINT32_MAX };
 	struct file f = some_file(w, BUFFERS);
 	struct vmademo_crash c = { .seed = draw(w),
