@@ -334,6 +334,7 @@ explore_check_gone() {
 # With few descriptors there are more runs, and nothing else
 explore_few_descriptors() {
 	for files in 1024 40; do
+		# shellcheck disable=SC3045 # the shell is busybox, which has it
 		(ulimit -n $files; explore SUPER --cuts $few)
 		is "status with $files descriptors" 1 $? && json '.by_snapshots == .passed' true && jq -c "$verdicts" out >by_$files || return
 	done
