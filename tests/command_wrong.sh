@@ -147,7 +147,8 @@ no_right() {
 	# With the right to the node, what it makes is its own
 	chmod 666 /dev/vmademo
 	as_nobody 0 'exec --size 1M -- head -c 5 @' && grep -q '1 read' err && as_nobody 0 'info --json' && json .store '"none"' &&
-		as_nobody 125 'explore --size 1M -- sh -c "echo y >@; sync @"' && says 'you have not the right to kill' &&
+		as_nobody 0 'explore --size 16K --check "true @" -- sh -c "echo y >@; sync @"' &&
+		as_nobody 125 'exec --size 16K --store ram --rule op=write_out,crash,kill,pid=1 -- true @' && says 'you have not the right to kill' &&
 		as_nobody 125 'exec --dir -- true @' && says 'you have not the right' && as_nobody 1 mappings && says 'you have not the right'
 	result=$?
 	chmod 600 /dev/vmademo
