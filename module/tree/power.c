@@ -229,7 +229,7 @@ int vmademo_tree_power_wait(struct vmademo_tree *tree)
  *
  * Context: May sleep.  Takes i_rwsem of each file.
  * Return: 0; -EOPNOTSUPP if there is no store; -EINTR if the task is being killed: it may have
- *         been done all the same.
+ *         been done nevertheless.
  */
 int vmademo_crash_tree(struct vmademo_tree *tree, struct vmademo_crash *crash)
 {
