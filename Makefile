@@ -73,7 +73,7 @@ fuzz:
 	@export KERNELS="$(KERNELS)" SEED="$(SEED)" CALLS="$(CALLS)" PARAMETERS="$(PARAMETERS)"; exec scripts/fuzz
 
 bench:
-	@scripts/deps check
+	@scripts/deps bench
 	@export KERNELS="$(KERNELS)"; exec scripts/bench
 
 coverage:
