@@ -38,7 +38,7 @@ int main(int argc, char **argv)
 	bool all = true, check;
 
 	setrlimit(RLIMIT_NOFILE, &files);
-	/* What the kernel does after booting is over; where instructions count, idling costs nothing */
+	/* What the kernel does after booting is over; it costs no instructions to wait */
 	sleep(30);
 	len = strtoul(what, NULL, 10) * MIB;
 	if (!len) {

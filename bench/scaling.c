@@ -75,9 +75,9 @@ static void in_processes(struct worker *w)
 }
 
 /* Nanoseconds a page: the least of some rounds. */
-static double one(enum subject s, enum sharing sharing, enum way way)
+static double one(enum subject s, enum sharing how, enum way way)
 {
-	const size_t nr = sharing == ALONE ? 1 : 2;
+	const size_t nr = how == ALONE ? 1 : 2;
 	struct worker w[2];
 	int64_t best = INT64_MAX;
 	int fds[2];
@@ -92,17 +92,17 @@ static double one(enum subject s, enum sharing sharing, enum way way)
 		for (size_t i = 0; i < 2; i++)
 			w[i] = (struct worker){
 				.s = s,
-				.fd = fds[sharing == TWO_FILES ? i : 0],
+				.fd = fds[how == TWO_FILES ? i : 0],
 				.way = way,
-				.first = sharing == THREADS ? i * pages / 2 : 0,
-				.nr = sharing == THREADS ? pages / 2 : pages,
+				.first = how == THREADS ? i * pages / 2 : 0,
+				.nr = how == THREADS ? pages / 2 : pages,
 			};
 		fsync(fds[0]);
 		fsync(fds[1]);
 		start = now();
-		if (sharing == ALONE)
+		if (how == ALONE)
 			work(&w[0]);
-		else if (sharing == THREADS)
+		else if (how == THREADS)
 			in_threads(w);
 		else
 			in_processes(w);
@@ -111,7 +111,7 @@ static double one(enum subject s, enum sharing sharing, enum way way)
 	}
 	close(fds[0]);
 	close(fds[1]);
-	return (double)best / (sharing == THREADS ? pages : pages * nr);
+	return (double)best / (how == THREADS ? pages : pages * nr);
 }
 
 void measure_scaling(void)
