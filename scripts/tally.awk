@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Reads the KTAP of scripts/check: kernels, in them programs (indented by two), in
 # them tests (by four).  Numbers kernels and programs, prints a table of what ran
-# where, and writes "N passed, N failed, N skipped" to the file `summary`.
+# where, with what failed below it, and writes "N passed, N failed, N skipped" to the
+# file `summary`.
 #
 # A program that failed without saying which test did, or that ran fewer tests
 # than its plan, counts as one failure more; so does a kernel.
 
 function cell(text) { table[program, kernel] = text }
+function wrong(what) { wrongs[++all_wrong] = what }
 
 /^1\.\.[0-9]+$/ { split($1, plan, /\.\./); kernels_due = plan[2] + 0 }
 /^# kernel / {
@@ -29,15 +31,20 @@ function cell(text) { table[program, kernel] = text }
 	due--
 	if (/# SKIP/) { skip++; skipped++ } else { ok++; passed++ }
 }
-/^    not ok / { due--; bad++; failed++ }
+/^    not ok / {
+	due--; bad++; failed++
+	wrong(kernel ": " program ": " substr($0, 5))
+}
 /^  (not )?ok / {
 	programs_due--
 	if (due > 0 && !bad) {
 		if (!/^  not /) sub(/^  /, "  not ")
 		$0 = $0 " (" due " of its tests did not run)"
 		bad++; failed++
+		wrong(kernel ": " substr($0, 3))
 	} else if (/^  not / && !bad) {
 		bad++; failed++
+		wrong(kernel ": " substr($0, 3))
 	}
 	if (/# SKIP/ && !skip) { skip++; skipped++ }
 	# What has no tests in it is one itself
@@ -50,9 +57,12 @@ function cell(text) { table[program, kernel] = text }
 	kernels_due--
 	if (programs_due > 0) {
 		print "# " programs_due " of the programs did not run on " kernel
+		wrong(kernel ": " programs_due " programs did not run")
 		failed += programs_due
 		kernel_failed += programs_due
 	}
+	if (/^not /)
+		wrong($0)
 	if (/^not / && !kernel_failed)
 		failed++	# a warning in its log, say
 	if (kernel_failed && !/^not /)
@@ -64,6 +74,7 @@ function cell(text) { table[program, kernel] = text }
 END {
 	if (kernels_due > 0) {
 		print "# " kernels_due " of the kernels did not run to the end"
+		wrong(kernels_due " kernels did not run to the end")
 		failed += kernels_due
 	}
 	print ""
@@ -80,5 +91,9 @@ END {
 				table[names[r], kernels[c]] : "-"
 		print ""
 	}
+	if (all_wrong)
+		print "failed"
+	for (w = 1; w <= all_wrong; w++)
+		print "  " wrongs[w]
 	printf "%d passed, %d failed, %d skipped\n", passed, failed, skipped > summary
 }
