@@ -521,40 +521,51 @@ static inline int vmademo_remove_folio(struct address_space *mapping,
 #endif
 
 /* Writes out one locked folio, no longer dirty; unlocks it. */
-typedef int (*vmademo_write_folio_t)(struct folio *folio);
+typedef int (*vmademo_write_folio_t)(struct folio *folio, void *data);
 
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 10, 0)
 static inline int vmademo_write_dirty(struct address_space *mapping,
 				      struct writeback_control *wbc,
-				      vmademo_write_folio_t write)
+				      vmademo_write_folio_t write, void *data)
 {
 	struct folio *folio = NULL;
 	int error = 0;
 
 	while ((folio = writeback_iter(mapping, wbc, folio, &error)))
-		error = write(folio);
+		error = write(folio, data);
 	return error;
 }
 #else
+struct vmademo_write_call {
+	vmademo_write_folio_t write;
+	void *data;
+};
+
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
 static inline int vmademo_write_one(struct folio *folio,
-				    struct writeback_control *wbc, void *write)
+				    struct writeback_control *wbc, void *data)
 {
-	return ((vmademo_write_folio_t)write)(folio);
+	struct vmademo_write_call *call = data;
+
+	return call->write(folio, call->data);
 }
 #else
 static inline int vmademo_write_one(struct page *page,
-				    struct writeback_control *wbc, void *write)
+				    struct writeback_control *wbc, void *data)
 {
-	return ((vmademo_write_folio_t)write)(page_folio(page));
+	struct vmademo_write_call *call = data;
+
+	return call->write(page_folio(page), call->data);
 }
 #endif
 
 static inline int vmademo_write_dirty(struct address_space *mapping,
 				      struct writeback_control *wbc,
-				      vmademo_write_folio_t write)
+				      vmademo_write_folio_t write, void *data)
 {
-	return write_cache_pages(mapping, wbc, vmademo_write_one, write);
+	struct vmademo_write_call call = { write, data };
+
+	return write_cache_pages(mapping, wbc, vmademo_write_one, &call);
 }
 #endif
 

@@ -545,7 +545,7 @@ loff_t vmademo_seek(struct vmademo_buffer *buf, loff_t pos, int whence);
 extern const struct address_space_operations vmademo_none_aops;
 extern const struct address_space_operations vmademo_store_aops;
 void vmademo_write_work(struct work_struct *work);
-int vmademo_write_folio(struct folio *folio);
+void vmademo_write_folio(struct folio *folio);
 int vmademo_wait_writeback(struct vmademo_buffer *buf, loff_t start, loff_t last);
 int vmademo_store_write(struct vmademo_buffer *buf, struct folio *folio,
 			size_t offset, size_t len);

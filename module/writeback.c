@@ -105,13 +105,14 @@ int vmademo_store_write(struct vmademo_buffer *buf, struct folio *folio,
 }
 
 /*
- * With err the store is not asked.  Returns what came of it.
+ * What a folio under write-back was begun for; the caller ends it.  With err the store is not
+ * asked.  Returns what came of it.
  *
  * If the store does not take the folio, it stays clean, and each open file is told by
  * its next fsync: as with a file on a disk.  But while a power cut is under way it is dirty
  * again: it is for the cut to say what happened to be written.
  */
-static int end_write(struct vmademo_buffer *buf, struct folio *folio, int err)
+static int write_out(struct vmademo_buffer *buf, struct folio *folio, int err)
 {
 	loff_t left = i_size_read(buf->inode) - folio_pos(folio);
 	/* Beyond the end only while it is being truncated: then it is discarded */
@@ -137,7 +138,6 @@ static int end_write(struct vmademo_buffer *buf, struct folio *folio, int err)
 		vmademo_count_folio(buf, len ? VMADEMO_WRITTEN : VMADEMO_DISCARDED,
 				    folio);
 	}
-	folio_end_writeback(folio);
 	return err;
 }
 
@@ -163,14 +163,52 @@ void vmademo_write_work(struct work_struct *work)
 	while (filemap_get_folios_tag(buf->inode->i_mapping, &index, ULONG_MAX,
 				      PAGECACHE_TAG_WRITEBACK, &batch)) {
 		for (i = 0; i < folio_batch_count(&batch); i++)
-			/* If there is no memory, there is none for the rest */
-			if (folio_test_writeback(batch.folios[i]))
-				err = end_write(buf, batch.folios[i],
+			if (folio_test_writeback(batch.folios[i])) {
+				/* If there is no memory, there is none for the rest */
+				err = write_out(buf, batch.folios[i],
 						err == -ENOMEM ? err : 0);
+				folio_end_writeback(batch.folios[i]);
+			}
 		folio_batch_release(&batch);
 		cond_resched();
 	}
 	limit_dirty(buf);
+}
+
+/*
+ * The same as vmademo_write_folio(), with the folio that was written before it.  For the first
+ * folio of a mapping that is under write-back, the kernel puts the inode on a list of the
+ * superblock, and for the last takes it off: so that it does so once, the write-back of a folio
+ * ends when that of the next has begun.  It is under write-back while we wait for the lock of
+ * the next, as on a disk: who holds that lock may not wait for another folio.
+ */
+static int write_next(struct folio *folio, void *data)
+{
+	struct vmademo_buffer *buf = vmademo_buffer_of(folio->mapping);
+	loff_t left = i_size_read(buf->inode) - folio_pos(folio);
+	struct folio **last = data;
+
+	/* What a mapping wrote beyond the end is not to be written back */
+	if (left > 0 && left < folio_size(folio))
+		folio_zero_segment(folio, left, folio_size(folio));
+
+	folio_start_writeback(folio);
+	folio_unlock(folio);
+	if (buf->store->blocks) {
+		/* At once: a task may hold the lock of the next folio and wait for this */
+		queue_work(buf->writes, &buf->write_work);
+		return 0;
+	}
+	if (*last)
+		folio_end_writeback(*last);
+	*last = folio;
+	write_out(buf, folio, 0);
+	/* A rule may have somebody wait who holds the lock of the next */
+	if (vmademo_rules_on()) {
+		folio_end_writeback(folio);
+		*last = NULL;
+	}
+	return 0;
 }
 
 /**
@@ -182,25 +220,14 @@ void vmademo_write_work(struct work_struct *work)
  * When this returns, write-back has started; if the store cannot block, it has ended.
  *
  * Context: May sleep.
- * Return: 0: the other folios are to have their chance.
  */
-int vmademo_write_folio(struct folio *folio)
+void vmademo_write_folio(struct folio *folio)
 {
-	struct vmademo_buffer *buf = vmademo_buffer_of(folio->mapping);
-	loff_t left = i_size_read(buf->inode) - folio_pos(folio);
+	struct folio *last = NULL;
 
-	/* What a mapping wrote beyond the end is not to be written back */
-	if (left > 0 && left < folio_size(folio))
-		folio_zero_segment(folio, left, folio_size(folio));
-
-	folio_start_writeback(folio);
-	folio_unlock(folio);
-	if (!buf->store->blocks)
-		end_write(buf, folio, 0);
-	else
-		/* At once: a task may hold the lock of the next folio and wait for this */
-		queue_work(buf->writes, &buf->write_work);
-	return 0;
+	write_next(folio, &last);
+	if (last)
+		folio_end_writeback(last);
 }
 
 /**
@@ -241,11 +268,14 @@ static int vmademo_writepages(struct address_space *mapping,
 			      struct writeback_control *wbc)
 {
 	struct vmademo_buffer *buf = vmademo_buffer_of(mapping);
+	struct folio *last = NULL;
 	int err;
 
 	/* Or a folio of which a part is to go could be clean too early: vmademo_keep_edge() */
 	down_read(&buf->shape_lock);
-	err = vmademo_write_dirty(mapping, wbc, vmademo_write_folio);
+	err = vmademo_write_dirty(mapping, wbc, write_next, &last);
+	if (last)
+		folio_end_writeback(last);
 	up_read(&buf->shape_lock);
 	return err;
 }
