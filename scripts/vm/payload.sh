@@ -10,9 +10,9 @@ demo_payload() { # KERNEL-FOLDER OUT
 	rm -rf "$out"
 	mkdir -p "$out/bin"
 	install -D -t "$out/lib/modules/$release/updates" "$("$top/scripts/kernel/build" "$kernel")"
-	gcc -O2 -Wall -Wextra -D_GNU_SOURCE -static -I"$top/module/include/uapi" \
+	gcc -O2 -Wall -Wextra -Wno-sign-compare -Wno-unused-parameter -D_GNU_SOURCE -static -I"$top/module/include/uapi" \
 		-o "$out/bin/demo" "$top/tools/demo.c" "$top/tools/demo_rules.c"
-	gcc -O2 -Wall -Wextra -D_GNU_SOURCE -static -I"$top/module/include/uapi" \
+	gcc -O2 -Wall -Wextra -Wno-sign-compare -Wno-unused-parameter -D_GNU_SOURCE -static -I"$top/module/include/uapi" \
 		-o "$out/bin/kvstore" "$top/examples/kvstore.c"
 	make -s -C "$top/tools/vmademo"
 	cp "$build/tools/vmademo" "$top/scripts/vm/guest-demo" "$out/bin/"
