@@ -107,7 +107,7 @@ refused() {
 }
 shows() {
 	buffer --size 72K --store ram --folio-size 4K
-	terminal 80 24
+	terminal 100 24
 	view
 	sees '^ *0 \.{18}$' && sees '^\. nothing 18( |$)' && sees 'store ram, 72K bytes, cached 0, dirty 0, 0 mappings' || return
 	sees '^Times: nothing has happened yet' && sees '^Last faults and other events: none yet' || return
