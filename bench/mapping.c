@@ -250,6 +250,13 @@ static void measure_cached(enum subject s, int fd)
 	struct cost all, start;
 	unsigned char *p;
 
+	if (s == NONE_2M || s == TMPFS_2M) {
+		p = map(s, fd, 0);
+		madvise(p, len, MADV_HUGEPAGE);
+		all = touch_all(p, READING);
+		keep(s, READ_ADVISED, all, loop(p, READING), pages);
+		unmap(s, p);
+	}
 	for (enum way way = READING; way <= WRITING; way++) {
 		p = map(s, fd, 0);
 		all = touch_all(p, way);

@@ -14,6 +14,7 @@ const char *const figures[FIGURES] = {
 	[FRESH_POPULATE] = "MAP_POPULATE, a new page",
 	[READ] = "read, a page that is cached",
 	[READ_RANDOM] = "the same, at random",
+	[READ_ADVISED] = "the same, with MADV_HUGEPAGE",
 	[READ_SPARSE] = "the same, one of 64 pages",
 	[WRITE] = "write, a page that is cached",
 	[POPULATE] = "MAP_POPULATE, a page that is cached",

@@ -33,6 +33,7 @@
  *   6.12   a mapping says how large its folios can be    vmademo_set_max_order()
  *   6.12   entries of 2 MiB for bare page frames          VMADEMO_HAS_HUGE_PFN
  *   6.17   ... whose number is no pfn_t any more          vmademo_insert_huge_pfn()
+ *   6.15   .huge_fault may map a folio by such an entry   vmademo_insert_huge_folio()
  *   6.16   VM_PAT, which remap_pfn_range() set, went     vmademo_forget_memtype()
  *   6.17   ... and a kiocb instead of the file            VMADEMO_WRITE_HOOKS
  *   6.7    the table of xattr_handlers is const          VMADEMO_XATTR_TABLE()
@@ -44,6 +45,8 @@
  *   7.x    .create is not told of O_EXCL                 VMADEMO_CREATE_HOOK
  *   7.0    a mapping may say that reclaim must not       vmademo_keep_reclaim_off()
  *          wait for its write-back
+ *   7.3    MADV_COLLAPSE maps any file's folio of 2 MiB   vmademo_allow_collapse()
+ *          without asking .fault, but not one of an "anonymous" inode
  *   7.2    .mmap_prepare has its final form               VMADEMO_HAS_MMAP_PREPARE
  *
  * 6.1, 6.12, 7.2 and 7.3 are what is tested.  For the versions between them, the
@@ -414,6 +417,28 @@ static inline vm_fault_t vmademo_insert_huge_pfn(struct vm_fault *vmf,
 #endif
 }
 #endif
+
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 15, 0) && defined(CONFIG_TRANSPARENT_HUGEPAGE)
+#define VMADEMO_HAS_HUGE_FOLIO	1
+static inline vm_fault_t vmademo_insert_huge_folio(struct vm_fault *vmf, struct folio *folio)
+{
+	return vmf_insert_folio_pmd(vmf, folio, false);
+}
+#else
+#define VMADEMO_HAS_HUGE_FOLIO	0
+static inline vm_fault_t vmademo_insert_huge_folio(struct vm_fault *vmf, struct folio *folio)
+{
+	return VM_FAULT_FALLBACK;
+}
+#endif
+
+/* May MADV_COLLAPSE and khugepaged make a folio of 2 MiB of small ones, and map it? */
+static inline void vmademo_allow_collapse(struct inode *inode, bool allow)
+{
+#ifdef S_ANON_INODE
+	inode_set_flags(inode, allow ? 0 : S_ANON_INODE, S_ANON_INODE);
+#endif
+}
 
 /*
  * Offsets up to 2^64, as /dev/mem has: a flag of the file_operations, or before

@@ -410,21 +410,73 @@ static vm_fault_t vmademo_page_mkwrite(struct vm_fault *vmf)
 }
 
 /*
+ * A cached folio of 2 MiB is mapped to read by one entry, where the kernel asks for that: with
+ * MADV_HUGEPAGE, or if transparent huge pages are always enabled.  The same comes of .map_pages;
+ * this spares half of the way.
+ */
+static vm_fault_t read_huge(struct vm_fault *vmf)
+{
+	struct address_space *mapping = vmf->vma->vm_file->f_mapping;
+	struct vmademo_buffer *buf = vmademo_buffer_of(mapping);
+	pgoff_t past = DIV_ROUND_UP(i_size_read(mapping->host), PAGE_SIZE);
+	struct vmademo_span span = { .order = VMADEMO_MAX_ORDER };
+	struct folio *folio = vmademo_get_cached(mapping, vmf->pgoff);
+	vm_fault_t ret = VM_FAULT_FALLBACK;
+
+	if (!folio)
+		return ret;
+	if (folio_order(folio) != VMADEMO_MAX_ORDER || !folio_trylock(folio))
+		goto put;
+	span.first = folio->index;
+	span.last = folio_next_index(folio) - 1;
+	if (folio->mapping == mapping && folio_test_uptodate(folio) &&
+	    folio_order(folio) == VMADEMO_MAX_ORDER && span.last < past &&
+	    !vmademo_folio_is_broken(folio))
+		ret = vmademo_insert_huge_folio(vmf, folio);
+	folio_unlock(folio);
+	if (ret & VM_FAULT_NOPAGE) {
+		vmademo_count(buf, VMADEMO_FAULT_AROUND);
+		vmademo_count(buf, VMADEMO_FAULT_AROUND_HITS);
+		vmademo_span_end(&span, vmf, true);
+		trace_vmademo_map_pages(buf->inode->i_ino, vmf->pgoff, span.first, span.last, true);
+	}
+put:
+	folio_put(folio);
+	return ret;
+}
+
+/*
  * A write to 2 MiB that one entry maps to read, since msync cleaned them, say.  The kernel
  * would split the entry, and call .page_mkwrite for each page.  But where nothing is mapped,
  * it maps all of it: so the entry goes, and this same fault goes on with .fault.  To return
  * VM_FAULT_NOPAGE, and have it come again, would not do: an instruction that reads from the
  * same 2 MiB would map them to read again, and never get on.
  */
-static vm_fault_t vmademo_huge_fault(struct vm_fault *vmf, bool pmd)
+static void drop_huge_entry(struct vm_fault *vmf)
 {
 	const pgoff_t pages = PMD_SIZE >> PAGE_SHIFT;
 
-	if (pmd && vmf->flags & FAULT_FLAG_WRITE && !pmd_none(*vmf->pmd) &&
-	    vmf->vma->vm_flags & VM_SHARED)
-		unmap_mapping_pages(vmf->vma->vm_file->f_mapping,
-				    round_down(vmf->pgoff, pages), pages, false);
-	return VM_FAULT_FALLBACK;
+	unmap_mapping_pages(vmf->vma->vm_file->f_mapping, round_down(vmf->pgoff, pages),
+			    pages, false);
+}
+
+static vm_fault_t vmademo_huge_fault(struct vm_fault *vmf, bool pmd)
+{
+	vm_fault_t ret = VM_FAULT_FALLBACK;
+
+	if (!pmd)
+		return ret;
+	if (!pmd_none(*vmf->pmd)) {
+		if (vmf->flags & FAULT_FLAG_WRITE && vmf->vma->vm_flags & VM_SHARED)
+			drop_huge_entry(vmf);
+	} else if (VMADEMO_HAS_HUGE_FOLIO && !(vmf->flags & FAULT_FLAG_WRITE)) {
+		/* Whoever revokes it or makes a rule waits for this to be over */
+		rcu_read_lock();
+		if (!vmademo_rules_on() && !static_branch_unlikely(&vmademo_revocable))
+			ret = read_huge(vmf);
+		rcu_read_unlock();
+	}
+	return ret;
 }
 
 VMADEMO_HUGE_FAULT_HOOK(vmademo_huge_fault)

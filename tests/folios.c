@@ -361,6 +361,85 @@ TEST_F(folios, split_by_advice)
 	EXPECT_TRUE(same(self));
 }
 
+/* ---- mapped by one entry -------------------------------------------------- */
+
+/* A new mapping, where one entry can map 2 MiB, for which that is wished. */
+static unsigned char *map_wished(int fd, unsigned char **area)
+{
+	unsigned char *map;
+
+	/* A kernel without huge pages has no .huge_fault either */
+	wish_huge_pages(true);
+	*area = mmap(NULL, 2 * SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+		     0);
+	map = *area + HUGE - (uintptr_t)*area % HUGE;
+	if (mmap(map, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
+		 0) != map ||
+	    (madvise(map, SIZE, MADV_HUGEPAGE) && errno != EINVAL))
+		return NULL;
+	return map;
+}
+
+/* What is cached is mapped by one read each, and is the same; the first write is counted. */
+TEST_F(folios, wished)
+{
+	RUN_IF_READY();
+
+	struct account before, d;
+	unsigned char *area, *map;
+
+	fill(self);
+	ASSERT_EQ(0, fsync(self->fd));
+	map = map_wished(self->fd, &area);
+	ASSERT_NE(NULL, map);
+	before = account_of(self->fd);
+	for (size_t at = 0; at < 4 * HUGE; at += HUGE)
+		EXPECT_EQ(self->copy[at + 5 * PAGE], touch(map + at + 5 * PAGE));
+	d = account_of_since(self->fd, &before);
+	EXPECT_EQ(0, d.read_faults);
+	EXPECT_EQ(4, d.fault_around);
+	EXPECT_EQ(4, d.fault_around_hits);
+	/* With a store, what was made by write-back or reading may be smaller */
+	if (variant->size == HUGE && variant->kind == NO_STORE)
+		EXPECT_EQ(4 * HUGE / KIB,
+			  smaps_value(map, "FilePmdMapped") / KIB);
+	EXPECT_EQ(0, memcmp(map, self->copy, SIZE));
+	EXPECT_EQ(0, d.dirtied_bytes);
+	put(map + HUGE + 9, 'w');
+	self->copy[HUGE + 9] = 'w';
+	EXPECT_EQ(1, account_of_since(self->fd, &before).dirtied_folios);
+	EXPECT_TRUE(same(self));
+	EXPECT_EQ(0, memcmp(map, self->copy, SIZE));
+	munmap(area, 2 * SIZE);
+	wish_huge_pages(false);
+}
+
+/* A folio that could not be split reaches beyond the end, where there is SIGBUS all the same. */
+TEST_F(folios, wished_beyond_the_end)
+{
+	RUN_IF_READY();
+
+	const size_t end = 2 * HUGE + 3 * PAGE;
+	unsigned char *area, *map;
+	int ends[2];
+
+	if (variant->kind == STORE_BLOCK)
+		SKIP(return, "its size is the device's");
+	fill(self);
+	ASSERT_EQ(0, fsync(self->fd));
+	ASSERT_EQ(0, hold_page(self, 2 * HUGE / PAGE, ends));
+	ASSERT_EQ(0, ftruncate(self->fd, end));
+	map = map_wished(self->fd, &area);
+	ASSERT_NE(NULL, map);
+	EXPECT_EQ(self->copy[2 * HUGE], touch(map + 2 * HUGE));
+	EXPECT_EQ(SIGBUS, touch_signal(map + end, 0));
+	EXPECT_EQ(SIGBUS, touch_signal(map + 3 * HUGE - 1, 0));
+	munmap(area, 2 * SIZE);
+	wish_huge_pages(false);
+	let_go(ends);
+	ASSERT_EQ(0, ftruncate(self->fd, SIZE));
+}
+
 /* ---- power cuts ---------------------------------------------------------- */
 
 /* Sectors of all of a folio are chosen from, and each is the old one or the new one. */

@@ -103,6 +103,26 @@ static inline int write_text(const char *path, const char *text)
 	return n < 0 ? -1 : 0;
 }
 
+#define THP "/sys/kernel/mm/transparent_hugepage/"
+
+/*
+ * Has the kernel ask .huge_fault, and khugepaged look, where MADV_HUGEPAGE is said: with little
+ * memory both are off.  With false, it is again as it was.
+ */
+static inline int wish_huge_pages(bool on)
+{
+	static char before[16];
+	char words[64] = "";
+	FILE *f = fopen(THP "enabled", "r");
+
+	if (!f)
+		return -1;
+	if (on && fgets(words, sizeof(words), f) && strchr(words, '['))
+		sscanf(strchr(words, '[') + 1, "%15[a-z]", before);
+	fclose(f);
+	return write_text(THP "enabled", on ? "madvise" : before);
+}
+
 /* Whether the first line of a file is this one. */
 static inline bool file_says(const char *path, const char *expected)
 {
