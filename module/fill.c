@@ -147,7 +147,8 @@ void vmademo_readahead(struct readahead_control *rac)
 
 	if (buf->store->read)
 		buf->store->run(buf, read_ahead, rac);
-	else
+	/* khugepaged looks for pages to put together; without a store, it would make new ones */
+	else if (!(current->flags & PF_KTHREAD))
 		read_ahead(rac);
 }
 

@@ -11,7 +11,9 @@
  *                    unlocks it.  So each folio is locked once: who had asked before has
  *                    mapped it then
  *   .page_mkwrite    the same
- *   .huge_fault      maps nothing: it takes an entry of 2 MiB away, and .fault follows
+ *   .huge_fault      maps nothing then; it may take an entry of 2 MiB away, and .fault follows
+ *   MADV_COLLAPSE    asks nobody, and is refused: but one that has begun before, and waits for
+ *                    memory, may still map 2 MiB (Linux 7.3)
  *
  * A large folio is one folio: whatever one fault maps of it, with one entry or many, is mapped
  * under its lock or RCU.  It cannot be split while it is locked by another, or held.
@@ -100,11 +102,13 @@ int vmademo_revoke(struct vmademo_buffer *buf)
 	if (buf->revoked)
 		goto unlock;
 	WRITE_ONCE(buf->revoked, true);
+	vmademo_allow_collapse(inode, false);
 	/* Also: each page that was added by whoever has not seen it is found below */
 	synchronize_rcu();
 	err = wait_for_faults(inode->i_mapping);
 	if (err) {
 		WRITE_ONCE(buf->revoked, false);
+		vmademo_allow_collapse(inode, true);
 		goto unlock;
 	}
 	unmap_mapping_range(inode->i_mapping, 0, 0, 1);
@@ -132,6 +136,7 @@ int vmademo_restore(struct vmademo_buffer *buf)
 		return err;
 	if (buf->revoked) {
 		WRITE_ONCE(buf->revoked, false);
+		vmademo_allow_collapse(buf->inode, true);
 		trace_vmademo_restore(buf->inode->i_ino);
 	}
 	inode_unlock(buf->inode);

@@ -365,6 +365,15 @@ static bool reaches_beyond_the_end(struct folio *folio)
 }
 
 /*
+ * MADV_COLLAPSE or khugepaged would like to put this folio and its neighbours together to one
+ * of 2 MiB: reclaim, which also may wait, says of itself that it frees memory.
+ */
+static bool is_collapsed(gfp_t gfp)
+{
+	return gfp & __GFP_DIRECT_RECLAIM && !(current->flags & PF_MEMALLOC);
+}
+
+/*
  * Reclaim, drop_caches or POSIX_FADV_DONTNEED would like to drop this clean folio.
  * (Somebody may still take hold of the folio and keep it in the page cache; it was
  * counted as evicted then.)
@@ -376,6 +385,10 @@ static bool vmademo_release_folio(struct folio *folio, gfp_t gfp)
 	/* It is only to be split: nobody else asks for one that is dirty, or mapped */
 	if (folio_test_dirty(folio))
 		return !reaches_beyond_the_end(folio);
+	/* One entry for all would hide from .fault what a rule is about */
+	if (is_collapsed(gfp) && vmademo_is_ruled(buf, VMADEMO_OPS_PAGES, folio_pos(folio),
+						  folio_size(folio)))
+		return false;
 	if (folio_mapped(folio) || READ_ONCE(buf->reshaper) == current)
 		return true;
 	vmademo_count_folio(buf, VMADEMO_EVICTED, folio);
