@@ -170,8 +170,7 @@ TEST_F(advice, remove)
 {
 	number_pages(self->p);
 	if (self->node) {
-		EXPECT_EQ(-1, madvise(self->p, LEN, MADV_REMOVE));
-		EXPECT_EQ(ENODEV, errno);
+		EXPECT_FAILS(ENODEV, madvise(self->p, LEN, MADV_REMOVE));
 		EXPECT_TRUE(pages_have_numbers(self->p));
 		return;
 	}
@@ -189,14 +188,10 @@ TEST_F(advice, for_anonymous_memory_only)
 
 	ASSERT_NE(MAP_FAILED, private);
 	number_pages(self->p);
-	EXPECT_EQ(-1, madvise(self->p, LEN, MADV_FREE));
-	EXPECT_EQ(EINVAL, errno);
-	EXPECT_EQ(-1, madvise(private, LEN, MADV_FREE));
-	EXPECT_EQ(EINVAL, errno);
-	EXPECT_EQ(-1, madvise(self->p, LEN, MADV_WIPEONFORK));
-	EXPECT_EQ(EINVAL, errno);
-	EXPECT_EQ(-1, madvise(private, LEN, MADV_WIPEONFORK));
-	EXPECT_EQ(EINVAL, errno);
+	EXPECT_FAILS(EINVAL, madvise(self->p, LEN, MADV_FREE));
+	EXPECT_FAILS(EINVAL, madvise(private, LEN, MADV_FREE));
+	EXPECT_FAILS(EINVAL, madvise(self->p, LEN, MADV_WIPEONFORK));
+	EXPECT_FAILS(EINVAL, madvise(private, LEN, MADV_WIPEONFORK));
 	EXPECT_TRUE(pages_have_numbers(self->p));
 	munmap(private, LEN);
 }
@@ -319,13 +314,10 @@ TEST_F(advice, refused)
 {
 	ASSERT_EQ(0, munmap(self->p + 8 * PAGE, PAGE));
 	/* Over a hole it is followed as far as there is something */
-	EXPECT_EQ(-1, madvise(self->p, LEN, MADV_WILLNEED));
-	EXPECT_EQ(ENOMEM, errno);
+	EXPECT_FAILS(ENOMEM, madvise(self->p, LEN, MADV_WILLNEED));
 	EXPECT_EQ(8, cached_pages(self->p, 8 * PAGE));
-	EXPECT_EQ(-1, madvise(self->p + 1, PAGE, MADV_WILLNEED));
-	EXPECT_EQ(EINVAL, errno);
-	EXPECT_EQ(-1, madvise(self->p, PAGE, 999));
-	EXPECT_EQ(EINVAL, errno);
+	EXPECT_FAILS(EINVAL, madvise(self->p + 1, PAGE, MADV_WILLNEED));
+	EXPECT_FAILS(EINVAL, madvise(self->p, PAGE, 999));
 	EXPECT_EQ(0, madvise(self->p, 0, MADV_DONTNEED));
 }
 

@@ -167,10 +167,8 @@ TEST_F(cleaning, invalidate_of_locked_pages)
 {
 	write_all(self->map, 1);
 	ASSERT_EQ(0, mlock(self->map + PAGE, PAGE));
-	EXPECT_EQ(-1, msync(self->map, LEN, MS_INVALIDATE));
-	EXPECT_EQ(EBUSY, errno);
-	EXPECT_EQ(-1, msync(self->map, LEN, MS_SYNC | MS_INVALIDATE));
-	EXPECT_EQ(EBUSY, errno);
+	EXPECT_FAILS(EBUSY, msync(self->map, LEN, MS_INVALIDATE));
+	EXPECT_FAILS(EBUSY, msync(self->map, LEN, MS_SYNC | MS_INVALIDATE));
 	EXPECT_EQ(in_folios(self->fd, LEN) - in_folios(self->fd, PAGE),
 		  fd_value(self->fd, "dirty_folios"));
 	ASSERT_EQ(0, munlock(self->map, LEN));

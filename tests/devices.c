@@ -332,8 +332,7 @@ TEST_F(devices, drivers_have_their_devices)
 		 "phys=1p@0x%" PRIx64 " phys_map=%s phys_memtype=%s", bar,
 		 variant->lazy ? "lazy" : "eager", bar_memtype());
 	log_lines(self->kmsg, line, sizeof(line));
-	EXPECT_EQ(-1, load_module(phys));
-	EXPECT_EQ(EBUSY, errno);
+	EXPECT_FAILS(EBUSY, load_module(phys));
 	EXPECT_EQ(1, log_lines(self->kmsg, line, sizeof(line)));
 	EXPECT_NE(NULL, strstr(line, "in use by virtio-pci"))
 	TH_LOG("%s", line);
@@ -358,14 +357,11 @@ static void expect_gone(struct __test_metadata *_metadata, unsigned char *p,
 	EXPECT_EQ(SIGBUS, touch_signal(p, 0));
 	EXPECT_EQ(SIGBUS, touch_signal(p + PAGE, 1));
 	EXPECT_EQ(1, window_value("revoked"));
-	EXPECT_EQ(-1, pread(fd, &byte, 1, 0));
-	EXPECT_EQ(ENODEV, errno);
-	EXPECT_EQ(-1, pwrite(fd, &byte, 1, 0));
-	EXPECT_EQ(ENODEV, errno);
+	EXPECT_FAILS(ENODEV, pread(fd, &byte, 1, 0));
+	EXPECT_FAILS(ENODEV, pwrite(fd, &byte, 1, 0));
 	EXPECT_EQ(MAP_FAILED, mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, 0));
 	EXPECT_EQ(ENODEV, errno);
-	EXPECT_EQ(-1, open(WINDOW, O_RDWR));
-	EXPECT_EQ(ENODEV, errno);
+	EXPECT_FAILS(ENODEV, open(WINDOW, O_RDWR));
 }
 
 /*

@@ -79,10 +79,8 @@ TEST_F(edges, system_calls_beyond_the_end_get_efault)
 
 	ASSERT_NE(MAP_FAILED, p);
 	ASSERT_EQ(0, pipe(fds));
-	EXPECT_EQ(-1, write(fds[1], p, 1));
-	EXPECT_EQ(EFAULT, errno);
-	EXPECT_EQ(-1, madvise(p, PAGE, MADV_POPULATE_READ));
-	EXPECT_EQ(EFAULT, errno);
+	EXPECT_FAILS(EFAULT, write(fds[1], p, 1));
+	EXPECT_FAILS(EFAULT, madvise(p, PAGE, MADV_POPULATE_READ));
 	munmap(p, 2 * PAGE);
 }
 
@@ -191,8 +189,7 @@ TEST_F(edges, refused_by_the_way_it_was_opened)
 	munmap(p, PAGE);
 	p = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, ro, 0);
 	ASSERT_NE(MAP_FAILED, p);
-	EXPECT_EQ(-1, mprotect(p, PAGE, PROT_READ | PROT_WRITE));
-	EXPECT_EQ(EACCES, errno);
+	EXPECT_FAILS(EACCES, mprotect(p, PAGE, PROT_READ | PROT_WRITE));
 	munmap(p, PAGE);
 	close(ro);
 	close(wo);
@@ -210,12 +207,9 @@ TEST(a_node_is_no_file)
 	int fd = open(NODE, O_RDWR);
 
 	ASSERT_GE(fd, 0);
-	EXPECT_EQ(-1, ftruncate(fd, PAGE));
-	EXPECT_EQ(EINVAL, errno);
-	EXPECT_EQ(-1, fallocate(fd, 0, 0, PAGE));
-	EXPECT_EQ(ENODEV, errno);
-	EXPECT_EQ(-1, syscall(SYS_ioctl, fd, 0x1234, 0));
-	EXPECT_EQ(ENOTTY, errno);
+	EXPECT_FAILS(EINVAL, ftruncate(fd, PAGE));
+	EXPECT_FAILS(ENODEV, fallocate(fd, 0, 0, PAGE));
+	EXPECT_FAILS(ENOTTY, syscall(SYS_ioctl, fd, 0x1234, 0));
 	close(fd);
 }
 

@@ -132,8 +132,7 @@ TEST_F(module, read_only)
 	p = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, 0);
 	ASSERT_NE(MAP_FAILED, p);
 	EXPECT_EQ(0, touch(p));
-	EXPECT_EQ(-1, mprotect(p, PAGE, PROT_READ | PROT_WRITE));
-	EXPECT_EQ(EACCES, errno);
+	EXPECT_FAILS(EACCES, mprotect(p, PAGE, PROT_READ | PROT_WRITE));
 	EXPECT_EQ(SIGSEGV, touch_signal(p, 1));
 	munmap(p, PAGE);
 	p = map(fd, MAP_PRIVATE, 0, 1);

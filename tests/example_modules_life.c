@@ -127,15 +127,13 @@ TEST_F(module, busy)
 	char c;
 
 	RUN_IF_READY();
-	EXPECT_EQ(-1, unload(variant));
-	EXPECT_EQ(EWOULDBLOCK, errno);
+	EXPECT_FAILS(EWOULDBLOCK, unload(variant));
 	p = map_all(self->fd);
 	ASSERT_NE(MAP_FAILED, p);
 	put(p, 1);
 	close(self->fd);
 	self->fd = -1;
-	EXPECT_EQ(-1, unload(variant));
-	EXPECT_EQ(EWOULDBLOCK, errno);
+	EXPECT_FAILS(EWOULDBLOCK, unload(variant));
 	/* ... by whomever */
 	ASSERT_EQ(0, pipe(pipes));
 	pid = fork();
@@ -145,8 +143,7 @@ TEST_F(module, busy)
 		_exit(touch(p));
 	}
 	munmap(p, N * PAGE);
-	EXPECT_EQ(-1, unload(variant));
-	EXPECT_EQ(EWOULDBLOCK, errno);
+	EXPECT_FAILS(EWOULDBLOCK, unload(variant));
 	close(pipes[0]);
 	close(pipes[1]);
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
@@ -171,8 +168,7 @@ TEST_F(module, held)
 	iov.iov_base = p;
 	if (variant->kind == PHYSICAL) {
 		/* Such a page cannot be held */
-		EXPECT_EQ(-1, vmsplice(pipes[1], &iov, 1, 0));
-		EXPECT_EQ(EFAULT, errno);
+		EXPECT_FAILS(EFAULT, vmsplice(pipes[1], &iov, 1, 0));
 	} else {
 		ASSERT_EQ(PAGE, vmsplice(pipes[1], &iov, 1, 0));
 	}
@@ -228,15 +224,13 @@ TEST_F(module, sizes)
 	self->fd = -1;
 	ASSERT_EQ(0, unload(variant));
 	self->loaded = false;
-	EXPECT_EQ(-1, load(variant, 0));
-	EXPECT_EQ(EINVAL, errno);
+	EXPECT_FAILS(EINVAL, load(variant, 0));
 	if (variant->kind == CACHE) {
 		/* Its pages are not there before they are touched */
 		EXPECT_EQ(0, load(variant, UINT32_MAX));
 		EXPECT_EQ(0, unload(variant));
 	} else {
-		EXPECT_EQ(-1, load(variant, UINT32_MAX));
-		EXPECT_EQ(ENOMEM, errno);
+		EXPECT_FAILS(ENOMEM, load(variant, UINT32_MAX));
 	}
 	EXPECT_EQ(-1, open_node(variant, O_RDWR));
 }

@@ -119,8 +119,7 @@ TEST_F(file, name_in_proc)
 		EXPECT_STREQ(want, path);
 		munmap(p, PAGE);
 		/* Nothing is made by a program that opens the name */
-		EXPECT_EQ(-1, open(link[i], O_RDWR));
-		EXPECT_EQ(ENOENT, errno);
+		EXPECT_FAILS(ENOENT, open(link[i], O_RDWR));
 	}
 	EXPECT_STREQ(link[0], link[1]);
 	for (int i = 2; i < 5; i++) {
@@ -140,10 +139,8 @@ TEST_F(file, reopen)
 	ro = reopen(self->fd, O_RDONLY);
 	ASSERT_GE(ro, 0);
 	EXPECT_EQ(stat_of(self->fd).st_ino, stat_of(ro).st_ino);
-	EXPECT_EQ(-1, ftruncate(ro, 0));
-	EXPECT_EQ(EINVAL, errno);
-	EXPECT_EQ(-1, fallocate(ro, 0, 0, PAGE));
-	EXPECT_EQ(EBADF, errno);
+	EXPECT_FAILS(EINVAL, ftruncate(ro, 0));
+	EXPECT_FAILS(EBADF, fallocate(ro, 0, 0, PAGE));
 	EXPECT_EQ(MAP_FAILED, mmap(NULL, PAGE, PROT_WRITE, MAP_SHARED, ro, 0));
 	EXPECT_EQ(EACCES, errno);
 	/* Positions are each one's own */
@@ -166,8 +163,7 @@ TEST_F(file, reopen_by_another_user)
 	/* The file system's user only, so that /proc/self stays readable */
 	ASSERT_EQ(0, fchmod(self->fd, 0600));
 	syscall(SYS_setfsuid, 65534);
-	EXPECT_EQ(-1, reopen(self->fd, O_RDWR));
-	EXPECT_EQ(EACCES, errno);
+	EXPECT_FAILS(EACCES, reopen(self->fd, O_RDWR));
 	/* What such a user makes is that user's */
 	fd = open(NODE, O_RDWR);
 	EXPECT_EQ(-1, fd);
@@ -360,18 +356,15 @@ TEST_F(file, copy_file_range_between_buffers)
 	munmap(back, 11 * PAGE);
 
 	ASSERT_EQ(0, ftruncate(memfd, PAGE));
-	EXPECT_EQ(-1, copy_file_range(memfd, NULL, to, NULL, PAGE, 0));
-	EXPECT_EQ(EXDEV, errno);
+	EXPECT_FAILS(EXDEV, copy_file_range(memfd, NULL, to, NULL, PAGE, 0));
 	close(memfd);
 	close(to);
 }
 
 TEST_F(file, seals_are_not_offered)
 {
-	EXPECT_EQ(-1, fcntl(self->fd, F_ADD_SEALS, F_SEAL_SHRINK));
-	EXPECT_EQ(EINVAL, errno);
-	EXPECT_EQ(-1, fcntl(self->fd, F_GET_SEALS));
-	EXPECT_EQ(EINVAL, errno);
+	EXPECT_FAILS(EINVAL, fcntl(self->fd, F_ADD_SEALS, F_SEAL_SHRINK));
+	EXPECT_FAILS(EINVAL, fcntl(self->fd, F_GET_SEALS));
 }
 
 /* Locks as other files have them. */
@@ -449,8 +442,7 @@ TEST(the_nodes_own_buffer)
 	EXPECT_EQ(PAGE + 1, lseek(node, 0, SEEK_END));
 	EXPECT_EQ(PAGE + 1, node_value("size"));
 	EXPECT_EQ(SIGBUS, touch_signal(p + 2 * PAGE, 0));
-	EXPECT_EQ(-1, pwrite(node, "x", 1, PAGE + 1));
-	EXPECT_EQ(ENOSPC, errno);
+	EXPECT_FAILS(ENOSPC, pwrite(node, "x", 1, PAGE + 1));
 	ASSERT_EQ(0, ftruncate(fd, size));
 	EXPECT_EQ(0, touch(p + 2 * PAGE));
 	EXPECT_EQ(12, touch(p));
@@ -463,8 +455,7 @@ TEST(the_nodes_own_buffer)
 	ASSERT_GE(fd, 0);
 	EXPECT_EQ(O_RDONLY, fcntl(fd, F_GETFL) & O_ACCMODE);
 	EXPECT_EQ(-1, ftruncate(fd, 0));
-	EXPECT_EQ(-1, write(fd, "x", 1));
-	EXPECT_EQ(EBADF, errno);
+	EXPECT_FAILS(EBADF, write(fd, "x", 1));
 	EXPECT_EQ(FD_CLOEXEC, fcntl(fd, F_GETFD));
 	close(fd);
 	close(ro);

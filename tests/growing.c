@@ -108,12 +108,9 @@ TEST(a_node_grows_by_ioctl_only)
 		 size - PAGE);
 	ASSERT_NE(MAP_FAILED, p);
 	put(p, 5);
-	EXPECT_EQ(-1, by_ftruncate(fd, size + PAGE));
-	EXPECT_EQ(EINVAL, errno);
-	EXPECT_EQ(-1, by_write(fd, size + PAGE));
-	EXPECT_EQ(ENOSPC, errno);
-	EXPECT_EQ(-1, by_fallocate(fd, size + PAGE));
-	EXPECT_EQ(ENODEV, errno);
+	EXPECT_FAILS(EINVAL, by_ftruncate(fd, size + PAGE));
+	EXPECT_FAILS(ENOSPC, by_write(fd, size + PAGE));
+	EXPECT_FAILS(ENODEV, by_fallocate(fd, size + PAGE));
 	EXPECT_EQ(SIGBUS, touch_signal(p + PAGE, 1));
 	ASSERT_EQ(0, by_ioctl(fd, size + PAGE));
 	EXPECT_EQ(0, touch_signal(p + PAGE, 1));

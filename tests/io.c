@@ -134,10 +134,8 @@ TEST_F(io, seeking)
 	EXPECT_EQ(self->size, lseek(self->fd, 0, SEEK_END));
 	EXPECT_EQ(self->size - 5, lseek(self->fd, -5, SEEK_END));
 	EXPECT_EQ(self->size - 3, lseek(self->fd, 2, SEEK_CUR));
-	EXPECT_EQ(-1, lseek(self->fd, self->size + 1, SEEK_SET));
-	EXPECT_EQ(EINVAL, errno);
-	EXPECT_EQ(-1, lseek(self->fd, -1, SEEK_SET));
-	EXPECT_EQ(EINVAL, errno);
+	EXPECT_FAILS(EINVAL, lseek(self->fd, self->size + 1, SEEK_SET));
+	EXPECT_FAILS(EINVAL, lseek(self->fd, -1, SEEK_SET));
 	EXPECT_EQ(self->size - 3, lseek(self->fd, 0, SEEK_CUR));
 }
 
@@ -151,14 +149,11 @@ TEST_F(io, the_end)
 	EXPECT_EQ(0, memcmp(self->back, self->data, 10));
 	EXPECT_EQ(0, pread(self->fd, self->back, 100, self->size));
 	EXPECT_EQ(0, pread(self->fd, self->back, 100, self->size + PAGE));
-	EXPECT_EQ(-1, pwrite(self->fd, self->data, 1, self->size));
-	EXPECT_EQ(ENOSPC, errno);
-	EXPECT_EQ(-1, pwrite(self->fd, self->data, 1, self->size + PAGE));
-	EXPECT_EQ(ENOSPC, errno);
+	EXPECT_FAILS(ENOSPC, pwrite(self->fd, self->data, 1, self->size));
+	EXPECT_FAILS(ENOSPC, pwrite(self->fd, self->data, 1, self->size + PAGE));
 	EXPECT_EQ(-1, pwrite(self->fd, self->data, 1, LLONG_MAX));
 	EXPECT_NE(0, errno);
-	EXPECT_EQ(-1, pread(self->fd, self->back, 1, -1));
-	EXPECT_EQ(EINVAL, errno);
+	EXPECT_FAILS(EINVAL, pread(self->fd, self->back, 1, -1));
 	/* Nothing to write is no error, even there */
 	EXPECT_EQ(0, pwrite(self->fd, self->data, 0, self->size));
 	EXPECT_EQ(self->size, node_value("size"));
@@ -169,8 +164,7 @@ TEST_F(io, append_is_the_end)
 	int fd = open(NODE, O_WRONLY | O_APPEND);
 
 	ASSERT_GE(fd, 0);
-	EXPECT_EQ(-1, write(fd, "x", 1));
-	EXPECT_EQ(ENOSPC, errno);
+	EXPECT_FAILS(ENOSPC, write(fd, "x", 1));
 	close(fd);
 }
 
@@ -185,10 +179,8 @@ TEST_F(io, bad_user_pointers)
 	ASSERT_EQ(0, munmap(edge + PAGE, PAGE));
 	memset(edge, 7, PAGE);
 
-	EXPECT_EQ(-1, pwrite(self->fd, edge + PAGE, 10, PLACE(0)));
-	EXPECT_EQ(EFAULT, errno);
-	EXPECT_EQ(-1, pread(self->fd, edge + PAGE, 10, PLACE(0)));
-	EXPECT_EQ(EFAULT, errno);
+	EXPECT_FAILS(EFAULT, pwrite(self->fd, edge + PAGE, 10, PLACE(0)));
+	EXPECT_FAILS(EFAULT, pread(self->fd, edge + PAGE, 10, PLACE(0)));
 
 	/* 100 good bytes, then none: never more than those, nothing else changed */
 	memset(self->map, 0xee, LEN);
@@ -319,8 +311,7 @@ TEST_F(io, splice_out_and_in)
 	EXPECT_EQ(0, splice(self->fd, &from, pipefd[1], NULL, PAGE, 0));
 	ASSERT_EQ(5, write(pipefd[1], "12345", 5));
 	to = self->size;
-	EXPECT_EQ(-1, splice(pipefd[0], NULL, self->fd, &to, 5, 0));
-	EXPECT_EQ(ENOSPC, errno);
+	EXPECT_FAILS(ENOSPC, splice(pipefd[0], NULL, self->fd, &to, 5, 0));
 	close(pipefd[0]);
 	close(pipefd[1]);
 }

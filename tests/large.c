@@ -151,8 +151,7 @@ TEST_F(large, private_by_default)
 	EXPECT_EQ(0, try_to_map(self->fd, PROT_READ, MAP_PRIVATE, most + PAGE));
 	p = mmap(NULL, most + PAGE, PROT_READ, MAP_PRIVATE, self->fd, 0);
 	ASSERT_NE(MAP_FAILED, p);
-	EXPECT_EQ(-1, mprotect(p, most + PAGE, READ_WRITE));
-	EXPECT_EQ(ENOMEM, errno);
+	EXPECT_FAILS(ENOMEM, mprotect(p, most + PAGE, READ_WRITE));
 	EXPECT_EQ(0, mprotect(p, most, READ_WRITE));
 	munmap(p, most + PAGE);
 	EXPECT_EQ(0, fd_value(self->fd, "cached_bytes"));

@@ -45,8 +45,7 @@ TEST_F(life, nodes_are_roots_own)
 
 static void refused(struct __test_metadata *_metadata)
 {
-	EXPECT_EQ(-1, unload_module());
-	EXPECT_EQ(EWOULDBLOCK, errno);
+	EXPECT_FAILS(EWOULDBLOCK, unload_module());
 	EXPECT_TRUE(module_is_loaded());
 }
 

@@ -32,10 +32,8 @@ TEST(shuts_the_window)
 	ASSERT_NE(MAP_FAILED, p);
 
 	ASSERT_EQ(0, write_text(SECURITYFS "/lockdown", "integrity"));
-	EXPECT_EQ(-1, open("/dev/mem", O_RDONLY));
-	EXPECT_EQ(EPERM, errno);
-	EXPECT_EQ(-1, open(WINDOW, O_RDONLY));
-	EXPECT_EQ(EPERM, errno);
+	EXPECT_FAILS(EPERM, open("/dev/mem", O_RDONLY));
+	EXPECT_FAILS(EPERM, open(WINDOW, O_RDONLY));
 	/* What was open stays so */
 	put(p, 1);
 	EXPECT_EQ(1, touch(p));
@@ -45,8 +43,7 @@ TEST(shuts_the_window)
 	/* Its rules are made by request; debugfs is shut */
 	EXPECT_LT(0, ADD_RULE(node, .op = VMADEMO_OP_READ, .status = EIO));
 	EXPECT_EQ(-1, pread(node, parameters, 1, 0));
-	EXPECT_EQ(-1, open(rules_file(-1), O_RDWR));
-	EXPECT_EQ(EPERM, errno);
+	EXPECT_FAILS(EPERM, open(rules_file(-1), O_RDWR));
 	umount(SECURITYFS);
 
 	/* Nor can the module be loaded for a window; if any can be that is not signed */
@@ -57,11 +54,9 @@ TEST(shuts_the_window)
 	if (reserved_memory()) {
 		snprintf(parameters, sizeof(parameters), "phys=1M@0x%" PRIx64,
 			 reserved_memory());
-		EXPECT_EQ(-1, load_module(parameters));
-		EXPECT_EQ(EPERM, errno);
+		EXPECT_FAILS(EPERM, load_module(parameters));
 	}
-	EXPECT_EQ(-1, load_module("phys=2M"));
-	EXPECT_EQ(EPERM, errno);
+	EXPECT_FAILS(EPERM, load_module("phys=2M"));
 }
 
 TEST_HARNESS_MAIN

@@ -241,8 +241,7 @@ TEST_F(params, windows_that_others_have)
 		snprintf(parameters, sizeof(parameters),
 			 "phys=2M@%" PRIu64 ",2M@%" PRIu64, base + 4 * MIB,
 			 base + 4 * MIB + offset * (int64_t)PAGE);
-		EXPECT_EQ(-1, load_module(parameters));
-		EXPECT_EQ(EBUSY, errno);
+		EXPECT_FAILS(EBUSY, load_module(parameters));
 		EXPECT_EQ(1, log_lines(self->kmsg, line, sizeof(line)));
 		EXPECT_NE(NULL, strstr(line, "in use by vmademo-phys0"))
 		TH_LOG("%s", line);
@@ -260,8 +259,7 @@ TEST_F(params, windows_that_others_have)
 	snprintf(parameters, sizeof(parameters), "phys=1M@0x%" PRIx64,
 		 named_memory("Persistent Memory"));
 	log_lines(self->kmsg, line, sizeof(line));
-	EXPECT_EQ(-1, load_module(parameters));
-	EXPECT_EQ(EBUSY, errno);
+	EXPECT_FAILS(EBUSY, load_module(parameters));
 	EXPECT_EQ(1, log_lines(self->kmsg, line, sizeof(line)));
 	EXPECT_NE(NULL, strstr(line, "in use by namespace0.0"))
 	TH_LOG("%s: %s", parameters, line);
@@ -512,8 +510,7 @@ TEST_F(params, legacy_mmap)
 	EXPECT_TRUE(file_says(legacy, "N\n"));
 	ASSERT_EQ(0, unload_module());
 	log_lines(self->kmsg, line, sizeof(line));
-	EXPECT_EQ(-1, load_module("legacy_mmap=perhaps"));
-	EXPECT_EQ(EINVAL, errno);
+	EXPECT_FAILS(EINVAL, load_module("legacy_mmap=perhaps"));
 	/* This one the kernel checks itself, and says so */
 	EXPECT_EQ(1, log_lines(self->kmsg, line, sizeof(line)));
 	EXPECT_NE(NULL, strstr(line, "legacy_mmap")) TH_LOG("%s", line);

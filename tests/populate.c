@@ -211,10 +211,8 @@ TEST_F(populate, beyond_the_end)
 	munmap(p, LEN);
 
 	p = map(_metadata, self->fd, READ_WRITE, MAP_SHARED, offset);
-	EXPECT_EQ(-1, madvise(p, LEN, MADV_POPULATE_READ));
-	EXPECT_EQ(EFAULT, errno);
-	EXPECT_EQ(-1, madvise(p, LEN, MADV_POPULATE_WRITE));
-	EXPECT_EQ(EFAULT, errno);
+	EXPECT_FAILS(EFAULT, madvise(p, LEN, MADV_POPULATE_READ));
+	EXPECT_FAILS(EFAULT, madvise(p, LEN, MADV_POPULATE_WRITE));
 	d = account_of_since(self->fd, &self->before);
 	EXPECT_EQ(in_folios(self->fd, LEN / 2), d.dirtied_folios);
 	minor = minor_faults();
@@ -230,16 +228,13 @@ TEST_F(populate, refused)
 	unsigned char *p = map(_metadata, self->fd, PROT_READ, MAP_SHARED, 0);
 	int64_t cached;
 
-	EXPECT_EQ(-1, madvise(p, LEN, MADV_POPULATE_WRITE));
-	EXPECT_EQ(EINVAL, errno);
+	EXPECT_FAILS(EINVAL, madvise(p, LEN, MADV_POPULATE_WRITE));
 	ASSERT_EQ(0, mprotect(p, LEN, PROT_NONE));
-	EXPECT_EQ(-1, madvise(p, LEN, MADV_POPULATE_READ));
-	EXPECT_EQ(EINVAL, errno);
+	EXPECT_FAILS(EINVAL, madvise(p, LEN, MADV_POPULATE_READ));
 	EXPECT_EQ(0, account_of_since(self->fd, &self->before).cached_bytes);
 	ASSERT_EQ(0, mprotect(p, LEN, PROT_READ));
 	ASSERT_EQ(0, munmap(p + LEN / 2, PAGE));
-	EXPECT_EQ(-1, madvise(p, LEN, MADV_POPULATE_READ));
-	EXPECT_EQ(ENOMEM, errno);
+	EXPECT_FAILS(ENOMEM, madvise(p, LEN, MADV_POPULATE_READ));
 	/* Linux 6.1 has gone on behind the hole; newer ones have not */
 	cached = account_of_since(self->fd, &self->before).cached_bytes;
 	EXPECT_TRUE(cached == whole_folios(self->fd, LEN / 2) ||

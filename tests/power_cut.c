@@ -347,10 +347,8 @@ TEST_F(store, refused)
 
 	ASSERT_GE(ro, 0);
 	put(self->map, 1);
-	EXPECT_EQ(-1, ioctl(ro, VMADEMO_IOC_CRASH, &c));
-	EXPECT_EQ(EBADF, errno);
-	EXPECT_EQ(-1, ioctl(self->fd, VMADEMO_IOC_CRASH, (void *)8));
-	EXPECT_EQ(EFAULT, errno);
+	EXPECT_FAILS(EBADF, ioctl(ro, VMADEMO_IOC_CRASH, &c));
+	EXPECT_FAILS(EFAULT, ioctl(self->fd, VMADEMO_IOC_CRASH, (void *)8));
 #define BAD(field, value)                                              \
 	do {                                                           \
 		c = good;                                              \
@@ -423,10 +421,8 @@ TEST(without_a_store)
 	ASSERT_GE(node, 0);
 	ASSERT_GE(fd, 0);
 	EXPECT_EQ(1, pwrite(fd, "x", 1, 0));
-	EXPECT_EQ(-1, power_cut(node));
-	EXPECT_EQ(EOPNOTSUPP, errno);
-	EXPECT_EQ(-1, power_cut(fd));
-	EXPECT_EQ(EOPNOTSUPP, errno);
+	EXPECT_FAILS(EOPNOTSUPP, power_cut(node));
+	EXPECT_FAILS(EOPNOTSUPP, power_cut(fd));
 	EXPECT_EQ(1, account_of(fd).dirty_folios);
 	close(node);
 	close(fd);

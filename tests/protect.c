@@ -95,8 +95,7 @@ TEST_F(protect, none)
 	EXPECT_EQ(SIGSEGV, touch_signal(self->map, 0));
 	EXPECT_EQ(SEGV_ACCERR, touch_info.si_code);
 	EXPECT_EQ(SIGSEGV, touch_signal(self->map + LEN - 1, 1));
-	EXPECT_EQ(-1, write(fds[1], self->map, 1));
-	EXPECT_EQ(EFAULT, errno);
+	EXPECT_FAILS(EFAULT, write(fds[1], self->map, 1));
 	/* It is no business of the module */
 	EXPECT_EQ(0, account_of_since(self->fd, &self->before).sigbus);
 	ASSERT_EQ(0, mprotect(self->map, LEN, PROT_READ));
@@ -165,14 +164,11 @@ TEST_F(protect, a_read_only_descriptor)
 	ASSERT_NE(MAP_FAILED, shared);
 	ASSERT_NE(MAP_FAILED, private);
 	close(ro);
-	EXPECT_EQ(-1, mprotect(shared, LEN, RW));
-	EXPECT_EQ(EACCES, errno);
-	EXPECT_EQ(-1, mprotect(shared + PAGE, PAGE, PROT_WRITE));
-	EXPECT_EQ(EACCES, errno);
+	EXPECT_FAILS(EACCES, mprotect(shared, LEN, RW));
+	EXPECT_FAILS(EACCES, mprotect(shared + PAGE, PAGE, PROT_WRITE));
 	/* Not by way of none either */
 	ASSERT_EQ(0, mprotect(shared, LEN, PROT_NONE));
-	EXPECT_EQ(-1, mprotect(shared, LEN, PROT_WRITE));
-	EXPECT_EQ(EACCES, errno);
+	EXPECT_FAILS(EACCES, mprotect(shared, LEN, PROT_WRITE));
 	ASSERT_EQ(0, mprotect(shared, LEN, PROT_READ));
 	EXPECT_TRUE(contents_kept(shared));
 	/* A private mapping writes to copies, and may */
@@ -205,10 +201,8 @@ TEST_F(protect, a_private_mapping)
 TEST_F(protect, where_nothing_is_mapped)
 {
 	ASSERT_EQ(0, munmap(self->map + 8 * PAGE, PAGE));
-	EXPECT_EQ(-1, mprotect(self->map, LEN, PROT_READ));
-	EXPECT_EQ(ENOMEM, errno);
-	EXPECT_EQ(-1, mprotect(self->map + 1, PAGE, PROT_READ));
-	EXPECT_EQ(EINVAL, errno);
+	EXPECT_FAILS(ENOMEM, mprotect(self->map, LEN, PROT_READ));
+	EXPECT_FAILS(EINVAL, mprotect(self->map + 1, PAGE, PROT_READ));
 	/* What lay before the hole was changed all the same */
 	EXPECT_EQ(SIGSEGV, touch_signal(self->map, 1));
 	EXPECT_EQ(0, touch_signal(self->map + 9 * PAGE, 1));

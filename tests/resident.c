@@ -104,8 +104,7 @@ TEST_F(resident, mlock_shared)
 	EXPECT_EQ(0, faults_to_touch(self->shared, false));
 	EXPECT_EQ(PAGES, faults_to_touch(self->shared, true));
 	/* Nor can it be given back before it is unlocked */
-	EXPECT_EQ(-1, madvise(self->shared, LEN, MADV_DONTNEED));
-	EXPECT_EQ(EINVAL, errno);
+	EXPECT_FAILS(EINVAL, madvise(self->shared, LEN, MADV_DONTNEED));
 	ASSERT_EQ(0, munlock(self->shared, LEN));
 	EXPECT_EQ(before, locked());
 	EXPECT_EQ(0, madvise(self->shared, LEN, MADV_DONTNEED));
@@ -144,8 +143,7 @@ TEST_F(resident, mlock_beyond_the_end)
 
 	ASSERT_NE(MAP_FAILED, p);
 	EXPECT_EQ(0, mlock(p, PAGE));
-	EXPECT_EQ(-1, mlock(p, 2 * PAGE));
-	EXPECT_EQ(ENOMEM, errno);
+	EXPECT_FAILS(ENOMEM, mlock(p, 2 * PAGE));
 	munmap(p, 2 * PAGE);
 }
 
@@ -166,8 +164,7 @@ TEST_F(resident, mincore)
 	EXPECT_EQ(2, cached_pages(self->private, LEN));
 	/* Asking is no touching */
 	EXPECT_EQ(1, account_of_since(self->fd, &self->before).read_faults);
-	EXPECT_EQ(-1, mincore(self->shared + 1, LEN, vec));
-	EXPECT_EQ(EINVAL, errno);
+	EXPECT_FAILS(EINVAL, mincore(self->shared + 1, LEN, vec));
 }
 
 static struct cache_state cachestat(struct __test_metadata *_metadata, int fd,

@@ -165,8 +165,7 @@ TEST_F(slow, in_a_debugger)
 	id = ADD_RULE(self->fd, .op = VMADEMO_OP_READ_FAULT, .delay_us = SHORT,
 		      .status = VMADEMO_STATUS_SIGBUS);
 	ASSERT_LT(0, id);
-	EXPECT_EQ(-1, pread(mem, &byte, 1, at));
-	EXPECT_EQ(EIO, errno);
+	EXPECT_FAILS(EIO, pread(mem, &byte, 1, at));
 	EXPECT_EQ(1, hits_of(self->fd, id));
 	close(mem);
 }

@@ -183,8 +183,7 @@ TEST_F(params, size_of_a_file)
 		ASSERT_GE(node, 0);
 		EXPECT_EQ(cases[i].has ? 5 : 0, byte_at(node, 0));
 		/* The node's size is as fixed as without a file */
-		EXPECT_EQ(-1, pwrite(node, "x", 1, cases[i].node));
-		EXPECT_EQ(ENOSPC, errno);
+		EXPECT_FAILS(ENOSPC, pwrite(node, "x", 1, cases[i].node));
 		close(node);
 		close(file);
 		ASSERT_EQ(0, unload_module());
@@ -258,10 +257,8 @@ TEST_F(params, read_only)
 	ASSERT_EQ(0, mount(NULL, FOLDER, NULL, MS_BIND | MS_REMOUNT | MS_RDONLY,
 			   NULL));
 	ASSERT_EQ(0, load_module("store=" FILE_A));
-	EXPECT_EQ(-1, open(NODE, O_RDWR));
-	EXPECT_EQ(EROFS, errno);
-	EXPECT_EQ(-1, open(NODE, O_WRONLY));
-	EXPECT_EQ(EROFS, errno);
+	EXPECT_FAILS(EROFS, open(NODE, O_RDWR));
+	EXPECT_FAILS(EROFS, open(NODE, O_WRONLY));
 	node = open(NODE, O_RDONLY | O_CLOEXEC);
 	ASSERT_GE(node, 0);
 	EXPECT_EQ(5, byte_at(node, 2 * PAGE - 1));
@@ -272,8 +269,7 @@ TEST_F(params, read_only)
 	EXPECT_EQ(EACCES, errno);
 	view = open_file_view(node);
 	ASSERT_GE(view, 0);
-	EXPECT_EQ(-1, reopen(view, O_RDWR));
-	EXPECT_EQ(EROFS, errno);
+	EXPECT_FAILS(EROFS, reopen(view, O_RDWR));
 	close(view);
 	close(node);
 	ASSERT_EQ(0, unload_module());
@@ -331,8 +327,7 @@ TEST_F(params, stores_that_others_have)
 	if (!access(BLOCK_DEVICE, R_OK | W_OK)) {
 		file = open(BLOCK_DEVICE, O_RDWR | O_EXCL | O_CLOEXEC);
 		ASSERT_GE(file, 0);
-		EXPECT_EQ(-1, load_module("store=" BLOCK_DEVICE));
-		EXPECT_EQ(EBUSY, errno);
+		EXPECT_FAILS(EBUSY, load_module("store=" BLOCK_DEVICE));
 		EXPECT_EQ(1, log_lines(self->kmsg, line, sizeof(line)));
 		EXPECT_NE(NULL, strstr(line, "cannot be opened: -"))
 		TH_LOG("%s", line);
@@ -344,8 +339,7 @@ TEST_F(params, stores_that_others_have)
 	ASSERT_EQ(0, mount(FOLDER, FOLDER, NULL, MS_BIND, NULL));
 	ASSERT_EQ(0, mount(NULL, FOLDER, NULL, MS_BIND | MS_REMOUNT | MS_RDONLY,
 			   NULL));
-	EXPECT_EQ(-1, load_module("store=" FILE_A " size=8K"));
-	EXPECT_EQ(EINVAL, errno);
+	EXPECT_FAILS(EINVAL, load_module("store=" FILE_A " size=8K"));
 	EXPECT_EQ(1, log_lines(self->kmsg, line, sizeof(line)));
 	EXPECT_NE(NULL, strstr(line, "has less than size=8K"))
 	TH_LOG("%s", line);

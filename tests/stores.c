@@ -184,16 +184,12 @@ TEST_F(store, cut_off_and_grown)
 	struct stat st;
 
 	if (variant->kind == STORE_BLOCK) {
-		EXPECT_EQ(-1, ftruncate(self->fd, PAGE));
-		EXPECT_EQ(EINVAL, errno);
+		EXPECT_FAILS(EINVAL, ftruncate(self->fd, PAGE));
 		EXPECT_EQ(0, ftruncate(self->fd, SIZE));
-		EXPECT_EQ(-1, ftruncate(self->fd, SIZE + 1));
-		EXPECT_EQ(EINVAL, errno);
-		EXPECT_EQ(-1, pwrite(self->fd, "x", 1, SIZE));
-		EXPECT_EQ(ENOSPC, errno);
+		EXPECT_FAILS(EINVAL, ftruncate(self->fd, SIZE + 1));
+		EXPECT_FAILS(ENOSPC, pwrite(self->fd, "x", 1, SIZE));
 		EXPECT_EQ(1, pwrite(self->fd, "xy", 2, SIZE - 1));
-		EXPECT_EQ(-1, fallocate(self->fd, 0, SIZE, 1));
-		EXPECT_EQ(ENOSPC, errno);
+		EXPECT_FAILS(ENOSPC, fallocate(self->fd, 0, SIZE, 1));
 		return;
 	}
 	memset(self->map, 6, SIZE);

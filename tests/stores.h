@@ -104,13 +104,6 @@ static inline int power_cut(int fd)
 	return ioctl(fd, VMADEMO_IOC_CRASH, &c);
 }
 
-#define EXPECT_FAILS(err, call)        \
-	do {                           \
-		errno = 0;             \
-		EXPECT_EQ(-1, (call)); \
-		EXPECT_EQ(err, errno); \
-	} while (0)
-
 /* What this open file is told when it asks: an errno, or 0. */
 static inline int told(int fd)
 {

@@ -241,17 +241,14 @@ TEST_F(tracking, userfaultfd_is_refused)
 
 	if (uffd < 0)
 		SKIP(return, "the kernel has no userfaultfd");
-	EXPECT_EQ(-1, uffd_register(uffd, self->shared,
-				    UFFDIO_REGISTER_MODE_MISSING));
-	EXPECT_EQ(EINVAL, errno);
-	EXPECT_EQ(-1, uffd_register(uffd, self->private,
-				    UFFDIO_REGISTER_MODE_MISSING));
-	EXPECT_EQ(EINVAL, errno);
-	EXPECT_EQ(-1,
-		  uffd_register(uffd, self->shared, UFFDIO_REGISTER_MODE_MINOR));
-	EXPECT_EQ(EINVAL, errno);
-	EXPECT_EQ(-1, uffd_register(uffd, self->shared, UFFDIO_REGISTER_MODE_WP));
-	EXPECT_EQ(EINVAL, errno);
+	EXPECT_FAILS(EINVAL, uffd_register(uffd, self->shared,
+					   UFFDIO_REGISTER_MODE_MISSING));
+	EXPECT_FAILS(EINVAL, uffd_register(uffd, self->private,
+					   UFFDIO_REGISTER_MODE_MISSING));
+	EXPECT_FAILS(EINVAL, uffd_register(uffd, self->shared,
+					   UFFDIO_REGISTER_MODE_MINOR));
+	EXPECT_FAILS(EINVAL,
+		     uffd_register(uffd, self->shared, UFFDIO_REGISTER_MODE_WP));
 	close(uffd);
 }
 

@@ -47,14 +47,11 @@ TEST_F(file, ftruncate_refused)
 {
 	struct rlimit limit = { .rlim_cur = 20 * PAGE, .rlim_max = 20 * PAGE };
 
-	EXPECT_EQ(-1, ftruncate(self->fd, -1));
-	EXPECT_EQ(EINVAL, errno);
+	EXPECT_FAILS(EINVAL, ftruncate(self->fd, -1));
 	signal(SIGXFSZ, SIG_IGN);
 	ASSERT_EQ(0, setrlimit(RLIMIT_FSIZE, &limit));
-	EXPECT_EQ(-1, ftruncate(self->fd, 20 * PAGE + 1));
-	EXPECT_EQ(EFBIG, errno);
-	EXPECT_EQ(-1, fallocate(self->fd, 0, 0, 20 * PAGE + 1));
-	EXPECT_EQ(EFBIG, errno);
+	EXPECT_FAILS(EFBIG, ftruncate(self->fd, 20 * PAGE + 1));
+	EXPECT_FAILS(EFBIG, fallocate(self->fd, 0, 0, 20 * PAGE + 1));
 	EXPECT_EQ(SIZE, stat_of(self->fd).st_size);
 	EXPECT_EQ(0, ftruncate(self->fd, 20 * PAGE));
 }
@@ -102,8 +99,7 @@ TEST_F(file, fallocate_of_more_than_there_is)
 {
 	const off_t much = 2 * meminfo("MemTotal");
 
-	EXPECT_EQ(-1, fallocate(self->fd, 0, 0, much));
-	EXPECT_EQ(ENOSPC, errno);
+	EXPECT_FAILS(ENOSPC, fallocate(self->fd, 0, 0, much));
 	EXPECT_EQ(SIZE, stat_of(self->fd).st_size);
 	EXPECT_EQ(0, fd_value(self->fd, "cached_bytes"));
 	/* What would lie beyond the end takes no memory, so it may be much */
@@ -224,15 +220,12 @@ TEST_F(file, fallocate_refused)
 	};
 
 	for (size_t i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++) {
-		EXPECT_EQ(-1, fallocate(self->fd, unknown[i], 0, PAGE));
-		EXPECT_EQ(EOPNOTSUPP, errno);
+		EXPECT_FAILS(EOPNOTSUPP,
+			     fallocate(self->fd, unknown[i], 0, PAGE));
 	}
-	EXPECT_EQ(-1, fallocate(self->fd, 0, 0, 0));
-	EXPECT_EQ(EINVAL, errno);
-	EXPECT_EQ(-1, fallocate(self->fd, 0, -1, PAGE));
-	EXPECT_EQ(EINVAL, errno);
-	EXPECT_EQ(-1, fallocate(self->fd, 0, INT64_MAX - 5, PAGE));
-	EXPECT_EQ(EFBIG, errno);
+	EXPECT_FAILS(EINVAL, fallocate(self->fd, 0, 0, 0));
+	EXPECT_FAILS(EINVAL, fallocate(self->fd, 0, -1, PAGE));
+	EXPECT_FAILS(EFBIG, fallocate(self->fd, 0, INT64_MAX - 5, PAGE));
 	EXPECT_EQ(SIZE, stat_of(self->fd).st_size);
 }
 
@@ -257,8 +250,7 @@ TEST_F(file, refused_leaves_the_times)
 	const struct timespec past[2] = { { .tv_sec = 1 }, { .tv_sec = 2 } };
 
 	ASSERT_EQ(0, futimens(self->fd, past));
-	EXPECT_EQ(-1, fallocate(self->fd, 0, 0, 2 * meminfo("MemTotal")));
-	EXPECT_EQ(ENOSPC, errno);
+	EXPECT_FAILS(ENOSPC, fallocate(self->fd, 0, 0, 2 * meminfo("MemTotal")));
 	EXPECT_EQ(-1, fallocate(self->fd, FALLOC_FL_COLLAPSE_RANGE, 0, PAGE));
 	EXPECT_EQ(2, stat_of(self->fd).st_mtime);
 	EXPECT_EQ(SIZE, stat_of(self->fd).st_size);
@@ -275,13 +267,11 @@ TEST_F(file, write_from_a_bad_address)
 	ASSERT_NE(MAP_FAILED, edge);
 	ASSERT_EQ(0, munmap(edge + PAGE, PAGE));
 	/* Beyond the end: no page stays there */
-	EXPECT_EQ(-1, pwrite(self->fd, edge + PAGE, PAGE, 64 * PAGE));
-	EXPECT_EQ(EFAULT, errno);
+	EXPECT_FAILS(EFAULT, pwrite(self->fd, edge + PAGE, PAGE, 64 * PAGE));
 	EXPECT_EQ(SIZE, stat_of(self->fd).st_size);
 	EXPECT_EQ(0, fd_value(self->fd, "cached_bytes"));
 	/* Inside: what is punched then, and touched, is as it ever was */
-	EXPECT_EQ(-1, pwrite(self->fd, edge + PAGE, PAGE, 2 * PAGE));
-	EXPECT_EQ(EFAULT, errno);
+	EXPECT_FAILS(EFAULT, pwrite(self->fd, edge + PAGE, PAGE, 2 * PAGE));
 	ASSERT_EQ(0, fallocate(self->fd,
 			       FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
 			       2 * PAGE + 10, 10));

@@ -123,6 +123,14 @@ static inline int wish_huge_pages(bool on)
 	return write_text(THP "enabled", on ? "madvise" : before);
 }
 
+/* A call that answers -1 and this errno. */
+#define EXPECT_FAILS(err, call)        \
+	do {                           \
+		errno = 0;             \
+		EXPECT_EQ(-1, (call)); \
+		EXPECT_EQ(err, errno); \
+	} while (0)
+
 /* Whether the first line of a file is this one. */
 static inline bool file_says(const char *path, const char *expected)
 {

@@ -179,8 +179,7 @@ TEST_F(window, private_mapping)
 	EXPECT_EQ(9, touch(private));
 	/* A debugger cannot tell a copy from the window: it gets neither */
 	mem = open("/proc/self/mem", O_RDONLY);
-	EXPECT_EQ(-1, pread(mem, &byte, 1, (off_t)(uintptr_t) private));
-	EXPECT_EQ(EIO, errno);
+	EXPECT_FAILS(EIO, pread(mem, &byte, 1, (off_t)(uintptr_t) private));
 	close(mem);
 	EXPECT_EQ(1, touch(shared + PAGE));
 	EXPECT_EQ(2, touch(private + PAGE));
@@ -213,8 +212,7 @@ TEST_F(window, mprotect_down_and_up)
 	EXPECT_EQ(EACCES, errno);
 	q = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, ro, 0);
 	ASSERT_NE(MAP_FAILED, q);
-	EXPECT_EQ(-1, mprotect(q, PAGE, PROT_READ | PROT_WRITE));
-	EXPECT_EQ(EACCES, errno);
+	EXPECT_FAILS(EACCES, mprotect(q, PAGE, PROT_READ | PROT_WRITE));
 	munmap(q, PAGE);
 	close(ro);
 }
@@ -379,10 +377,8 @@ TEST_F(window, what_needs_pages_is_refused)
 	unsigned char *p = map(_metadata, self->fd, 4 * PAGE, 0);
 	static const char *const flags[] = { "io", "pf", "de", "dd" };
 
-	EXPECT_EQ(-1, msync(p, 4 * PAGE, MS_SYNC));
-	EXPECT_EQ(EINVAL, errno);
-	EXPECT_EQ(-1, fsync(self->fd));
-	EXPECT_EQ(EINVAL, errno);
+	EXPECT_FAILS(EINVAL, msync(p, 4 * PAGE, MS_SYNC));
+	EXPECT_FAILS(EINVAL, fsync(self->fd));
 	for (size_t i = 0; i < sizeof(advice) / sizeof(advice[0]); i++) {
 		EXPECT_EQ(-1, madvise(p, PAGE, advice[i]));
 		EXPECT_EQ(EINVAL, errno) TH_LOG("advice %d", advice[i]);
@@ -392,8 +388,7 @@ TEST_F(window, what_needs_pages_is_refused)
 		EXPECT_TRUE(vm_flag(p, flags[i])) TH_LOG("%s", flags[i]);
 	}
 	/* And it stays out of core dumps */
-	EXPECT_EQ(-1, madvise(p, 4 * PAGE, MADV_DODUMP));
-	EXPECT_EQ(EINVAL, errno);
+	EXPECT_FAILS(EINVAL, madvise(p, 4 * PAGE, MADV_DODUMP));
 	munmap(p, 4 * PAGE);
 }
 
@@ -414,10 +409,8 @@ TEST_F(window, o_direct_is_refused)
 	ASSERT_NE(NULL, plain);
 	memset(plain, 1, PAGE);
 	EXPECT_EQ(PAGE, pwrite(disk, plain, PAGE, 0));
-	EXPECT_EQ(-1, pwrite(disk, p, PAGE, 0));
-	EXPECT_EQ(EFAULT, errno);
-	EXPECT_EQ(-1, pread(disk, p, PAGE, 0));
-	EXPECT_EQ(EFAULT, errno);
+	EXPECT_FAILS(EFAULT, pwrite(disk, p, PAGE, 0));
+	EXPECT_FAILS(EFAULT, pread(disk, p, PAGE, 0));
 	free(plain);
 	close(disk);
 	munmap(p, PAGE);

@@ -68,8 +68,7 @@ TEST_F(window, peek_and_poke)
 	EXPECT_EQ(0, memcmp(page, &number, 8));
 	munmap(last, PAGE);
 	/* What the program may not write, /proc/self/mem may not either */
-	EXPECT_EQ(-1, pwrite(mem, &number, 8, (off_t)(uintptr_t)ro));
-	EXPECT_EQ(EIO, errno);
+	EXPECT_FAILS(EIO, pwrite(mem, &number, 8, (off_t)(uintptr_t)ro));
 
 	child = fork();
 	ASSERT_LE(0, child);
@@ -116,33 +115,28 @@ TEST_F(window, read_and_write)
 	ASSERT_EQ(10, write(self->fd, data, 10));
 	EXPECT_EQ(110, lseek(self->fd, 0, SEEK_CUR));
 	EXPECT_EQ(2 * LEN, lseek(self->fd, 2 * LEN, SEEK_SET));
-	EXPECT_EQ(-1, lseek(self->fd, 0, SEEK_END));
-	EXPECT_EQ(EINVAL, errno);
-	EXPECT_EQ(-1, lseek(self->fd, -1, SEEK_SET));
-	EXPECT_EQ(EOVERFLOW, errno);
+	EXPECT_FAILS(EINVAL, lseek(self->fd, 0, SEEK_END));
+	EXPECT_FAILS(EOVERFLOW, lseek(self->fd, -1, SEEK_SET));
 
 	/* At the end: reads are short, then 0; writes are short, then EFBIG */
 	EXPECT_EQ(10, pwrite(self->fd, data, 100, LEN - 10));
 	EXPECT_EQ(10, pread(self->fd, back, 100, LEN - 10));
 	EXPECT_EQ(0, pread(self->fd, back, 1, LEN));
 	EXPECT_EQ(0, pread(self->fd, back, 1, LEN + PAGE));
-	EXPECT_EQ(-1, pwrite(self->fd, data, 1, LEN));
-	EXPECT_EQ(EFBIG, errno);
+	EXPECT_FAILS(EFBIG, pwrite(self->fd, data, 1, LEN));
 	EXPECT_EQ(0, pwrite(self->fd, data, 0, LEN));
 
 	/* Bad addresses: what came before is written, or read */
 	memset(edge, 7, PAGE);
 	put(p + PAGE / 2, 1);
-	EXPECT_EQ(-1, pwrite(self->fd, edge + PAGE, 10, 0));
-	EXPECT_EQ(EFAULT, errno);
+	EXPECT_FAILS(EFAULT, pwrite(self->fd, edge + PAGE, 10, 0));
 	EXPECT_EQ(PAGE / 2, pwrite(self->fd, edge + PAGE / 2, PAGE, 0));
 	EXPECT_EQ(7, touch(p + PAGE / 2 - 1));
 	EXPECT_EQ(1, touch(p + PAGE / 2));
 	memset(edge, 0, PAGE);
 	EXPECT_EQ(PAGE / 2, pread(self->fd, edge + PAGE / 2, PAGE, 0));
 	EXPECT_EQ(7, edge[PAGE - 1]);
-	EXPECT_EQ(-1, pread(self->fd, edge + PAGE, 10, 0));
-	EXPECT_EQ(EFAULT, errno);
+	EXPECT_FAILS(EFAULT, pread(self->fd, edge + PAGE, 10, 0));
 	munmap(edge, PAGE);
 	munmap(p, LEN);
 }
@@ -163,15 +157,11 @@ TEST_F(window, what_it_has_not_is_refused)
 	EXPECT_EQ(MAP_FAILED, mmap(NULL, PAGE, PROT_READ,
 				   MAP_SHARED_VALIDATE | MAP_SYNC, self->fd, 0));
 	EXPECT_EQ(EOPNOTSUPP, errno);
-	EXPECT_EQ(-1, open(WINDOW, O_RDWR | O_DIRECT));
-	EXPECT_EQ(EINVAL, errno);
+	EXPECT_FAILS(EINVAL, open(WINDOW, O_RDWR | O_DIRECT));
 	ASSERT_EQ(0, pipe(fds));
-	EXPECT_EQ(-1, splice(self->fd, NULL, fds[1], NULL, PAGE, 0));
-	EXPECT_EQ(EINVAL, errno);
-	EXPECT_EQ(-1, ftruncate(self->fd, PAGE));
-	EXPECT_EQ(EINVAL, errno);
-	EXPECT_EQ(-1, fallocate(self->fd, 0, 0, PAGE));
-	EXPECT_EQ(ENODEV, errno);
+	EXPECT_FAILS(EINVAL, splice(self->fd, NULL, fds[1], NULL, PAGE, 0));
+	EXPECT_FAILS(EINVAL, ftruncate(self->fd, PAGE));
+	EXPECT_FAILS(ENODEV, fallocate(self->fd, 0, 0, PAGE));
 	for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
 		EXPECT_EQ(-1, ioctl(self->fd, requests[i], NULL));
 		EXPECT_EQ(ENOTTY, errno) TH_LOG("request %zu", i);
@@ -191,8 +181,7 @@ TEST_F(window, who_may_open_it)
 	ASSERT_EQ(0, syscall(SYS_capget, &header, caps));
 	caps[0].effective &= ~(1U << CAP_SYS_RAWIO);
 	ASSERT_EQ(0, syscall(SYS_capset, &header, caps));
-	EXPECT_EQ(-1, open(WINDOW, O_RDONLY));
-	EXPECT_EQ(EPERM, errno);
+	EXPECT_FAILS(EPERM, open(WINDOW, O_RDONLY));
 	/* The buffer's node does not ask for it */
 	EXPECT_LE(0, open(NODE, O_RDONLY));
 	caps[0].effective |= 1U << CAP_SYS_RAWIO;
@@ -202,10 +191,8 @@ TEST_F(window, who_may_open_it)
 	/* Not even where the mode of the node would let everybody in */
 	ASSERT_EQ(0, chmod(WINDOW, 0666));
 	ASSERT_EQ(0, setuid(65534));
-	EXPECT_EQ(-1, open(WINDOW, O_RDONLY));
-	EXPECT_EQ(EPERM, errno);
-	EXPECT_EQ(-1, open(NODE, O_RDONLY));
-	EXPECT_EQ(EACCES, errno);
+	EXPECT_FAILS(EPERM, open(WINDOW, O_RDONLY));
+	EXPECT_FAILS(EACCES, open(NODE, O_RDONLY));
 }
 
 /* The offset of the mapping at p, as /proc/self/maps has it; -1 if there is none. */

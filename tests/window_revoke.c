@@ -228,8 +228,7 @@ TEST_F(window, revocation)
 
 	put(p, 1);
 	put(p + LEN - 1, 1);
-	EXPECT_EQ(-1, ioctl(ro, VMADEMO_IOC_REVOKE));
-	EXPECT_EQ(EBADF, errno);
+	EXPECT_FAILS(EBADF, ioctl(ro, VMADEMO_IOC_REVOKE));
 	EXPECT_EQ(1, touch(p));
 	ASSERT_EQ(0, pipe(to_child));
 	ASSERT_EQ(0, pipe(from_child));
@@ -255,17 +254,12 @@ TEST_F(window, revocation)
 	EXPECT_EQ(SIGBUS, touch_signal(p + LEN - 1, 0));
 	EXPECT_EQ(SIGBUS, touch_signal(untouched, 0));
 	/* The kernel's own access to it fails too */
-	EXPECT_EQ(-1, write(to_child[1], p, 1));
-	EXPECT_EQ(EFAULT, errno);
+	EXPECT_FAILS(EFAULT, write(to_child[1], p, 1));
 	EXPECT_EQ(ENODEV, map_error(self->fd, PAGE, 0));
-	EXPECT_EQ(-1, pread(self->fd, &byte, 1, 0));
-	EXPECT_EQ(ENODEV, errno);
-	EXPECT_EQ(-1, pread(self->fd, &byte, 1, LEN));
-	EXPECT_EQ(ENODEV, errno);
-	EXPECT_EQ(-1, pwrite(self->fd, &byte, 1, 0));
-	EXPECT_EQ(ENODEV, errno);
-	EXPECT_EQ(-1, open(WINDOW, O_RDWR));
-	EXPECT_EQ(ENODEV, errno);
+	EXPECT_FAILS(ENODEV, pread(self->fd, &byte, 1, 0));
+	EXPECT_FAILS(ENODEV, pread(self->fd, &byte, 1, LEN));
+	EXPECT_FAILS(ENODEV, pwrite(self->fd, &byte, 1, 0));
+	EXPECT_FAILS(ENODEV, open(WINDOW, O_RDWR));
 	munmap(p, LEN);
 	munmap(untouched, PAGE);
 	EXPECT_EQ(0, window_value("mappings"));
