@@ -420,23 +420,39 @@ static inline vm_fault_t vmademo_insert_huge_pfn(struct vm_fault *vmf,
 
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 15, 0) && defined(CONFIG_TRANSPARENT_HUGEPAGE)
 #define VMADEMO_HAS_HUGE_FOLIO	1
+static inline bool vmademo_huge_fits(struct vm_fault *vmf)
+{
+	/* Or a page table must be allocated, which sleeps */
+	return !arch_needs_pgtable_deposit() &&
+	       thp_vma_suitable_order(vmf->vma, vmf->address & PMD_MASK, HPAGE_PMD_ORDER);
+}
+
 static inline vm_fault_t vmademo_insert_huge_folio(struct vm_fault *vmf, struct folio *folio)
 {
 	return vmf_insert_folio_pmd(vmf, folio, false);
 }
 #else
 #define VMADEMO_HAS_HUGE_FOLIO	0
+static inline bool vmademo_huge_fits(struct vm_fault *vmf)
+{
+	return false;
+}
+
 static inline vm_fault_t vmademo_insert_huge_folio(struct vm_fault *vmf, struct folio *folio)
 {
 	return VM_FAULT_FALLBACK;
 }
 #endif
 
-/* May MADV_COLLAPSE and khugepaged make a folio of 2 MiB of small ones, and map it? */
+/*
+ * May MADV_COLLAPSE map a folio of 2 MiB?  (The kernel warns of an anonymous inode on a file
+ * system whose files can be executed: there it may.  Such an inode has no FIONREAD.)
+ */
 static inline void vmademo_allow_collapse(struct inode *inode, bool allow)
 {
 #ifdef S_ANON_INODE
-	inode_set_flags(inode, allow ? 0 : S_ANON_INODE, S_ANON_INODE);
+	if (inode->i_sb->s_iflags & SB_I_NOEXEC)
+		inode_set_flags(inode, allow ? 0 : S_ANON_INODE, S_ANON_INODE);
 #endif
 }
 

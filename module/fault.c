@@ -412,17 +412,21 @@ static vm_fault_t vmademo_page_mkwrite(struct vm_fault *vmf)
 /*
  * A cached folio of 2 MiB is mapped to read by one entry, where the kernel asks for that: with
  * MADV_HUGEPAGE, or if transparent huge pages are always enabled.  The same comes of .map_pages;
- * this spares half of the way.
+ * this spares half of the way.  The size is asked with the folio locked: who makes the buffer
+ * smaller sets it first, and then takes what is mapped away.
  */
 static vm_fault_t read_huge(struct vm_fault *vmf)
 {
 	struct address_space *mapping = vmf->vma->vm_file->f_mapping;
 	struct vmademo_buffer *buf = vmademo_buffer_of(mapping);
-	pgoff_t past = DIV_ROUND_UP(i_size_read(mapping->host), PAGE_SIZE);
 	struct vmademo_span span = { .order = VMADEMO_MAX_ORDER };
-	struct folio *folio = vmademo_get_cached(mapping, vmf->pgoff);
 	vm_fault_t ret = VM_FAULT_FALLBACK;
+	struct folio *folio;
 
+	/* Nobody has asked yet whether all of it is in this VMA, or where it is to be aligned */
+	if (!vmademo_huge_fits(vmf))
+		return ret;
+	folio = vmademo_get_cached(mapping, vmf->pgoff);
 	if (!folio)
 		return ret;
 	if (folio_order(folio) != VMADEMO_MAX_ORDER || !folio_trylock(folio))
@@ -430,8 +434,8 @@ static vm_fault_t read_huge(struct vm_fault *vmf)
 	span.first = folio->index;
 	span.last = folio_next_index(folio) - 1;
 	if (folio->mapping == mapping && folio_test_uptodate(folio) &&
-	    folio_order(folio) == VMADEMO_MAX_ORDER && span.last < past &&
-	    !vmademo_folio_is_broken(folio))
+	    folio_order(folio) == VMADEMO_MAX_ORDER && !vmademo_folio_is_broken(folio) &&
+	    span.last < DIV_ROUND_UP(i_size_read(mapping->host), PAGE_SIZE))
 		ret = vmademo_insert_huge_folio(vmf, folio);
 	folio_unlock(folio);
 	if (ret & VM_FAULT_NOPAGE) {

@@ -218,9 +218,10 @@ int vmademo_keep_edge(struct vmademo_buffer *buf, loff_t edge)
 	    vmademo_folio_is_broken(folio))
 		goto unlock;
 	if (!buf->store->read || folio_maybe_dma_pinned(folio)) {
+		/* With a folio locked, reclaim must not wait for the write-back of another */
 		if (buf->store->reserve)
 			err = vmademo_reserve(buf, folio, folio->index,
-					      folio_nr_pages(folio), GFP_KERNEL);
+					      folio_nr_pages(folio), GFP_NOFS);
 		if (!err)
 			folio_mark_dirty(folio);
 	}

@@ -366,11 +366,15 @@ static bool reaches_beyond_the_end(struct folio *folio)
 
 /*
  * MADV_COLLAPSE or khugepaged would like to put this folio and its neighbours together to one
- * of 2 MiB: reclaim, which also may wait, says of itself that it frees memory.
+ * of 2 MiB (Linux 7.3).  It has taken the folio off the list of reclaim; reclaim itself, which
+ * does that too, says so.  It is refused: one entry would hide from .fault what a rule is about;
+ * and it holds the locks of these folios while it reads in others, which takes the lock that
+ * truncation has while it waits for them.
  */
-static bool is_collapsed(gfp_t gfp)
+static bool is_collapsed(struct folio *folio, gfp_t gfp)
 {
-	return gfp & __GFP_DIRECT_RECLAIM && !(current->flags & PF_MEMALLOC);
+	return gfp & __GFP_DIRECT_RECLAIM && !(current->flags & PF_MEMALLOC) &&
+	       !folio_test_lru(folio) && folio_order(folio) < VMADEMO_MAX_ORDER;
 }
 
 /*
@@ -382,14 +386,14 @@ static bool vmademo_release_folio(struct folio *folio, gfp_t gfp)
 {
 	struct vmademo_buffer *buf = vmademo_buffer_of(folio->mapping);
 
-	/* It is only to be split: nobody else asks for one that is dirty, or mapped */
+	/* It is only to be split: who drops it or puts it together asks for none that is dirty */
 	if (folio_test_dirty(folio))
 		return !reaches_beyond_the_end(folio);
-	/* One entry for all would hide from .fault what a rule is about */
-	if (is_collapsed(gfp) && vmademo_is_ruled(buf, VMADEMO_OPS_PAGES, folio_pos(folio),
-						  folio_size(folio)))
+	if (READ_ONCE(buf->reshaper) == current)
+		return true;
+	if (is_collapsed(folio, gfp))
 		return false;
-	if (folio_mapped(folio) || READ_ONCE(buf->reshaper) == current)
+	if (folio_mapped(folio))
 		return true;
 	vmademo_count_folio(buf, VMADEMO_EVICTED, folio);
 	trace_vmademo_evict(folio->mapping->host->i_ino, folio);

@@ -108,7 +108,7 @@ TEST_F(collapse, bytes)
 	EXPECT_EQ(PAGES, first_wrong(self));
 }
 
-/* It does not bring pages that nobody has asked for together with those of a rule. */
+/* One entry for all would hide from a rule the page that it is about. */
 TEST_F(collapse, ruled)
 {
 	struct vmademo_rule rule = { .op = VMADEMO_OP_READ_FAULT,

@@ -414,6 +414,44 @@ TEST_F(folios, wished)
 	wish_huge_pages(false);
 }
 
+/* Where one entry would show other pages, or reach beyond the mapping, there is none. */
+TEST_F(folios, wished_where_it_does_not_fit)
+{
+	RUN_IF_READY();
+
+	const struct {
+		size_t at, length, offset;
+	} bad[] = {
+		{ 0, HUGE, PAGE },     { 0, 2 * HUGE, HUGE - PAGE },
+		{ PAGE, 2 * HUGE, 0 }, { PAGE, 2 * HUGE, PAGE },
+		{ 0, HUGE / 2, 0 },    { HUGE - PAGE, 2 * HUGE, HUGE - PAGE },
+	};
+	unsigned char *area, *map, *p;
+
+	fill(self);
+	ASSERT_EQ(0, fsync(self->fd));
+	map = map_wished(self->fd, &area);
+	ASSERT_NE(NULL, map);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		ASSERT_EQ(map,
+			  mmap(map, SIZE, PROT_NONE,
+			       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0));
+		p = mmap(map + bad[i].at, bad[i].length, PROT_READ,
+			 MAP_SHARED | MAP_FIXED, self->fd, bad[i].offset);
+		ASSERT_EQ(map + bad[i].at, p);
+		madvise(p, bad[i].length, MADV_HUGEPAGE);
+		for (size_t at = 0; at < bad[i].length; at += PAGE) {
+			ASSERT_EQ(self->copy[bad[i].offset + at], touch(p + at))
+			TH_LOG("mapping %zu, %zu", i, at);
+		}
+		EXPECT_EQ(SIGSEGV, touch_signal(p + bad[i].length, 0));
+		if (bad[i].at)
+			EXPECT_EQ(SIGSEGV, touch_signal(p - 1, 0));
+	}
+	munmap(area, 2 * SIZE);
+	wish_huge_pages(false);
+}
+
 /* A folio that could not be split reaches beyond the end, where there is SIGBUS all the same. */
 TEST_F(folios, wished_beyond_the_end)
 {
