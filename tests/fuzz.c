@@ -301,6 +301,9 @@ static void run(struct __test_metadata *_metadata, uint64_t count,
 	weigh_calls();
 	fill_block_device();
 	make_cgroup();
+	/* Who looks for what can be put together is to come by while it lasts */
+	if (!wish_huge_pages(true))
+		write_text(THP "khugepaged/scan_sleep_millisecs", "20");
 	for (p.round = 0; p.round < rounds && !shared->failed; p.round++) {
 		if (begin_round(p.seed, p.round)) {
 			run_workers(&p);
@@ -308,6 +311,8 @@ static void run(struct __test_metadata *_metadata, uint64_t count,
 		}
 	}
 	clean_up();
+	write_text(THP "khugepaged/scan_sleep_millisecs", "10000");
+	wish_huge_pages(false);
 	show_tally(&made, &worked);
 	EXPECT_FALSE(shared->failed)
 	TH_LOG("VMADEMO_SEED=%llu VMADEMO_FUZZ_WORKERS=%u, round %u: %s",
