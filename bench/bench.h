@@ -81,6 +81,8 @@ extern const char *const figures[FIGURES], *const subjects[SUBJECTS];
 extern struct cost costs[SUBJECTS][FIGURES];
 /* How large what is measured is, in bytes and in pages; a power of two. */
 extern size_t len, pages;
+/* The one whose instructions are counted by function: scripts/vm/count.c looks on. */
+extern enum figure profiled;
 
 /* bench.c */
 void fail(const char *what);

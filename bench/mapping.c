@@ -35,7 +35,7 @@ static int64_t faults(void)
 }
 
 /* In whole instructions and faults; to ask for the faults is not counted. */
-struct cost begin(void)
+__attribute__((noinline)) struct cost begin(void)
 {
 	struct cost start = { .faults = faults() };
 
@@ -43,12 +43,23 @@ struct cost begin(void)
 	return start;
 }
 
-struct cost since(struct cost start)
+__attribute__((noinline)) struct cost since(struct cost start)
 {
 	struct cost all = { .instructions = now() - start.instructions };
 
 	all.faults = faults() - start.faults;
 	return all;
+}
+
+/* They are only to be seen from outside. */
+__attribute__((noinline, noclone)) static void chosen(void)
+{
+	asm volatile("# the last interval is meant");
+}
+
+__attribute__((noinline, noclone)) static void kept(void)
+{
+	asm volatile("# the next one may be");
 }
 
 /* The least of some rounds is kept: an interrupt is not ours. */
@@ -66,6 +77,11 @@ void keep(enum subject s, enum figure f, struct cost all, int64_t loop,
 	if (!costs[s][f].instructions ||
 	    cost.instructions < costs[s][f].instructions)
 		costs[s][f] = cost;
+	if (f == profiled) {
+		printf("profile,%" PRId64 "\n", parts);
+		chosen();
+	}
+	kept();
 }
 
 /* A page of each, in an order without a stride; `pages` is a power of two. */
