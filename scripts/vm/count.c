@@ -6,8 +6,8 @@
  *
  *   -plugin count.so,begin=ADDRESS,since=ADDRESS,chosen=ADDRESS,kept=ADDRESS,out=FILE
  *
- * FILE gets lines, "address count", of 16 bytes of code each.  QEMU 7.2 comes without a header for plugins: what is
- * needed of it stands here.  One processor.
+ * FILE gets lines, "address count", of 16 bytes of code each.  The machine has one processor.
+ * QEMU 7.2 comes without a header for plugins: what is needed of it stands here.
  */
 #include <stdbool.h>
 #include <stddef.h>
