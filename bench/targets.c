@@ -25,7 +25,7 @@ static const struct target {
 	{ MSYNC_ONE, NONE, EXT4, 55 },
 	/* tmpfs has calls of its own for it, and nothing to mark as dirty */
 	{ READ_CALL, NONE, EXT4, 100 },
-	{ READ_CALL_LARGE, NONE, TMPFS, 79 },
+	{ READ_CALL_LARGE, NONE, TMPFS, 80 },
 	{ WRITE_CALL, NONE, EXT4, 95 },
 	{ WRITE_CALL_LARGE, NONE, EXT4, 90, .small_peer = true },
 	{ WRITE_CALL_LARGE, NONE_64K, EXT4, 100, .large_peer = true },
