@@ -178,9 +178,12 @@ TEST(in_the_background)
 	EXPECT_EQ(0, madvise(map, SIZE, MADV_NOHUGEPAGE));
 	touch(map + PAGE);
 	EXPECT_EQ(0, madvise(map, SIZE, MADV_HUGEPAGE));
-	/* Whoever is late is looked at by the third */
-	for (int i = 0; i < 600 && read_number(SCANS) < scans + 3; i++)
+	/* Whoever is late is looked at by the third; older kernels look at no such thing */
+	for (int i = 0; i < 600 && read_number(SCANS) < scans + 3; i++) {
+		if (i == 100 && read_number(SCANS) == scans)
+			break;
 		usleep(50 * 1000);
+	}
 	TH_LOG("%d scans", (int)(read_number(SCANS) - scans));
 	EXPECT_EQ(PAGE, account_of(fd).cached_bytes);
 	EXPECT_ACCOUNT_ADDS_UP(fd);

@@ -349,7 +349,7 @@ static void memory_is_back(unsigned int round)
 	 * that size; debug kernels keep what was freed, and where it came from
 	 */
 	const int64_t margin = access("/sys/kernel/debug/kmemleak", F_OK)
-				       ? 16 * MIB
+				       ? 32 * MIB
 				       : 64 * MIB;
 	static int64_t least;
 	int64_t now = memory_in_use();
