@@ -104,7 +104,7 @@ static bool same(FIXTURE_DATA(folios) * self)
 /* On a kernel with all its checks on, everything takes long. */
 static int rounds(int all)
 {
-	return access("/sys/kernel/debug/kmemleak", F_OK) ? all : all / 4;
+	return access("/sys/kernel/debug/kmemleak", F_OK) ? all : all / 2;
 }
 
 /* One that nobody else holds, so that the kernel can split it; a pipe holds a page. */
@@ -284,7 +284,7 @@ TEST_F(folios, punched)
 {
 	RUN_IF_READY();
 
-	for (int i = 0; i < rounds(12); i++) {
+	for (int i = 0; i < rounds(8); i++) {
 		for (int way = 0; way < WAYS; way++) {
 			fill(self);
 			punch_somewhere(_metadata, self, way);
@@ -309,7 +309,7 @@ TEST_F(folios, cut_off)
 
 	if (variant->kind == STORE_BLOCK)
 		SKIP(return, "its size is fixed");
-	for (int i = 0; i < rounds(16); i++) {
+	for (int i = 0; i < rounds(8); i++) {
 		size_t size = below(self, 2) ? below(self, SIZE)
 					     : below(self, PAGES) * PAGE;
 		bool held = i & 1;
