@@ -8,6 +8,7 @@
  *   read, not cached       .map_pages declines, .fault makes a zeroed folio and hands
  *                          it over, or has it read in from the store
  *   read, cached           .map_pages maps some pages around (ahead.c); no .fault
+ *   the same, of 2 MiB     .huge_fault maps all of it, where huge pages are asked for
  *   write, not mapped      .fault, then .page_mkwrite: the folio is dirty
  *   write, mapped to read  .page_mkwrite only
  *   write, after msync     .page_mkwrite again: cleaning write-protected it
