@@ -345,8 +345,8 @@ static void show_memory(void)
 static void memory_is_back(unsigned int round)
 {
 	/*
-	 * Each processor keeps some free memory of 2 MiB at hand, and the kernel a page of zeroes of
-	 * that size; debug kernels keep what was freed, and where it came from
+	 * Each processor keeps some free memory of 2 MiB at hand, and the kernel a page of
+	 * zeroes of that size; debug kernels keep what was freed, and where it came from
 	 */
 	const int64_t margin = access("/sys/kernel/debug/kmemleak", F_OK)
 				       ? 32 * MIB
