@@ -2,7 +2,7 @@
 /*
  * MADV_COLLAPSE: the kernel puts small folios together to one of 2 MiB, and maps it, without a
  * word to .fault.  Linux 7.3 does it for any file that can have such folios; older ones refuse.
- * What is known of pages must hold all the same.
+ * Rules and revocation must hold there, too.
  */
 #include "kselftest_harness.h"
 #include "stores.h"

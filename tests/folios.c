@@ -465,8 +465,8 @@ static bool huge_fault_is_asked(unsigned char *map)
 }
 
 /*
- * A folio that could not be split reaches beyond the end, where there is SIGBUS all the same.
- * Older kernels map all of it by one entry: then there are zeroes.
+ * A folio that could not be split reaches beyond the end.  A touch there raises SIGBUS; but
+ * Linux 6.1 maps all of the folio by one entry, and zeroes are read.
  */
 TEST_F(folios, wished_beyond_the_end)
 {
