@@ -1,14 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Reads the KTAP of scripts/check: kernels, in them programs (indented by two), in
 # them tests (by four).  Numbers kernels and programs, prints a table of what ran
-# where, with what failed below it, and writes "N passed, N failed, N skipped" to the
-# file `summary`.
+# where, with what failed below it and the last that each of those said, and writes
+# "N passed, N failed, N skipped" to the file `summary`.
 #
 # A program that failed without saying which test did, or that ran fewer tests
 # than its plan, counts as one failure more; so does a kernel.
 
 function cell(text) { table[program, kernel] = text }
 function wrong(what) { wrongs[++all_wrong] = what }
+# Of the test that comes next, the last lines
+function said_of_it(  i) {
+	for (i = said > 16 ? said - 15 : 1; i <= said; i++)
+		wrong(says[i])
+}
 
 /^1\.\.[0-9]+$/ { split($1, plan, /\.\./); kernels_due = plan[2] + 0 }
 /^# kernel / {
@@ -23,17 +28,21 @@ function wrong(what) { wrongs[++all_wrong] = what }
 		row[program] = ++rows
 		names[rows] = program
 	}
-	due = ok = bad = skip = 0
+	due = ok = bad = skip = said = 0
 	cell("died")
 }
+/^    #/ && !/^    # +RUN / { says[++said] = $0 }
 /^    1\.\.[0-9]+/ { split($1, plan, /\.\./); due = plan[2] + 0 }
 /^    ok / {
 	due--
+	said = 0
 	if (/# SKIP/) { skip++; skipped++ } else { ok++; passed++ }
 }
 /^    not ok / {
 	due--; bad++; failed++
 	wrong(kernel ": " program ": " substr($0, 5))
+	said_of_it()
+	said = 0
 }
 /^  (not )?ok / {
 	programs_due--

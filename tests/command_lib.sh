@@ -23,7 +23,7 @@ check() { # NAME FUNCTION
 	if "$2" >log 2>&1; then
 		echo "ok $number $1"
 	else
-		echo "$why" | cat - log | sed 's/^/# /'
+		{ cat log; echo "$why"; } | sed 's/^/# /'
 		echo "not ok $number $1"
 		failed=1
 	fi
