@@ -72,6 +72,7 @@ struct launch program(const struct explore *explore, const char *path, bool quie
 		.argv = explore->argv,
 		.path = path,
 		.own_session = true,
+		.same_addresses = true,
 		.in = null_fd(),
 		.out = quiet ? null_fd() : STDERR_FILENO,
 		.err = quiet ? null_fd() : -1,

@@ -5,6 +5,7 @@
  */
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
@@ -133,6 +134,9 @@ __attribute__((noreturn)) static void become(struct launch *launch, int go,
 		/* Somebody kills the command: then it cannot do that */
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 	}
+	/* Where that is refused, one run may be another than the next */
+	if (launch->same_addresses)
+		personality(personality(0xffffffff) | ADDR_NO_RANDOMIZE);
 	move_fd(launch->in, 0);
 	move_fd(launch->out, 1);
 	move_fd(launch->err, 2);

@@ -68,6 +68,8 @@ bool trace_begin(const struct trace_event *events, size_t nr)
 		return false;
 	atexit(trace_end);
 	say("buffer_size_kb", "256");
+	/* Processors' own clocks may be a tick apart: what is in a call would come before it */
+	say("trace_clock", "mono");
 	for (size_t i = 0; i < nr; i++) {
 		char *filter = must_print("events/%s/filter", events[i].name);
 		char *enable = must_print("events/%s/enable", events[i].name);

@@ -283,6 +283,8 @@ void end_output(void);
  * @argv: the program and its arguments, "@" in them not yet replaced
  * @path: what replaces it
  * @own_session: it and its children are a session of their own, without a terminal
+ * @same_addresses: they are not chosen at random: how memcpy() copies depends on them, and so
+ *	what a page has in it when the next one is touched
  * @in: its standard input; -1: ours
  * @out: its standard output; -1: ours
  * @err: its standard error; -1: ours
@@ -295,7 +297,7 @@ void end_output(void);
 struct launch {
 	char **argv;
 	const char *path;
-	bool own_session;
+	bool own_session, same_addresses;
 	int in, out, err, ack;
 	double poll_every;
 	pid_t pid;
