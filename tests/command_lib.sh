@@ -19,7 +19,7 @@ cd "$dir" || exit 1
 number=0 failed=0 why=''
 check() { # NAME FUNCTION
 	number=$((number + 1))
-	why=''
+	why='' began=$(date +%s)
 	if "$2" >log 2>&1; then
 		echo "ok $number $1"
 	else
@@ -27,6 +27,8 @@ check() { # NAME FUNCTION
 		echo "not ok $number $1"
 		failed=1
 	fi
+	took=$(($(date +%s) - began))
+	[ $took -lt 10 ] || echo "# $1 took $took s"
 }
 
 # Each of these ends the function that calls it, by `|| return`
