@@ -9,6 +9,8 @@
 #include "rules.h"
 
 #define PAGES 16UL
+/* Of the largest buffer */
+#define MAX_PAGES ((unsigned long long)(MAX_SIZE / PAGE))
 
 FIXTURE(text)
 {
@@ -68,19 +70,23 @@ TEST_F(text, same_words)
 {
 	RUN_IF_READY();
 
-	static const char *const lines[] = {
+	char last_page[64], all_pages[64], line[256];
+	const char *const lines[] = {
 		"op=read_fault,start=10,nr=11,skip=3,times=1,status=HWPOISON",
 		"op=cow_fault,one_in=7,seed=18446744073709551615,status=SIGBUS",
 		"op=mkwrite,start=1,delay_us=60000000,status=EIO",
 		"op=flush,skip=18446744073709551615,status=EIO",
-		"op=allocate,start=2251799813685246,nr=1,status=EOPNOTSUPP",
-		"op=write,nr=2251799813685247,delay_us=1",
+		last_page,
+		all_pages,
 		"op=truncate,start=5,nr=1,status=EROFS",
 	};
-	char line[256];
 	const char *text;
 	int n = sizeof(lines) / sizeof(lines[0]);
 
+	snprintf(last_page, sizeof(last_page),
+		 "op=allocate,start=%llu,nr=1,status=EOPNOTSUPP", MAX_PAGES - 1);
+	snprintf(all_pages, sizeof(all_pages), "op=write,nr=%llu,delay_us=1",
+		 MAX_PAGES);
 	for (int i = 0; i < n; i++) {
 		snprintf(line, sizeof(line), "add,%s\n", lines[i]);
 		ASSERT_EQ(0, say(-1, line))
@@ -158,6 +164,7 @@ static bool is_logged(const char *word)
 	return strstr(log, word);
 }
 
+/* A number that is asked for is MAX_PAGES. */
 static const struct {
 	const char *line, *logged;
 } wrong[] = {
@@ -195,9 +202,8 @@ static const struct {
 	{ "add,op=truncate,status=EINTR", "status: out of range" },
 	{ "add,op=flush,status=EIO,nr=1", "nr: out of range" },
 	{ "add,op=flush,status=EIO,start=1", "start: out of range" },
-	{ "add,op=read,status=EIO,start=2251799813685247", "start: out of range" },
-	{ "add,op=read,status=EIO,start=1,nr=2251799813685247",
-	  "nr: out of range" },
+	{ "add,op=read,status=EIO,start=%llu", "start: out of range" },
+	{ "add,op=read,status=EIO,start=1,nr=%llu", "nr: out of range" },
 	{ "add,op=read,status=EIO,start=2,nr=18446744073709551615",
 	  "nr: out of range" },
 	{ "add,op=read,delay_us=60000001", "delay_us: out of range" },
@@ -218,17 +224,18 @@ TEST_F(text, wrong)
 {
 	RUN_IF_READY();
 
-	char *before;
+	char *before, line[128];
 
 	ASSERT_EQ(0, say(-1, "add,op=mmap,status=ENODEV,start=9"));
 	before = strdup(rules_text(-1));
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
 		klogctl(5, NULL, 0);
-		EXPECT_FAILS(EINVAL, say(-1, wrong[i].line));
+		snprintf(line, sizeof(line), wrong[i].line, MAX_PAGES);
+		EXPECT_FAILS(EINVAL, say(-1, line));
 		EXPECT_TRUE(is_logged(wrong[i].logged))
-		TH_LOG("%s: no %s", wrong[i].line, wrong[i].logged);
+		TH_LOG("%s: no %s", line, wrong[i].logged);
 		EXPECT_STREQ(before, rules_text(-1))
-		TH_LOG("%s", wrong[i].line);
+		TH_LOG("%s", line);
 	}
 	/* There is no store; and no such process */
 	if (node_value("read_in_bytes") == 0) {
