@@ -16,6 +16,7 @@
 TEST_F(store, everything_fails)
 {
 	RUN_IF_READY();
+	RUN_IF_FOLIOS_ARE_PAGES(self->fd);
 
 	const bool block = variant->kind == STORE_BLOCK;
 	struct vmademo_discard d = { .offset = PAGE, .length = 4 * PAGE };
@@ -164,6 +165,7 @@ TEST_F(store, the_same_cut_as_crash)
 TEST_F(store, twice)
 {
 	RUN_IF_READY();
+	RUN_IF_FOLIOS_ARE_PAGES(self->fd);
 
 	struct vmademo_power p = { .flags = VMADEMO_POWER_OFF,
 				   .written_permille = 1000 };
@@ -206,6 +208,7 @@ TEST_F(store, twice)
 TEST_F(store, the_end)
 {
 	RUN_IF_READY();
+	RUN_IF_FOLIOS_ARE_PAGES(self->fd);
 
 	unsigned char page[PAGE];
 	int fd;
