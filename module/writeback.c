@@ -16,6 +16,7 @@
  * .dirty_folio may be called under the page table lock instead, and may not sleep.
  */
 #include <linux/backing-dev.h>
+#include <linux/cgroup.h>
 #include <linux/migrate.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
@@ -175,6 +176,16 @@ void vmademo_write_work(struct work_struct *work)
 	limit_dirty(buf);
 }
 
+/* For a memory cgroup of version 1, it does: in who allocates memory, whatever lock he holds. */
+static bool reclaim_waits_for_writeback(void)
+{
+#ifdef CONFIG_MEMCG
+	return !cgroup_subsys_on_dfl(memory_cgrp_subsys);
+#else
+	return false;
+#endif
+}
+
 /*
  * The same as vmademo_write_folio(), with the folio that was written before it.  For the first
  * folio of a mapping that is under write-back, the kernel puts the inode on a list of the
@@ -203,8 +214,8 @@ static int write_next(struct folio *folio, void *data)
 		folio_end_writeback(*last);
 	*last = folio;
 	write_out(buf, folio, 0);
-	/* A rule may have somebody wait who holds the lock of the next */
-	if (vmademo_rules_on()) {
+	/* A rule may have somebody wait who holds the lock of the next; and see above */
+	if (vmademo_rules_on() || reclaim_waits_for_writeback()) {
 		folio_end_writeback(folio);
 		*last = NULL;
 	}
