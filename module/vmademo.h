@@ -49,6 +49,7 @@
 
 #include <linux/atomic.h>
 #include <linux/cache.h>
+#include <linux/errseq.h>
 #include <linux/fs.h>
 #include <linux/jump_label.h>
 #include <linux/ktime.h>
@@ -185,6 +186,7 @@ struct vmademo_tree {
  *           size, and was not durable when it was last looked at; 0: there is none
  * @size_of_op: the size since then
  * @file: of store file: the backing file
+ * @file_told: of what its own write-back has lost, so much is recorded.  Under i_lock
  * @memcg: of store file: the memory cgroup that pays for what the workers allocate
  * @file_end: of store file: from here on the backing file's bytes are not the buffer's,
  *            which reads as zeroes; LLONG_MAX if all are.  Changed under @rest_lock
@@ -236,6 +238,7 @@ struct vmademo_buffer {
 	loff_t size_of_op;
 	struct file *file;
 	struct mem_cgroup *memcg;
+	errseq_t file_told;
 	loff_t file_end;
 	loff_t file_was;
 	struct mutex rest_lock;	/* see above */

@@ -132,6 +132,58 @@ TEST_F(failing, told_once_to_each_open_file)
 	close(after);
 }
 
+/* Is the process in the kernel, where no signal ends its wait? */
+static bool waits(pid_t pid)
+{
+	char path[32], stat[256] = "", *state;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0 && read(fd, stat, sizeof(stat) - 1) < 0)
+		stat[0] = '\0';
+	close(fd);
+	state = strrchr(stat, ')');
+	return state && state[1] && state[2] == 'D';
+}
+
+/*
+ * The one who asks is killed while the disk hangs, and then the disk fails.  Nobody was told of
+ * it: so the next one is.
+ */
+TEST_F(failing, told_though_who_asked_is_killed)
+{
+	RUN_IF_READY();
+
+	int other = reopen(self->fd, O_RDWR), rounds = 0, status;
+	pid_t pid;
+
+	ASSERT_GE(other, 0);
+	memset(self->map, 90, PAGE);
+	ASSERT_EQ(0, disk_hangs(&self->disk));
+	pid = fork();
+	if (pid == 0) {
+		int fd = reopen(self->fd, O_RDWR);
+
+		fdatasync(fd);
+		_exit(0);
+	}
+	/* It may wait for a moment elsewhere: here it stays */
+	for (int i = 0; i < 1000 && rounds < 20; i++) {
+		usleep(10000);
+		rounds = waits(pid) ? rounds + 1 : 0;
+	}
+	EXPECT_EQ(20, rounds);
+	kill(pid, SIGKILL);
+	ASSERT_EQ(0, disk_fails(&self->disk, 0, SIZE));
+	EXPECT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(SIGKILL, WIFSIGNALED(status) ? WTERMSIG(status) : 0);
+	EXPECT_EQ(EIO, told(other));
+	EXPECT_EQ(0, told(other));
+	EXPECT_EQ(EIO, told(self->fd));
+	close(other);
+}
+
 /* sync(2) tells nobody: so a file opened after it is told. */
 TEST_F(failing, told_to_who_comes_later_if_nobody_knows)
 {

@@ -104,6 +104,16 @@ static inline int disk_fails(struct failing_disk *d, uint64_t start,
 	return disk_ioctl(d, &resume, DM_DEV_SUSPEND);
 }
 
+/* Whoever reads or writes waits, until one of the above and below is called. */
+static inline int disk_hangs(struct failing_disk *d)
+{
+	struct disk_request suspend = { 0 };
+
+	suspend.head.flags = DM_SUSPEND_FLAG | DM_SKIP_LOCKFS_FLAG |
+			     DM_NOFLUSH_FLAG;
+	return disk_ioctl(d, &suspend, DM_DEV_SUSPEND);
+}
+
 static inline int disk_is_good(struct failing_disk *d)
 {
 	return disk_fails(d, 0, 0);

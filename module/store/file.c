@@ -29,6 +29,7 @@
 #include <linux/bvec.h>
 #include <linux/completion.h>
 #include <linux/cred.h>
+#include <linux/errseq.h>
 #include <linux/fadvise.h>
 #include <linux/file.h>
 #include <linux/fs.h>
@@ -218,14 +219,32 @@ static int rest_job(void *arg)
 	return err;
 }
 
+/*
+ * What the file's own write-back has lost, the file tells once, to whoever asks first.  That may
+ * be a task that is being killed, or has yet to say so when the next one asks.  So it is recorded
+ * here, for each file that is open on the buffer.
+ */
+static void record_lost(struct vmademo_buffer *buf)
+{
+	int err;
+
+	spin_lock(&buf->inode->i_lock);
+	err = errseq_check_and_advance(&buf->file->f_mapping->wb_err, &buf->file_told);
+	if (err)
+		mapping_set_error(buf->inode->i_mapping, write_error(err));
+	spin_unlock(&buf->inode->i_lock);
+}
+
 static int file_flush(struct vmademo_buffer *buf, bool datasync)
 {
 	int err = 0;
 
 	if (READ_ONCE(buf->file_end) < i_size_read(buf->inode))
 		err = file_run(buf, rest_job, buf);
-	if (!err)
+	if (!err) {
 		err = vfs_fsync(buf->file, datasync);
+		record_lost(buf);
+	}
 	/* The caller is being killed: that says nothing about the file */
 	if (err && fatal_signal_pending(current))
 		return -EINTR;
