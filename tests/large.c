@@ -48,8 +48,8 @@ TEST_F(large, larger_than_memory)
 {
 	const uint64_t window = IS_32_BIT ? 256 * MIB : self->size;
 	const int64_t folio = folio_size_of(self->fd);
-	/* Of larger folios fewer: a twentieth of the memory, or they would be written back */
-	const uint64_t every = 1000 * PAGE + 80 * (folio - PAGE);
+	/* Of larger folios fewer: an eightieth of the memory, or they would be written back */
+	const uint64_t every = 1000 * PAGE + 320 * (folio - PAGE);
 	int64_t mapped = 0, pages = 0;
 	uint64_t number, at = 0;
 
