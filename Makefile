@@ -164,6 +164,7 @@ dkms-uninstall:
 clean:
 	rm -rf build
 	rm -f $(patsubst %.c,%,$(wildcard tests/*.c))
+	rm -rf tests/lib
 	find . -path ./.git -prune -o \( -name '*.o' -o -name '*.ko' -o \
 		-name '*.mod' -o -name '*.mod.c' -o -name '.*.cmd' -o \
 		-name modules.order -o -name Module.symvers \) -exec rm -f {} +

@@ -7,7 +7,7 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
-#include "../tests/vmademo_test.h"
+#include "../lib/lib.h"
 
 #include "bench.h"
 

@@ -10,7 +10,7 @@
 #include <sched.h>
 #include <sys/wait.h>
 
-#include "../tests/vmademo_test.h"
+#include "../lib/lib.h"
 
 #include "bench.h"
 

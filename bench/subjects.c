@@ -3,7 +3,7 @@
  * What is measured: buffers, and files and memory of other kinds.  Where a machine lacks one of
  * the others, it is left out.
  */
-#include "../tests/vmademo_test.h"
+#include "../lib/lib.h"
 
 #include "bench.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What is to be reached, beside a peer on the same machine, or by itself; and whether it is. */
-#include "../tests/vmademo_test.h"
-#include "../tests/windows.h"
+#include "../lib/lib.h"
+#include "../lib/window.h"
 
 #include "bench.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Windows on the memory of a device, mapped at once or page by page, and /dev/mem on the same. */
-#include "../tests/vmademo_test.h"
-#include "../tests/windows.h"
+#include "../lib/lib.h"
+#include "../lib/window.h"
 
 #include "bench.h"
 

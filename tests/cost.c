@@ -9,9 +9,9 @@
 #include <time.h>
 
 #include "kselftest_harness.h"
+#include "../lib/window.h"
 #include "vmademo_test.h"
 #include "stores.h"
-#include "windows.h"
 
 #define LEN (64 * MIB)
 

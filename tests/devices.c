@@ -4,8 +4,8 @@
  * is shared with the world outside the machine, and how each is cached; whose a
  * device is, and when it goes.
  */
+#include "../lib/window.h"
 #include "params_fixture.h"
-#include "windows.h"
 
 FIXTURE(devices)
 {

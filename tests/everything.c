@@ -13,9 +13,7 @@
 #include <sys/syscall.h>
 
 #include "kselftest_harness.h"
-#include "power.h"
 #include "rules.h"
-#include "snapshot.h"
 
 KEEP_A_RULE
 

@@ -9,7 +9,8 @@
 #include <sys/utsname.h>
 
 #include "kselftest_harness.h"
-#include "failing_disk.h"
+#include "../lib/failing_disk.h"
+#include "stores.h"
 
 #define SIZE (16 * PAGE)
 

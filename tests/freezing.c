@@ -7,7 +7,8 @@
 #include <linux/falloc.h>
 
 #include "kselftest_harness.h"
-#include "slow_store.h"
+#include "../lib/slow_store.h"
+#include "stores.h"
 
 #define SIZE	(1024 * MIB)
 #define FREEZES 40

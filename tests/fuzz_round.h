@@ -12,13 +12,13 @@
 
 #include <sys/mount.h>
 
+#include "../lib/window.h"
 #include "fuzz_files.h"
 #include "fuzz_kcov.h"
 #include "fuzz_maps.h"
 #include "fuzz_model.h"
 #include "fuzz_tree.h"
 #include "rules.h"
-#include "windows.h"
 
 #define NODE_STORE "/tmp/vmademo-fuzz-node"
 

@@ -4,11 +4,13 @@
  * waits for it, is throttled because of it, or is told of its errors.
  */
 #include <linux/io_uring.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sys/syscall.h>
 
 #include "kselftest_harness.h"
-#include "slow_store.h"
+#include "../lib/slow_store.h"
+#include "stores.h"
 
 #define SIZE   (64 * MIB)
 #define MSYNCS 600

@@ -7,8 +7,9 @@
 #include <linux/falloc.h>
 
 #include "kselftest_harness.h"
-#include "slow_store.h"
-#include "snapshot.h"
+#include "../lib/slow_store.h"
+#include "../lib/store.h"
+#include "stores.h"
 
 #define PAGES 64
 /* The last page is one in part */

@@ -8,7 +8,8 @@
 #include <sys/prctl.h>
 
 #include "kselftest_harness.h"
-#include "slow_store.h"
+#include "../lib/slow_store.h"
+#include "vmademo_test.h"
 
 #define DEBUGFS "/sys/kernel/debug/vmademo/"
 

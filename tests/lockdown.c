@@ -9,8 +9,8 @@
 #include <sys/stat.h>
 
 #include "kselftest_harness.h"
+#include "../lib/window.h"
 #include "rules.h"
-#include "windows.h"
 
 #define SECURITYFS "/tmp/vmademo-securityfs"
 

@@ -9,11 +9,9 @@
 #include <linux/falloc.h>
 
 #include "kselftest_harness.h"
-#include "mount.h"
-#include "power.h"
+#include "../lib/slow_store.h"
+#include "../lib/tree.h"
 #include "rules.h"
-#include "slow_store.h"
-#include "snapshot.h"
 
 KEEP_A_RULE
 

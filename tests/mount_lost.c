@@ -4,8 +4,7 @@
  * names=durable; and to what is open, to links, modes and room.
  */
 #include "kselftest_harness.h"
-#include "mount.h"
-#include "power.h"
+#include "../lib/tree.h"
 #include "rules.h"
 
 KEEP_A_RULE

@@ -12,7 +12,7 @@
 #include <sys/xattr.h>
 
 #include "kselftest_harness.h"
-#include "mount.h"
+#include "../lib/tree.h"
 #include "rules.h"
 
 FIXTURE(names)

@@ -6,7 +6,8 @@
 #include <sched.h>
 
 #include "kselftest_harness.h"
-#include "mount.h"
+#include "../lib/tree.h"
+#include "vmademo_test.h"
 
 #ifndef FSCONFIG_SET_STRING
 #define FSCONFIG_SET_STRING 1

@@ -6,8 +6,7 @@
 #include <pthread.h>
 
 #include "kselftest_harness.h"
-#include "mount.h"
-#include "power.h"
+#include "../lib/tree.h"
 #include "rules.h"
 
 KEEP_A_RULE

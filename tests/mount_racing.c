@@ -9,7 +9,8 @@
 #include <pthread.h>
 
 #include "kselftest_harness.h"
-#include "mount.h"
+#include "../lib/tree.h"
+#include "vmademo_test.h"
 
 #define WRITERS 3
 #define NAMES	5 /* that all know */

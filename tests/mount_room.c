@@ -7,7 +7,8 @@
 #include <sys/xattr.h>
 
 #include "kselftest_harness.h"
-#include "mount.h"
+#include "../lib/tree.h"
+#include "stores.h"
 
 #define PAGES 64UL
 #define ROOM  "64p" /* so many */

@@ -10,8 +10,7 @@
 #include <linux/fs.h>
 #include <sys/syscall.h>
 
-#include "mount.h"
-#include "power.h"
+#include "../lib/tree.h"
 #include "rules.h"
 #include "rules_pairs.h"
 

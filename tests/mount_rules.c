@@ -9,8 +9,7 @@
 #include <sys/wait.h>
 
 #include "kselftest_harness.h"
-#include "mount.h"
-#include "power.h"
+#include "../lib/tree.h"
 #include "rules.h"
 
 #define FILES 4

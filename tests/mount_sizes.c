@@ -9,10 +9,8 @@
 #include <sys/wait.h>
 
 #include "kselftest_harness.h"
-#include "mount.h"
-#include "power.h"
+#include "../lib/tree.h"
 #include "rules.h"
-#include "snapshot.h"
 
 KEEP_A_RULE
 

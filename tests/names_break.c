@@ -9,8 +9,7 @@
 #include <sys/syscall.h>
 
 #include "kselftest_harness.h"
-#include "mount.h"
-#include "power.h"
+#include "../lib/tree.h"
 #include "rules.h"
 
 KEEP_A_RULE

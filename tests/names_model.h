@@ -8,7 +8,8 @@
 
 #include <dirent.h>
 
-#include "mount.h"
+#include "../lib/tree.h"
+#include "vmademo_test.h"
 
 #define OBJECTS \
 	160 /* files and directories of a round; 0 is none, 1 the root */

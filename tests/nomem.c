@@ -3,11 +3,10 @@
  * Memory runs out: each operation on buffers and windows is repeated with its first, second,
  * third ... allocation failing (nomem.h).
  */
+#include "../lib/window.h"
 #include "nomem.h"
 #include "rules.h"
-#include "snapshot.h"
 #include "stores.h"
-#include "windows.h"
 
 TEST_F(nomem, opening)
 {

@@ -5,9 +5,9 @@
  */
 #include <sys/xattr.h>
 
+#include "../lib/store.h"
+#include "../lib/tree.h"
 #include "nomem.h"
-#include "mount.h"
-#include "power.h"
 
 /* What a failure must leave as it is. */
 struct state {

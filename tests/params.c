@@ -5,8 +5,8 @@
  */
 #include <sys/stat.h>
 
+#include "../lib/window.h"
 #include "params_fixture.h"
-#include "windows.h"
 
 TEST_F(params, good_sizes)
 {

@@ -36,29 +36,6 @@ FIXTURE_TEARDOWN(params)
 		load_module("");
 }
 
-/* Lines that the module logged since the last call; the last one in text. */
-static inline int log_lines(int kmsg, char *text, size_t size)
-{
-	char record[2048], *message;
-	int lines = 0;
-	ssize_t n;
-
-	text[0] = '\0';
-	while ((n = read(kmsg, record, sizeof(record) - 1)) > 0) {
-		record[n] = '\0';
-		message = strchr(record, ';');
-		if (!message || strncmp(message + 1, "vmademo: ", 9))
-			continue;
-		/* The kernel's own words about modules that are not its own */
-		if (strstr(message, "taints kernel"))
-			continue;
-		message[1 + strcspn(message + 1, "\n")] = '\0';
-		snprintf(text, size, "%s", message + 1);
-		lines++;
-	}
-	return lines;
-}
-
 struct bad_parameters {
 	const char *text, *why; /* a part of the line that says what was wrong */
 	int error;

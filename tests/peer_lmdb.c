@@ -16,7 +16,6 @@
 #include <stdatomic.h>
 
 #include "kselftest_harness.h"
-#include "power.h"
 #include "rules.h"
 
 KEEP_A_RULE

@@ -16,9 +16,7 @@
 #include <linux/loop.h>
 
 #include "kselftest_harness.h"
-#include "power.h"
 #include "rules.h"
-#include "snapshot.h"
 #include "sqlite.h"
 
 KEEP_A_RULE

@@ -10,8 +10,7 @@
 #include <stdatomic.h>
 
 #include "kselftest_harness.h"
-#include "mount.h"
-#include "power.h"
+#include "../lib/tree.h"
 #include "rules.h"
 #include "sqlite.h"
 

@@ -10,7 +10,7 @@
 #define SECTOR 512UL
 
 #define STORE_SIZE SIZE
-#include "slow_store.h"
+#include "../lib/slow_store.h"
 #include "store_fixture.h"
 
 /* Every byte of the buffer is old, and on the store; then each is new, and dirty. */

@@ -7,9 +7,8 @@
 #include <stdatomic.h>
 
 #include "kselftest_harness.h"
-#include "power.h"
+#include "../lib/slow_store.h"
 #include "rules.h"
-#include "slow_store.h"
 
 /* More than a queue of the kernel runs at once, on most kernels; all checked, fewer. */
 #define MANY 520

@@ -13,9 +13,8 @@
 #define SIZE  (PAGES * PAGE)
 
 #define STORE_SIZE SIZE
+#include "../lib/slow_store.h"
 #include "store_fixture.h"
-#include "power.h"
-#include "slow_store.h"
 
 /* ---- one moment ---------------------------------------------------------- */
 

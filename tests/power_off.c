@@ -10,7 +10,6 @@
 
 #define STORE_SIZE SIZE
 #include "store_fixture.h"
-#include "power.h"
 
 /* Every operation on the store fails, and the program is told. */
 TEST_F(store, everything_fails)

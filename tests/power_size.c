@@ -7,9 +7,8 @@
 #include <sys/wait.h>
 
 #include "kselftest_harness.h"
-#include "mount.h"
+#include "../lib/tree.h"
 #include "rules.h"
-#include "snapshot.h"
 
 #define SIZE (8 * PAGE)
 

@@ -9,7 +9,6 @@
 #include <linux/falloc.h>
 
 #include "kselftest_harness.h"
-#include "snapshot.h"
 #include "stores.h"
 
 #define LIMIT	   (8 * MIB)

@@ -7,7 +7,8 @@
 #include <sys/uio.h>
 
 #include "kselftest_harness.h"
-#include "slow_store.h"
+#include "../lib/slow_store.h"
+#include "stores.h"
 
 #define PAGES 32UL
 #define SIZE  (PAGES * PAGE)

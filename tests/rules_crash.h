@@ -12,7 +12,6 @@
 
 #define STORE_SIZE SIZE
 #include "store_fixture.h"
-#include "power.h"
 #include "rules.h"
 
 #define CRASH	VMADEMO_RULE_CRASH

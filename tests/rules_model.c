@@ -7,7 +7,7 @@
  * VMADEMO_SEED replays a run, VMADEMO_STEPS says how many events.
  */
 #include "kselftest_harness.h"
-#include "mount.h"
+#include "../lib/tree.h"
 #include "rules.h"
 
 #define PAGES 32UL

@@ -6,9 +6,8 @@
 #include <linux/falloc.h>
 
 #include "kselftest_harness.h"
-#include "power.h"
+#include "../lib/traced.h"
 #include "rules_pairs.h"
-#include "traced.h"
 
 KEEP_A_RULE
 

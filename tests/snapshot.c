@@ -10,9 +10,7 @@
 
 #define STORE_SIZE SIZE
 #include "store_fixture.h"
-#include "power.h"
 #include "rules.h"
-#include "snapshot.h"
 
 KEEP_A_RULE
 

@@ -10,7 +10,6 @@
 #include <linux/falloc.h>
 
 #include "kselftest_harness.h"
-#include "snapshot.h"
 #include "stores.h"
 
 #define WRITERS 2

@@ -6,9 +6,8 @@
 #include <linux/falloc.h>
 
 #include "kselftest_harness.h"
+#include "../lib/slow_store.h"
 #include "rules.h"
-#include "slow_store.h"
-#include "snapshot.h"
 
 #define PAGES 32UL
 #define SIZE  (PAGES * PAGE)

@@ -8,7 +8,6 @@
 #include <sys/stat.h>
 
 #include "params_fixture.h"
-#include "power.h"
 #include "stores.h"
 
 #define FOLDER "/tmp/vmademo-params"

@@ -5,12 +5,10 @@
 #include <sys/stat.h>
 
 #include "kselftest_harness.h"
-#include "mount.h"
-#include "power.h"
-#include "snapshot.h"
+#include "../lib/traced.h"
+#include "../lib/tree.h"
+#include "../lib/window.h"
 #include "stores.h"
-#include "traced.h"
-#include "windows.h"
 
 FIXTURE(traced)
 {

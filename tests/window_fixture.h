@@ -9,7 +9,8 @@
 #define VMADEMO_WINDOW_FIXTURE_H
 
 #include "kselftest_harness.h"
-#include "windows.h"
+#include "../lib/window.h"
+#include "vmademo_test.h"
 
 /* Two or more entries of a higher table, or one if that is so much */
 #define LEN (PMD_SIZE > 4 * MIB ? PMD_SIZE : 4 * MIB)

@@ -7,7 +7,7 @@
 #include <sched.h>
 #include <sys/prctl.h>
 
-#include "traced.h"
+#include "../lib/traced.h"
 #include "window_fixture.h"
 
 /* Lazy: fewer pages a fault, when somebody asks for that; and never beyond the VMA. */

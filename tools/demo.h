@@ -5,7 +5,7 @@
 #ifndef VMADEMO_DEMO_H
 #define VMADEMO_DEMO_H
 
-#include "../tests/vmademo_test.h"
+#include "../lib/lib.h"
 
 void die(const char *what);
 void title(const char *text);

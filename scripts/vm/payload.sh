@@ -11,7 +11,7 @@ demo_payload() { # KERNEL-FOLDER OUT
 	mkdir -p "$out/bin"
 	install -D -t "$out/lib/modules/$release/updates" "$("$top/scripts/kernel/build" "$kernel")"
 	gcc -O2 -Wall -Wextra -Wno-sign-compare -Wno-unused-parameter -D_GNU_SOURCE -static -I"$top/module/include/uapi" \
-		-o "$out/bin/demo" "$top/tools/demo.c" "$top/tools/demo_rules.c"
+		-o "$out/bin/demo" "$top/tools/demo.c" "$top/tools/demo_rules.c" "$top"/lib/*.c
 	gcc -O2 -Wall -Wextra -Wno-sign-compare -Wno-unused-parameter -D_GNU_SOURCE -static -I"$top/module/include/uapi" \
 		-o "$out/bin/kvstore" "$top/examples/kvstore.c"
 	make -s -C "$top/tools/vmademo"

@@ -1,38 +1,28 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+// SPDX-License-Identifier: GPL-2.0-only
 /*
- * Mounted trees of buffers, as the tests make them.
+ * Mounted trees of buffers.
  */
-#ifndef VMADEMO_MOUNT_TEST_H
-#define VMADEMO_MOUNT_TEST_H
-
-#include <sys/mount.h>
-#include <sys/stat.h>
-#include <sys/statfs.h>
-
-#include "stores.h"
-
-#define TREE "/tmp/vmademo-tree"
-#define AT   TREE "/" /* and a name */
+#include "tree.h"
 
 /* Mounts a tree with these options, in which 2p is the size of two pages; 0, or -1 and errno. */
-static inline int mount_tree(const char *options)
+int mount_tree(const char *options)
 {
 	mkdir(TREE, 0700);
 	return mount("none", TREE, "vmademo", 0, in_bytes(options));
 }
 
-static inline int umount_tree(void)
+int umount_tree(void)
 {
 	return umount(TREE);
 }
 
-static inline int new_file(const char *path)
+int new_file(const char *path)
 {
 	return open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 }
 
 /* A new file with this text in it; 0, or -1 and errno. */
-static inline int write_file(const char *path, const char *text)
+int write_file(const char *path, const char *text)
 {
 	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	size_t len = strlen(text);
@@ -46,7 +36,7 @@ static inline int write_file(const char *path, const char *text)
 }
 
 /* What is in a file, in a static place; "-" and errno if it cannot be read. */
-static inline const char *text_of(const char *path)
+const char *text_of(const char *path)
 {
 	static char text[256];
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -66,7 +56,7 @@ static inline const char *text_of(const char *path)
  * What was done to names is durable from here on, and what they have held is gone.  A write-out
  * that a cut has met may have failed, and is told once.
  */
-static inline int sync_tree(void)
+int sync_tree(void)
 {
 	int fd = open(TREE, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int ret = syncfs(fd);
@@ -78,7 +68,7 @@ static inline int sync_tree(void)
 }
 
 /* Bytes of the tree's room that are taken, and its inodes. */
-static inline int64_t room_taken(void)
+int64_t room_taken(void)
 {
 	struct statfs s;
 
@@ -86,11 +76,9 @@ static inline int64_t room_taken(void)
 				: (int64_t)(s.f_blocks - s.f_bfree) * s.f_bsize;
 }
 
-static inline int64_t inodes_taken(void)
+int64_t inodes_taken(void)
 {
 	struct statfs s;
 
 	return statfs(TREE, &s) ? -1 : (int64_t)(s.f_files - s.f_ffree);
 }
-
-#endif /* VMADEMO_MOUNT_TEST_H */

@@ -1,24 +1,16 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
-/* What the kernel has traced, by tracefs. */
-#ifndef TRACED_H
-#define TRACED_H
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What the kernel has traced, by tracefs.
+ */
+#include "traced.h"
 
-#include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-#define TRACING "/sys/kernel/debug/tracing/"
-#define EVENTS	TRACING "events/vmademo/"
-
-static inline void clear_trace(void)
+void clear_trace(void)
 {
 	close(open(TRACING "trace", O_WRONLY | O_TRUNC | O_CLOEXEC));
 }
 
 /* The ns of the slowest of these events since clear_trace(); -1 if none has any. */
-static inline long long slowest(const char *event)
+long long slowest(const char *event)
 {
 	long long ns, most = -1;
 	FILE *f = fopen(TRACING "trace", "r");
@@ -34,5 +26,3 @@ static inline long long slowest(const char *event)
 	clear_trace();
 	return most;
 }
-
-#endif

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * A disk whose sectors fail when they are told to: a device mapper device that passes
  * everything on to the RAM disk /dev/ram0, but for ranges that answer EIO.  Needs the
@@ -7,9 +7,6 @@
  * On it a file: the disk itself, or a file of an ext4 file system, of which only the
  * data fails, so that the file system stays in order.
  */
-#ifndef VMADEMO_FAILING_DISK_H
-#define VMADEMO_FAILING_DISK_H
-
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -18,26 +15,9 @@
 #include <linux/fiemap.h>
 #include <linux/fs.h>
 
-#include "stores.h"
+#include "failing_disk.h"
 
-#define DISK_NAME    "vmademo-failing"
-#define DISK_MOUNT   "/tmp/vmademo-failing"
-#define DISK_FILE    DISK_MOUNT "/file"
-#define DISK_SECTORS (4 * MIB / 512)
-#define DISK_PIECES  16
-
-/* Where a piece of a file is on the disk, in bytes. */
-struct disk_piece {
-	uint64_t in_file, on_disk, length;
-};
-
-struct failing_disk {
-	int control; /* of the device mapper */
-	int below; /* the RAM disk, read past the page cache */
-	char path[32]; /* /dev/dm-N */
-	struct disk_piece pieces[DISK_PIECES]; /* of the file, in order */
-	size_t n;
-};
+#define DISK_NAME "vmademo-failing"
 
 struct disk_request {
 	struct dm_ioctl head;
@@ -45,8 +25,8 @@ struct disk_request {
 };
 
 /* One request to the device mapper; 0, or -1 and errno. */
-static inline int disk_ioctl(struct failing_disk *d, struct disk_request *r,
-			     unsigned long request)
+static int disk_ioctl(struct failing_disk *d, struct disk_request *r,
+		      unsigned long request)
 {
 	r->head.version[0] = DM_VERSION_MAJOR;
 	r->head.data_size = sizeof(*r);
@@ -56,8 +36,8 @@ static inline int disk_ioctl(struct failing_disk *d, struct disk_request *r,
 }
 
 /* One line of the table: sectors from *at up to end pass, or fail. */
-static inline void disk_line(struct disk_request *r, uint64_t *at, uint64_t end,
-			     bool fails)
+static void disk_line(struct disk_request *r, uint64_t *at, uint64_t end,
+		      bool fails)
 {
 	struct dm_target_spec *spec = (void *)&r->tail[64 * r->head.target_count];
 
@@ -75,8 +55,7 @@ static inline void disk_line(struct disk_request *r, uint64_t *at, uint64_t end,
 }
 
 /* From now on these bytes of the file fail, and no others; 0, or -1 and errno. */
-static inline int disk_fails(struct failing_disk *d, uint64_t start,
-			     uint64_t length)
+int disk_fails(struct failing_disk *d, uint64_t start, uint64_t length)
 {
 	struct disk_request table = { 0 }, resume = { 0 };
 	uint64_t at = 0, end = start + length;
@@ -104,8 +83,8 @@ static inline int disk_fails(struct failing_disk *d, uint64_t start,
 	return disk_ioctl(d, &resume, DM_DEV_SUSPEND);
 }
 
-/* Whoever reads or writes waits, until one of the above and below is called. */
-static inline int disk_hangs(struct failing_disk *d)
+/* Whoever reads or writes waits, until disk_fails() or disk_is_good() is called. */
+int disk_hangs(struct failing_disk *d)
 {
 	struct disk_request suspend = { 0 };
 
@@ -114,13 +93,13 @@ static inline int disk_hangs(struct failing_disk *d)
 	return disk_ioctl(d, &suspend, DM_DEV_SUSPEND);
 }
 
-static inline int disk_is_good(struct failing_disk *d)
+int disk_is_good(struct failing_disk *d)
 {
 	return disk_fails(d, 0, 0);
 }
 
 /* Takes away what there is of it. */
-static inline void disk_end(struct failing_disk *d)
+void disk_end(struct failing_disk *d)
 {
 	struct disk_request remove = { 0 };
 
@@ -134,7 +113,7 @@ static inline void disk_end(struct failing_disk *d)
 }
 
 /* Why this machine can have no such disk; NULL if it can. */
-static inline const char *disk_missing(void)
+const char *disk_missing(void)
 {
 	if (access(BLOCK_DEVICE, R_OK | W_OK))
 		return "there is no " BLOCK_DEVICE;
@@ -147,7 +126,7 @@ static inline const char *disk_missing(void)
 }
 
 /* Makes a good disk; 0, or -1 and errno. */
-static inline int disk_make(struct failing_disk *d)
+int disk_make(struct failing_disk *d)
 {
 	struct disk_request create = { 0 };
 
@@ -166,7 +145,7 @@ static inline int disk_make(struct failing_disk *d)
 }
 
 /* Puts ext4 on it and mounts that; 0, or -1 and errno, ENODEV if there is no ext4. */
-static inline int disk_format(struct failing_disk *d)
+int disk_format(struct failing_disk *d)
 {
 	/* Busybox makes the older format only, which ext4 takes, too */
 	static const char *const programs[] = { "mke2fs -q -t ext4", "mke2fs" };
@@ -187,7 +166,7 @@ static inline int disk_format(struct failing_disk *d)
 }
 
 /* Asks ext4 where on the disk a file is; 0, or -1. */
-static inline int disk_locate(struct failing_disk *d, int fd)
+int disk_locate(struct failing_disk *d, int fd)
 {
 	struct {
 		struct fiemap map;
@@ -213,7 +192,7 @@ static inline int disk_locate(struct failing_disk *d, int fd)
 }
 
 /* The byte of the file at an offset that is on the disk now; -1 if there is none. */
-static inline int disk_byte(struct failing_disk *d, uint64_t at)
+int disk_byte(struct failing_disk *d, uint64_t at)
 {
 	static unsigned char page[PAGE_MAX] __attribute__((aligned(PAGE_MAX)));
 
@@ -229,5 +208,3 @@ static inline int disk_byte(struct failing_disk *d, uint64_t at)
 	}
 	return -1;
 }
-
-#endif /* VMADEMO_FAILING_DISK_H */

@@ -1,64 +1,16 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+// SPDX-License-Identifier: GPL-2.0-only
 /*
- * Files that stop: one on an ext4 that can be frozen, and one on a FUSE file system whose
- * server can fall silent.  Whoever waits for them then waits until slow_end(); that comes
- * by itself when the test dies.
+ * A FUSE server for one file, of zeroes, of any size, that can fall silent.
  */
-#ifndef VMADEMO_SLOW_STORE_H
-#define VMADEMO_SLOW_STORE_H
-
 #include <poll.h>
-#include <stdbool.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 
-#include <linux/fs.h>
 #include <linux/fuse.h>
 
-#include "stores.h"
-
-#define FUSE_MOUNT "/tmp/vmademo-fuse"
-
-/* Seconds in which everything is done that does not wait for ever. */
-#define LONG 60
-
-/* While somebody is meant to wait, the kernel need not warn of it. */
-static const char hung_task[] = "/proc/sys/kernel/hung_task_timeout_secs";
-
-enum slow_kind { FROZEN_EXT4, MUTE_FUSE };
-
-/*
- * What the server does: answer; be silent; keep an fsync or a read waiting, and that it has
- * one; let the write fail, or wait, that FUSE_WRITES_LEFT counts down to, and that it has one.
- */
-enum mute {
-	ANSWER,
-	SILENT,
-	HOLD_FSYNC,
-	HOLDS_FSYNC,
-	HOLD_READ,
-	HOLDS_READ,
-	FAIL_WRITE,
-	HOLD_WRITE,
-	HOLDS_WRITE
-};
-
-/* Beside *mute: how many writes are still to come, that one included. */
-#define FUSE_WRITES_LEFT(s) ((s)->mute[1])
+#include "slow_store.h"
 
 /* So much of the file is kept; what is beyond reads as zeroes. */
 #define FUSE_KEPT MIB
-
-struct slow {
-	enum slow_kind kind;
-	int file; /* the file */
-	int end; /* a byte here ends it */
-	int mount; /* of ext4 */
-	volatile int *mute; /* shared with the server: enum mute */
-	pid_t helper; /* the server, or who thaws */
-};
-
-/* ---- a server for one file, of zeroes, of any size ------------------------ */
 
 struct fuse_reply {
 	struct fuse_out_header head;
@@ -73,8 +25,7 @@ struct fuse_reply {
 	};
 };
 
-static inline void fuse_attributes(struct fuse_attr *attr, uint64_t node,
-				   uint64_t size)
+static void fuse_attributes(struct fuse_attr *attr, uint64_t node, uint64_t size)
 {
 	*attr = (struct fuse_attr){
 		.ino = node,
@@ -87,7 +38,7 @@ static inline void fuse_attributes(struct fuse_attr *attr, uint64_t node,
 }
 
 /* A write has come: is it to fail?  Or to wait first. */
-static inline bool fuse_write_fails(volatile int *mute, pid_t parent)
+static bool fuse_write_fails(volatile int *mute, pid_t parent)
 {
 	if ((mute[0] != FAIL_WRITE && mute[0] != HOLD_WRITE) || --mute[1])
 		return false;
@@ -102,8 +53,8 @@ static inline bool fuse_write_fails(volatile int *mute, pid_t parent)
 }
 
 /* Answers one request; the length of the answer behind its head, -1 for none. */
-static inline int fuse_answer(const struct fuse_in_header *in,
-			      struct fuse_reply *r, uint64_t *size)
+static int fuse_answer(const struct fuse_in_header *in, struct fuse_reply *r,
+		       uint64_t *size)
 {
 	static unsigned char kept[FUSE_KEPT];
 	const void *arg = in + 1;
@@ -180,7 +131,7 @@ static inline int fuse_answer(const struct fuse_in_header *in,
  * Serves until it is told to end, or its parent has; says nothing of data while it is
  * mute.
  */
-static inline void fuse_serve(int dev, int end, volatile int *mute)
+static void fuse_serve(int dev, int end, volatile int *mute)
 {
 	static unsigned char request[256 * 1024];
 	static struct fuse_reply reply;
@@ -231,7 +182,7 @@ static inline void fuse_serve(int dev, int end, volatile int *mute)
 	_exit(0);
 }
 
-static inline const char *fuse_make(struct slow *s)
+const char *fuse_make(struct slow *s)
 {
 	char options[128];
 	int dev, ends[2];
@@ -260,120 +211,3 @@ static inline const char *fuse_make(struct slow *s)
 	s->file = open(FUSE_MOUNT "/store", O_RDWR | O_CLOEXEC);
 	return s->file < 0 ? "the FUSE server does not answer" : NULL;
 }
-
-/* ---- both ---------------------------------------------------------------- */
-
-static inline const char *ext4_make(struct slow *s)
-{
-	const char *path = getenv("VMADEMO_EXT4");
-	int ends[2];
-
-	if (!path || !*path)
-		return "VMADEMO_EXT4 names no file system to freeze";
-	s->mount = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	path = store_path(STORE_EXT4);
-	s->file = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	if (s->mount < 0 || s->file < 0 || pipe2(ends, O_CLOEXEC))
-		return "the file system to freeze cannot be used";
-	s->helper = fork();
-	if (s->helper == 0) {
-		struct pollfd end = { ends[0], POLLIN, 0 };
-		const pid_t parent = getppid();
-
-		setsid();
-		while (!poll(&end, 1, 100) && getppid() == parent)
-			;
-		ioctl(s->mount, FITHAW, 0);
-		_exit(0);
-	}
-	close(ends[0]);
-	s->end = ends[1];
-	return NULL;
-}
-
-/* NULL, or why there can be no such file here. */
-static inline const char *slow_make(struct slow *s, enum slow_kind kind,
-				    uint64_t size)
-{
-	const char *skip;
-
-	*s = (struct slow){ .kind = kind };
-	skip = kind == MUTE_FUSE ? fuse_make(s) : ext4_make(s);
-	if (!skip && ftruncate(s->file, size))
-		skip = "the file does not take this size";
-	return skip;
-}
-
-/* From now on who writes to the file waits; 0, or -1 and errno. */
-static inline int slow_stop(struct slow *s)
-{
-	if (s->kind == FROZEN_EXT4)
-		return ioctl(s->mount, FIFREEZE, 0);
-	*s->mute = SILENT;
-	return 0;
-}
-
-/* Nobody waits for it any more: thawed, or aborted with an error. */
-static inline void slow_go(struct slow *s)
-{
-	if (write(s->end, "x", 1) == 1)
-		waitpid(s->helper, NULL, 0);
-	close(s->end);
-}
-
-/* After slow_go(), when no buffer is on it. */
-static inline void slow_end(struct slow *s)
-{
-	close(s->file);
-	if (s->kind == FROZEN_EXT4) {
-		close(s->mount);
-		unlink(store_path(STORE_EXT4));
-	} else {
-		umount2(FUSE_MOUNT, MNT_DETACH);
-		rmdir(FUSE_MOUNT);
-	}
-}
-
-/* Does the child come to its end? */
-static inline bool ends(pid_t pid)
-{
-	for (int i = 0; i < LONG * 100; i++) {
-		if (waitpid(pid, NULL, WNOHANG) == pid)
-			return true;
-		usleep(10000);
-	}
-	return false;
-}
-
-/* The state of a process, as /proc shows it: D is one that waits in the kernel. */
-static inline char state_of(pid_t pid)
-{
-	char path[64], state = '?';
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	f = fopen(path, "r");
-	if (!f || fscanf(f, "%*d (%*[^)]) %c", &state) != 1)
-		state = '?';
-	if (f)
-		fclose(f);
-	return state;
-}
-
-/* It waits, and not just for a moment. */
-static inline bool waits(pid_t pid)
-{
-	int in_a_row = 0;
-
-	for (int i = 0; i < LONG * 100 && in_a_row < 20; i++) {
-		char state = state_of(pid);
-
-		if (state == 'Z' || state == '?')
-			return false;
-		in_a_row = state == 'D' ? in_a_row + 1 : 0;
-		usleep(10000);
-	}
-	return in_a_row == 20;
-}
-
-#endif /* VMADEMO_SLOW_STORE_H */
