@@ -80,6 +80,19 @@ void end_store(enum store_kind kind, int fd, int lower)
 		unlink(store_path(kind));
 }
 
+/*
+ * What the store has at an offset, seen from below; -1 if it cannot be looked at, -2 if it has
+ * nothing there.
+ */
+int lower_byte(int lower, off_t at)
+{
+	unsigned char byte;
+
+	if (lower < 0)
+		return -1;
+	return pread(lower, &byte, 1, at) == 1 ? byte : -2;
+}
+
 /* What this open file is told when it asks: an errno, or 0. */
 int told(int fd)
 {

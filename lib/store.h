@@ -25,6 +25,7 @@ enum store_kind {
 const char *store_path(enum store_kind kind);
 int create_store(enum store_kind kind, uint64_t size, int *lower);
 void end_store(enum store_kind kind, int fd, int lower);
+int lower_byte(int lower, off_t at);
 int told(int fd);
 
 /* ---- power.c ------------------------------------------------------------- */

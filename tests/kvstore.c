@@ -7,6 +7,7 @@
  * VMADEMO_SEED replays a run.  A failure tells it, and the round.
  */
 #include "kselftest_harness.h"
+#include "../lib/random.h"
 #include "../examples/kvstore.h"
 #include "stores.h"
 
@@ -68,11 +69,6 @@ FIXTURE_TEARDOWN(kvstore)
 	end_store(variant->kind, self->fd, self->lower);
 }
 
-static unsigned int below(FIXTURE_DATA(kvstore) * self, unsigned int n)
-{
-	return rand_r(&self->seed) % n;
-}
-
 /* The store calls this at each step: here it ends, in the middle of things. */
 static void count_steps(void *arg)
 {
@@ -95,13 +91,14 @@ static int open_store(FIXTURE_DATA(kvstore) * self)
 /* Puts, overwrites or deletes a key. */
 static int change(FIXTURE_DATA(kvstore) * self)
 {
-	unsigned char key = below(self, KEYS);
+	unsigned char key = below(&self->seed, KEYS);
 	struct value *next = &self->next;
 	int err;
 
-	next->len = below(self, 4) ? (int)below(self, LONG + 1) : NONE;
+	next->len = below(&self->seed, 4) ? (int)below(&self->seed, LONG + 1)
+					  : NONE;
 	for (int i = 0; i < next->len; i++)
-		next->bytes[i] = below(self, 256);
+		next->bytes[i] = below(&self->seed, 256);
 	self->next_key = key;
 	err = next->len == NONE
 		      ? kv_delete(&self->kv, &key, 1)
@@ -118,10 +115,10 @@ static int work(FIXTURE_DATA(kvstore) * self)
 {
 	int err = 0;
 
-	self->steps = below(self, 4) ? 1 + below(self, 16) : 0;
+	self->steps = below(&self->seed, 4) ? 1 + below(&self->seed, 16) : 0;
 	if (sigsetjmp(self->end, 0))
 		return 0;
-	for (unsigned int i = below(self, 6); i && !err; i--)
+	for (unsigned int i = below(&self->seed, 6); i && !err; i--)
 		err = change(self);
 	self->steps = 0;
 	return err;
@@ -178,8 +175,8 @@ static int cut(FIXTURE_DATA(kvstore) * self)
 {
 	struct vmademo_crash c = {
 		.seed = self->round,
-		.written_permille = below(self, 1001),
-		.torn = below(self, 4),
+		.written_permille = below(&self->seed, 1001),
+		.torn = below(&self->seed, 4),
 	};
 
 	return ioctl(self->fd, VMADEMO_IOC_CRASH, &c);
@@ -190,7 +187,7 @@ static int one_round(FIXTURE_DATA(kvstore) * self)
 {
 	if (work(self))
 		return -1;
-	if (below(self, 2) && (again(self) || work(self)))
+	if (below(&self->seed, 2) && (again(self) || work(self)))
 		return -1;
 	return cut(self) || again(self) ? -1 : 0;
 }

@@ -11,6 +11,7 @@
 #include <linux/falloc.h>
 
 #include "kselftest_harness.h"
+#include "../lib/random.h"
 #include "vmademo_test.h"
 
 #define PAGES 48UL
@@ -43,21 +44,16 @@ FIXTURE_VIEWS(model);
 	static void name(struct __test_metadata *_metadata, \
 			 FIXTURE_DATA(model) * self)
 
-static unsigned int below(FIXTURE_DATA(model) * self, unsigned int n)
-{
-	return rand_r(&self->seed) % n;
-}
-
 /* A range that begins below the limit and is at most SPAN long. */
 static size_t range(FIXTURE_DATA(model) * self, size_t limit, size_t *len)
 {
-	size_t at = below(self, limit);
+	size_t at = below(&self->seed, limit);
 
-	*len = below(self, SPAN) + 1;
+	*len = below(&self->seed, SPAN) + 1;
 	if (*len > limit - at)
 		*len = limit - at;
 	/* Page borders are where mistakes are made */
-	if (below(self, 4) == 0)
+	if (below(&self->seed, 4) == 0)
 		at -= at % PAGE;
 	return at;
 }
@@ -69,7 +65,7 @@ static size_t pages_of_size(const FIXTURE_DATA(model) * self)
 
 static void fill(FIXTURE_DATA(model) * self, size_t len)
 {
-	unsigned char value = below(self, 255) + 1;
+	unsigned char value = below(&self->seed, 255) + 1;
 
 	for (size_t i = 0; i < len; i++)
 		self->data[i] = value + i % 7;
@@ -157,7 +153,7 @@ RUN(op_write)
 
 RUN(op_map_read)
 {
-	int i = below(self, 2);
+	int i = below(&self->seed, 2);
 	size_t len, at = range(self, MAX - self->start[i], &len);
 
 	/* at is in the mapping, from in the buffer */
@@ -179,7 +175,7 @@ RUN(op_map_read)
 /* Up to the end of the last page: what is beyond the size is not data. */
 RUN(op_map_write)
 {
-	int i = below(self, 2);
+	int i = below(&self->seed, 2);
 	size_t len, at = range(self, MAX - self->start[i], &len);
 	const size_t from = self->start[i] + at;
 	const size_t end = pages_of_size(self) * PAGE;
@@ -202,22 +198,23 @@ RUN(op_map_write)
 
 RUN(op_msync)
 {
-	int i = below(self, 2);
+	int i = below(&self->seed, 2);
 
 	ASSERT_EQ(0, msync(self->map[i], MAX - self->start[i],
-			   below(self, 2) ? MS_SYNC : MS_ASYNC))
+			   below(&self->seed, 2) ? MS_SYNC : MS_ASYNC))
 	AT("msync");
 }
 
 RUN(op_fsync)
 {
-	ASSERT_EQ(0, below(self, 2) ? fsync(self->fd) : fdatasync(self->fd))
+	ASSERT_EQ(0,
+		  below(&self->seed, 2) ? fsync(self->fd) : fdatasync(self->fd))
 	AT("fsync");
 }
 
 RUN(op_dontneed)
 {
-	int i = below(self, 2);
+	int i = below(&self->seed, 2);
 
 	ASSERT_EQ(0, madvise(self->map[i], MAX - self->start[i], MADV_DONTNEED))
 	AT("MADV_DONTNEED");
@@ -226,11 +223,11 @@ RUN(op_dontneed)
 /* Smaller or larger, by the request or by ftruncate. */
 RUN(op_resize)
 {
-	struct vmademo_resize r = { .size = below(self, MAX + 1) };
+	struct vmademo_resize r = { .size = below(&self->seed, MAX + 1) };
 
-	if (below(self, 4) == 0)
+	if (below(&self->seed, 4) == 0)
 		r.size -= r.size % PAGE;
-	if (self->node || below(self, 2)) {
+	if (self->node || below(&self->seed, 2)) {
 		ASSERT_EQ(0, ioctl(self->fd, VMADEMO_IOC_RESIZE, &r))
 		AT("resize");
 	} else {
@@ -249,7 +246,7 @@ RUN(op_punch)
 	at = range(self, self->size, &len);
 	d.offset = at;
 	d.length = len;
-	if (self->node || below(self, 2)) {
+	if (self->node || below(&self->seed, 2)) {
 		ASSERT_EQ(0, ioctl(self->fd, VMADEMO_IOC_DISCARD, &d))
 		AT("discard");
 	} else {
@@ -264,10 +261,10 @@ RUN(op_punch)
 /* MADV_REMOVE takes whole pages; on a node it is refused. */
 RUN(op_madv_remove)
 {
-	int i = below(self, 2);
+	int i = below(&self->seed, 2);
 	const size_t pages = PAGES - self->start[i] / PAGE;
-	const size_t at = below(self, pages) * PAGE;
-	const size_t len = (below(self, pages - at / PAGE) + 1) * PAGE;
+	const size_t at = below(&self->seed, pages) * PAGE;
+	const size_t len = (below(&self->seed, pages - at / PAGE) + 1) * PAGE;
 	size_t from = self->start[i] + at, end = from + len;
 
 	if (self->node) {
@@ -284,11 +281,11 @@ RUN(op_madv_remove)
 RUN(op_allocate)
 {
 	size_t len, at = range(self, MAX, &len);
-	int mode = below(self, 2) ? FALLOC_FL_ZERO_RANGE : 0;
+	int mode = below(&self->seed, 2) ? FALLOC_FL_ZERO_RANGE : 0;
 
 	if (self->node)
 		return;
-	if (below(self, 2))
+	if (below(&self->seed, 2))
 		mode |= FALLOC_FL_KEEP_SIZE;
 	ASSERT_EQ(0, fallocate(self->fd, mode, at, len)) AT("fallocate");
 	if (mode & FALLOC_FL_ZERO_RANGE && at < self->size)
@@ -300,7 +297,7 @@ RUN(op_allocate)
 
 RUN(op_append)
 {
-	size_t len = below(self, SPAN) + 1;
+	size_t len = below(&self->seed, SPAN) + 1;
 
 	if (self->node || self->size + len > MAX)
 		return;
@@ -322,11 +319,11 @@ RUN(op_copy)
 	from = range(self, self->size / 2, &len);
 	if (len > self->size / 2 - from)
 		len = self->size / 2 - from;
-	to = self->size / 2 + below(self, self->size - self->size / 2);
+	to = self->size / 2 + below(&self->seed, self->size - self->size / 2);
 	if (len > self->size - to)
 		len = self->size - to;
 	memcpy(self->data, self->bytes + from, len);
-	if (self->node || below(self, 2)) {
+	if (self->node || below(&self->seed, 2)) {
 		memcpy(self->map[0] + to, self->map[0] + from, len);
 	} else {
 		in = from;
@@ -351,10 +348,10 @@ RUN(op_reopen)
 /* Another mapping in the place of one of them, at another offset. */
 RUN(op_remap)
 {
-	int i = below(self, 2);
+	int i = below(&self->seed, 2);
 
 	ASSERT_EQ(0, munmap(self->map[i], MAX - self->start[i])) AT("munmap");
-	self->start[i] = i ? below(self, PAGES) * PAGE : 0;
+	self->start[i] = i ? below(&self->seed, PAGES) * PAGE : 0;
 	map_one(_metadata, self, i);
 }
 
@@ -400,7 +397,7 @@ TEST_F(model, random_operations)
 	for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++)
 		total += ops[i].weight;
 	for (self->step = 1; self->step <= last; self->step++) {
-		unsigned int pick = below(self, total);
+		unsigned int pick = below(&self->seed, total);
 		size_t i = 0;
 
 		while (pick >= ops[i].weight)

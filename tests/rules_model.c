@@ -7,6 +7,7 @@
  * VMADEMO_SEED replays a run, VMADEMO_STEPS says how many events.
  */
 #include "kselftest_harness.h"
+#include "../lib/random.h"
 #include "../lib/tree.h"
 #include "rules.h"
 
@@ -79,11 +80,6 @@ FIXTURE_TEARDOWN(rules_model)
 
 #define AT_STEP \
 	TH_LOG("VMADEMO_SEED=%u step %" PRId64, self->first_seed, self->step)
-
-static unsigned int below(FIXTURE_DATA(rules_model) * self, unsigned int n)
-{
-	return rand_r(&self->seed) % n;
-}
 
 /* ---- the model ----------------------------------------------------------- */
 
@@ -170,8 +166,8 @@ static void make_rule(struct __test_metadata *_metadata,
 		  { VMADEMO_STATUS_SIGBUS, VMADEMO_STATUS_SIGBUS } },
 		{ VMADEMO_OP_MKWRITE, { VMADEMO_STATUS_SIGBUS, EDQUOT } },
 	};
-	struct ruled *r = &self->rules[below(self, RULES)];
-	size_t kind = below(self, sizeof(kinds) / sizeof(kinds[0]));
+	struct ruled *r = &self->rules[below(&self->seed, RULES)];
+	size_t kind = below(&self->seed, sizeof(kinds) / sizeof(kinds[0]));
 	int64_t id;
 
 	if (r->rule.id)
@@ -179,13 +175,13 @@ static void make_rule(struct __test_metadata *_metadata,
 	*r = (struct ruled){
 		.rule = {
 			.op = kinds[kind].op,
-			.status = kinds[kind].status[below(self, 2)],
-			.start = below(self, PAGES),
-			.nr = below(self, 8),
-			.skip = below(self, 5),
-			.times = below(self, 4),
+			.status = kinds[kind].status[below(&self->seed, 2)],
+			.start = below(&self->seed, PAGES),
+			.nr = below(&self->seed, 8),
+			.skip = below(&self->seed, 5),
+			.times = below(&self->seed, 4),
 		},
-		.of_tree = self->dir >= 0 && below(self, 2),
+		.of_tree = self->dir >= 0 && below(&self->seed, 2),
 	};
 	id = add_rule(whose(self, r), r->rule);
 	ASSERT_LT(0, id) AT_STEP;
@@ -206,7 +202,7 @@ static void look_at(struct __test_metadata *_metadata,
 static void delete_rule(struct __test_metadata *_metadata,
 			FIXTURE_DATA(rules_model) * self)
 {
-	struct ruled *r = &self->rules[below(self, RULES)];
+	struct ruled *r = &self->rules[below(&self->seed, RULES)];
 
 	if (!r->rule.id)
 		return;
@@ -220,9 +216,9 @@ static void delete_rule(struct __test_metadata *_metadata,
 /* Some bytes inside the buffer, at least one. */
 static size_t range(FIXTURE_DATA(rules_model) * self, size_t *len)
 {
-	size_t at = below(self, SIZE);
+	size_t at = below(&self->seed, SIZE);
 
-	*len = 1 + below(self, 5 * PAGE);
+	*len = 1 + below(&self->seed, 5 * PAGE);
 	if (*len > SIZE - at)
 		*len = SIZE - at;
 	return at;
@@ -234,7 +230,7 @@ static void call(struct __test_metadata *_metadata,
 	static const uint32_t ops[] = { VMADEMO_OP_READ, VMADEMO_OP_WRITE,
 					VMADEMO_OP_ALLOCATE };
 	char bytes[5 * PAGE];
-	uint32_t op = ops[below(self, 3)], want;
+	uint32_t op = ops[below(&self->seed, 3)], want;
 	size_t len, at = range(self, &len), done = len;
 	uint64_t first = at / PAGE, last = (at + len - 1) / PAGE;
 	ssize_t got;
@@ -267,14 +263,14 @@ static void call(struct __test_metadata *_metadata,
 static void touch_one(struct __test_metadata *_metadata,
 		      FIXTURE_DATA(rules_model) * self)
 {
-	uint64_t page = below(self, PAGES);
+	uint64_t page = below(&self->seed, PAGES);
 	unsigned char *p = self->map + page * PAGE;
 	int want;
 
 	ASSERT_EQ(0, madvise(self->map, SIZE, MADV_DONTNEED));
 	want = meet(self, VMADEMO_OP_READ_FAULT, page, page) ? SIGBUS : 0;
 	ASSERT_EQ(want, touch_signal(p, 0)) AT_STEP;
-	if (want || below(self, 2))
+	if (want || below(&self->seed, 2))
 		return;
 	want = meet(self, VMADEMO_OP_MKWRITE, page, page) ? SIGBUS : 0;
 	ASSERT_EQ(want, touch_signal(p, 1)) AT_STEP;
@@ -287,12 +283,12 @@ TEST_F(rules_model, random_events)
 	uint64_t hits = 0;
 
 	for (self->step = 1; self->step <= last; self->step++) {
-		switch (below(self, 10)) {
+		switch (below(&self->seed, 10)) {
 		case 0:
 			make_rule(_metadata, self);
 			break;
 		case 1:
-			if (below(self, 3) == 0)
+			if (below(&self->seed, 3) == 0)
 				delete_rule(_metadata, self);
 			break;
 		case 2 ... 5:

@@ -13,6 +13,7 @@
 #include <sys/uio.h>
 
 #include "kselftest_harness.h"
+#include "../lib/random.h"
 #include "stores.h"
 
 #define PAGES  24UL
@@ -55,11 +56,6 @@ FIXTURE_STORES(store_model);
 	static void name(struct __test_metadata *_metadata, \
 			 FIXTURE_DATA(store_model) * self)
 
-static unsigned int below(FIXTURE_DATA(store_model) * self, unsigned int n)
-{
-	return rand_r(&self->seed) % n;
-}
-
 static size_t least(size_t a, size_t b)
 {
 	return a < b ? a : b;
@@ -73,20 +69,20 @@ static size_t pages(size_t bytes)
 /* A range that begins below the limit, ends there at the latest, is SPAN at most. */
 static size_t range(FIXTURE_DATA(store_model) * self, size_t limit, size_t *len)
 {
-	size_t at = below(self, limit);
+	size_t at = below(&self->seed, limit);
 
 	/* Borders of pages and sectors are where mistakes are made */
-	if (below(self, 4) == 0)
+	if (below(&self->seed, 4) == 0)
 		at -= at % PAGE;
-	else if (below(self, 4) == 0)
+	else if (below(&self->seed, 4) == 0)
 		at -= at % SECTOR;
-	*len = least(below(self, SPAN) + 1, limit - at);
+	*len = least(below(&self->seed, SPAN) + 1, limit - at);
 	return at;
 }
 
 static void fill(FIXTURE_DATA(store_model) * self, size_t len)
 {
-	unsigned char value = below(self, 255) + 1;
+	unsigned char value = below(&self->seed, 255) + 1;
 
 	for (size_t i = 0; i < len; i++)
 		self->data[i] = value + i % 7;
@@ -206,7 +202,7 @@ RUN(op_write)
 {
 	size_t len, at = range(self, self->fixed ? self->size : MAX, &len);
 	struct iovec iov = { .iov_base = self->data, .iov_len = len };
-	bool durable = below(self, 4) == 0;
+	bool durable = below(&self->seed, 4) == 0;
 
 	fill(self, len);
 	ASSERT_EQ(len, pwritev2(self->fd, &iov, 1, at, durable ? RWF_DSYNC : 0))
@@ -244,8 +240,8 @@ RUN(op_map_write)
 
 RUN(op_msync)
 {
-	size_t at = below(self, PAGES) * PAGE;
-	size_t len = below(self, MAX - at) + 1;
+	size_t at = below(&self->seed, PAGES) * PAGE;
+	size_t len = below(&self->seed, MAX - at) + 1;
 
 	ASSERT_EQ(0, msync(self->map + at, len, MS_SYNC)) AT("msync");
 	model_sync(self, at, len);
@@ -253,7 +249,8 @@ RUN(op_msync)
 
 RUN(op_fsync)
 {
-	ASSERT_EQ(0, below(self, 2) ? fsync(self->fd) : fdatasync(self->fd))
+	ASSERT_EQ(0,
+		  below(&self->seed, 2) ? fsync(self->fd) : fdatasync(self->fd))
 	AT("fsync");
 	model_sync(self, 0, MAX);
 }
@@ -306,11 +303,11 @@ RUN(op_discard)
 /* What is cut off is gone from the store, but it may come back. */
 RUN(op_resize)
 {
-	struct vmademo_resize r = { .size = below(self, MAX + 1) };
+	struct vmademo_resize r = { .size = below(&self->seed, MAX + 1) };
 
 	if (self->fixed)
 		return;
-	if (below(self, 4) == 0)
+	if (below(&self->seed, 4) == 0)
 		r.size -= r.size % PAGE;
 	ASSERT_EQ(0, ioctl(self->fd, VMADEMO_IOC_RESIZE, &r)) AT("resize");
 	model_resize(self, r.size);
@@ -364,8 +361,8 @@ RUN(op_crash)
 	static const unsigned int permille[] = { 0, 0, 1000, 500 };
 	struct vmademo_crash c = {
 		.seed = self->step,
-		.written_permille = permille[below(self, 4)],
-		.torn = below(self, 2) ? below(self, 6) : 0,
+		.written_permille = permille[below(&self->seed, 4)],
+		.torn = below(&self->seed, 2) ? below(&self->seed, 6) : 0,
 	};
 	const int dirty = model_count(self);
 	int not_new = 0, not_old = 0, mixes = 0;
@@ -463,7 +460,7 @@ TEST_F(store_model, random_operations)
 	for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++)
 		total += ops[i].weight;
 	for (self->step = 1; self->step <= last; self->step++) {
-		unsigned int pick = below(self, total);
+		unsigned int pick = below(&self->seed, total);
 		size_t i = 0;
 
 		while (pick >= ops[i].weight)

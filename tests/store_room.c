@@ -52,13 +52,6 @@ FIXTURE_TEARDOWN(full)
 	rmdir(ROOM);
 }
 
-static int below(int lower, off_t at)
-{
-	unsigned char byte;
-
-	return pread(lower, &byte, 1, at) == 1 ? byte : -1;
-}
-
 TEST_F(full, told_once_to_each_open_file)
 {
 	int before = reopen(self->fd, O_RDONLY), after;
@@ -133,16 +126,16 @@ TEST_F(full, written_when_there_is_room)
 	EXPECT_FAILS(ENOSPC, msync(self->map, SIZE, MS_SYNC));
 	ASSERT_EQ(0, unlink(REST));
 	EXPECT_EQ(0, told(self->fd));
-	EXPECT_EQ(0, below(self->lower, 0));
+	EXPECT_EQ(0, lower_byte(self->lower, 0));
 	put(self->map, 91);
 	EXPECT_EQ(0, msync(self->map, SIZE, MS_SYNC));
-	EXPECT_EQ(91, below(self->lower, 0));
-	EXPECT_EQ(90, below(self->lower, PAGE - 1));
+	EXPECT_EQ(91, lower_byte(self->lower, 0));
+	EXPECT_EQ(90, lower_byte(self->lower, PAGE - 1));
 	/* This one nobody has changed since */
-	EXPECT_EQ(0, below(self->lower, PAGE));
+	EXPECT_EQ(0, lower_byte(self->lower, PAGE));
 	EXPECT_EQ(4, pwrite(self->fd, "data", 4, 2 * PAGE));
 	EXPECT_EQ(0, told(self->fd));
-	EXPECT_EQ('d', below(self->lower, 2 * PAGE));
+	EXPECT_EQ('d', lower_byte(self->lower, 2 * PAGE));
 }
 
 /* ---- a program that is killed -------------------------------------------- */

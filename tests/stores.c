@@ -11,20 +11,10 @@
 #define STORE_SIZE SIZE
 #include "store_fixture.h"
 
-/* What the store has at an offset, seen from below; -1 if it cannot be looked at. */
-static int below(int lower, off_t at)
-{
-	unsigned char byte;
-
-	if (lower < 0)
-		return -1;
-	return pread(lower, &byte, 1, at) == 1 ? byte : -2;
-}
-
-#define EXPECT_BELOW(value, at)                                   \
-	do {                                                      \
-		if (self->lower >= 0)                             \
-			EXPECT_EQ(value, below(self->lower, at)); \
+#define EXPECT_BELOW(value, at)                                        \
+	do {                                                           \
+		if (self->lower >= 0)                                  \
+			EXPECT_EQ(value, lower_byte(self->lower, at)); \
 	} while (0)
 
 TEST_F(store, is_what_was_asked_for)
