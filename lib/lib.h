@@ -153,6 +153,7 @@ extern sigjmp_buf touch_return;
 
 void touch_caught(int sig, siginfo_t *info, void *context);
 int touch_signal(void *p, int write);
+unsigned char *aligned_room(size_t len, size_t align);
 long cached_pages(void *p, size_t len);
 void fault_by_pages(void *p, size_t len);
 void soil_free_memory(void);

@@ -80,15 +80,12 @@ TEST_F(ahead, maps)
 	/* One entry maps such a folio, whatever is wanted */
 	const bool huge = folio_size_of(self->fd) == (int64_t)PMD_SIZE;
 	size_t len = MANY * PAGE;
-	unsigned char *reserve, *p;
+	unsigned char *p;
 
 	for (uint64_t i = 0; i < MANY; i++)
 		ASSERT_EQ(8, pwrite(self->fd, &i, 8, PLACE(20) + i * PAGE));
-	reserve = mmap(NULL, len + PMD_SIZE, PROT_NONE,
-		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	ASSERT_NE(MAP_FAILED, reserve);
-	p = (unsigned char *)(((uintptr_t)reserve + PMD_SIZE - 1) &
-			      ~(PMD_SIZE - 1));
+	p = aligned_room(len, PMD_SIZE);
+	ASSERT_NE(MAP_FAILED, p);
 	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
 		ASSERT_EQ(0, map_ahead(ways[i].ahead));
 		ASSERT_EQ(p, mmap(p, len, PROT_READ, MAP_SHARED | MAP_FIXED,
@@ -113,7 +110,7 @@ TEST_F(ahead, maps)
 	EXPECT_EQ(9, number_at(p + 102 * PAGE));
 	EXPECT_EQ(SIGSEGV, touch_signal(p + 99 * PAGE, 0));
 	EXPECT_EQ(SIGSEGV, touch_signal(p + 103 * PAGE, 0));
-	munmap(reserve, len + PMD_SIZE);
+	munmap(p, len);
 }
 
 /* What is no such number is refused, and the old one holds. */

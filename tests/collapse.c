@@ -19,7 +19,7 @@
 FIXTURE(collapse)
 {
 	int fd;
-	unsigned char *area, *map;
+	unsigned char *map;
 };
 
 FIXTURE_VARIANT(collapse)
@@ -41,10 +41,8 @@ FIXTURE_SETUP(collapse)
 	self->fd = ioctl(node, VMADEMO_IOC_CREATE, &c);
 	close(node);
 	ASSERT_LE(0, self->fd) TH_LOG("create: %s", strerror(errno));
-	self->area = mmap(NULL, SIZE + HUGE, PROT_NONE,
-			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	ASSERT_NE(MAP_FAILED, self->area);
-	self->map = self->area + HUGE - (uintptr_t)self->area % HUGE;
+	self->map = aligned_room(SIZE, HUGE);
+	ASSERT_NE(MAP_FAILED, self->map);
 	ASSERT_EQ(self->map, mmap(self->map, SIZE, PROT_READ | PROT_WRITE,
 				  MAP_SHARED | MAP_FIXED, self->fd, 0));
 }
@@ -52,7 +50,7 @@ FIXTURE_SETUP(collapse)
 FIXTURE_TEARDOWN(collapse)
 {
 	EXPECT_ACCOUNT_ADDS_UP(self->fd);
-	munmap(self->area, SIZE + HUGE);
+	munmap(self->map, SIZE);
 	close(self->fd);
 }
 
@@ -161,7 +159,7 @@ TEST_F(collapse, holes)
 TEST(in_the_background)
 {
 	const int64_t scans = read_number(SCANS);
-	unsigned char *area, *map;
+	unsigned char *map;
 	int fd;
 
 	if (scans < 0 || wish_huge_pages(true))
@@ -170,9 +168,7 @@ TEST(in_the_background)
 	folio_size_wanted = HUGE;
 	fd = create_buffer(SIZE);
 	ASSERT_LE(0, fd);
-	area = mmap(NULL, SIZE + HUGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS,
-		    -1, 0);
-	map = area + HUGE - (uintptr_t)area % HUGE;
+	map = aligned_room(SIZE, HUGE);
 	ASSERT_EQ(map, mmap(map, SIZE, PROT_READ | PROT_WRITE,
 			    MAP_SHARED | MAP_FIXED, fd, 0));
 	EXPECT_EQ(0, madvise(map, SIZE, MADV_NOHUGEPAGE));
@@ -187,7 +183,7 @@ TEST(in_the_background)
 	TH_LOG("%d scans", (int)(read_number(SCANS) - scans));
 	EXPECT_EQ(PAGE, account_of(fd).cached_bytes);
 	EXPECT_ACCOUNT_ADDS_UP(fd);
-	munmap(area, SIZE + HUGE);
+	munmap(map, SIZE);
 	close(fd);
 	write_text(THP "khugepaged/scan_sleep_millisecs", "10000");
 	EXPECT_EQ(0, wish_huge_pages(false));

@@ -53,12 +53,8 @@ static ssize_t by_read_and_write(struct copy *c)
  */
 static void *map(int fd, int prot, off_t offset)
 {
-	char *reserve = mmap(NULL, LEN + CHUNK, PROT_NONE,
-			     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	uintptr_t aligned = ((uintptr_t)reserve + CHUNK - 1) & -CHUNK;
-
-	return mmap((void *)aligned, LEN, prot, MAP_SHARED | MAP_FIXED, fd,
-		    offset);
+	return mmap(aligned_room(LEN, CHUNK), LEN, prot, MAP_SHARED | MAP_FIXED,
+		    fd, offset);
 }
 
 static ssize_t by_mapping_with(struct copy *c, bool populated)

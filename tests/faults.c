@@ -117,17 +117,15 @@ TEST_F(faults, first_touch_at_an_offset)
 TEST_F(faults, fault_around)
 {
 	size_t len = 64 * PAGE, window = FAULT_AROUND;
-	unsigned char *reserve, *p;
+	unsigned char *p;
 	struct account d;
 	int64_t minor;
 
 	number_pages(_metadata, self->fd, PLACE(2), 64);
 
 	/* The windows are aligned by address, so the mapping must be too */
-	reserve = mmap(NULL, 2 * len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS,
-		       -1, 0);
-	ASSERT_NE(MAP_FAILED, reserve);
-	p = (unsigned char *)(((uintptr_t)reserve + len - 1) & ~(len - 1));
+	p = aligned_room(len, len);
+	ASSERT_NE(MAP_FAILED, p);
 	ASSERT_EQ(p, mmap(p, len, PROT_READ, MAP_SHARED | MAP_FIXED, self->fd,
 			  PLACE(2)));
 	START();
@@ -140,7 +138,7 @@ TEST_F(faults, fault_around)
 	EXPECT_EQ(len / window, d.fault_around_hits);
 	EXPECT_EQ(0, d.read_faults);
 	EXPECT_EQ(0, d.cached_bytes);
-	munmap(reserve, 2 * len);
+	munmap(p, len);
 }
 
 /* Pages are mapped around a read only: a write must be asked about. */

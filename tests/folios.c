@@ -203,9 +203,7 @@ TEST_F(folios, read_and_written_at_once)
 {
 	RUN_IF_READY();
 
-	unsigned char *area = mmap(NULL, 2 * SIZE, PROT_NONE,
-				   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	unsigned char *map = area + HUGE - (uintptr_t)area % HUGE;
+	unsigned char *map = aligned_room(SIZE, HUGE);
 
 	/* Where one entry can map 2 MiB */
 	ASSERT_EQ(map, mmap(map, SIZE, PROT_READ | PROT_WRITE,
@@ -219,7 +217,7 @@ TEST_F(folios, read_and_written_at_once)
 			  __atomic_add_fetch(map + at, 1, __ATOMIC_SEQ_CST));
 	}
 	EXPECT_TRUE(same(self));
-	munmap(area, 2 * SIZE);
+	munmap(map, SIZE);
 }
 
 /* write(2) makes them too, and leaves what is around it. */
@@ -364,15 +362,12 @@ TEST_F(folios, split_by_advice)
 /* ---- mapped by one entry -------------------------------------------------- */
 
 /* A new mapping, where one entry can map 2 MiB, for which that is wished. */
-static unsigned char *map_wished(int fd, unsigned char **area)
+static unsigned char *map_wished(int fd)
 {
-	unsigned char *map;
+	unsigned char *map = aligned_room(SIZE, HUGE);
 
 	/* A kernel without huge pages has no .huge_fault either */
 	wish_huge_pages(true);
-	*area = mmap(NULL, 2 * SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
-		     0);
-	map = *area + HUGE - (uintptr_t)*area % HUGE;
 	if (mmap(map, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
 		 0) != map ||
 	    (madvise(map, SIZE, MADV_HUGEPAGE) && errno != EINVAL))
@@ -386,11 +381,11 @@ TEST_F(folios, wished)
 	RUN_IF_READY();
 
 	struct account before, d;
-	unsigned char *area, *map;
+	unsigned char *map;
 
 	fill(self);
 	ASSERT_EQ(0, fsync(self->fd));
-	map = map_wished(self->fd, &area);
+	map = map_wished(self->fd);
 	ASSERT_NE(NULL, map);
 	before = account_of(self->fd);
 	for (size_t at = 0; at < 4 * HUGE; at += HUGE)
@@ -410,7 +405,7 @@ TEST_F(folios, wished)
 	EXPECT_EQ(1, account_of_since(self->fd, &before).dirtied_folios);
 	EXPECT_TRUE(same(self));
 	EXPECT_EQ(0, memcmp(map, self->copy, SIZE));
-	munmap(area, 2 * SIZE);
+	munmap(map, SIZE);
 	wish_huge_pages(false);
 }
 
@@ -426,11 +421,11 @@ TEST_F(folios, wished_where_it_does_not_fit)
 		{ PAGE, 2 * HUGE, 0 }, { PAGE, 2 * HUGE, PAGE },
 		{ 0, HUGE / 2, 0 },    { HUGE - PAGE, 2 * HUGE, HUGE - PAGE },
 	};
-	unsigned char *area, *map, *p;
+	unsigned char *map, *p;
 
 	fill(self);
 	ASSERT_EQ(0, fsync(self->fd));
-	map = map_wished(self->fd, &area);
+	map = map_wished(self->fd);
 	ASSERT_NE(NULL, map);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		ASSERT_EQ(map,
@@ -448,7 +443,7 @@ TEST_F(folios, wished_where_it_does_not_fit)
 		if (bad[i].at)
 			EXPECT_EQ(SIGSEGV, touch_signal(p - 1, 0));
 	}
-	munmap(area, 2 * SIZE);
+	munmap(map, SIZE);
 	wish_huge_pages(false);
 }
 
@@ -473,7 +468,7 @@ TEST_F(folios, wished_beyond_the_end)
 	RUN_IF_READY();
 
 	const size_t end = 2 * HUGE + 3 * PAGE;
-	unsigned char *area, *map;
+	unsigned char *map;
 	int ends[2];
 
 	if (variant->kind == STORE_BLOCK)
@@ -482,7 +477,7 @@ TEST_F(folios, wished_beyond_the_end)
 	ASSERT_EQ(0, fsync(self->fd));
 	ASSERT_EQ(0, hold_page(self, 2 * HUGE / PAGE, ends));
 	ASSERT_EQ(0, ftruncate(self->fd, end));
-	map = map_wished(self->fd, &area);
+	map = map_wished(self->fd);
 	ASSERT_NE(NULL, map);
 	EXPECT_EQ(self->copy[2 * HUGE], touch(map + 2 * HUGE));
 	if (!huge_fault_is_asked(map) && smaps_value(map, "FilePmdMapped")) {
@@ -492,7 +487,7 @@ TEST_F(folios, wished_beyond_the_end)
 		EXPECT_EQ(SIGBUS, touch_signal(map + end, 0));
 		EXPECT_EQ(SIGBUS, touch_signal(map + 3 * HUGE - 1, 0));
 	}
-	munmap(area, 2 * SIZE);
+	munmap(map, SIZE);
 	wish_huge_pages(false);
 	let_go(ends);
 	ASSERT_EQ(0, ftruncate(self->fd, SIZE));

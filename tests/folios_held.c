@@ -98,7 +98,7 @@ TEST_F(params, punched_while_held)
 	const size_t first = HUGE / PAGE / 5, past = HUGE / PAGE / 5 * 4;
 	struct vmademo_discard hole = { .offset = first * PAGE,
 					.length = (past - first) * PAGE };
-	unsigned char *area, *map;
+	unsigned char *map;
 	int fd, other, ends[2], failed = 0, lost = 0;
 	struct iovec page;
 
@@ -108,9 +108,7 @@ TEST_F(params, punched_while_held)
 	other = create_with(VMADEMO_STORE_RAM, 2 * HUGE, 0);
 	ASSERT_GE(fd, 0);
 	ASSERT_GE(other, 0);
-	area = mmap(NULL, 2 * HUGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
-		    0);
-	map = area + HUGE - (uintptr_t)area % HUGE;
+	map = aligned_room(HUGE, HUGE);
 	ASSERT_EQ(map, mmap(map, HUGE, PROT_READ | PROT_WRITE,
 			    MAP_SHARED | MAP_FIXED, fd, 0));
 	memset(map, 'a', HUGE);
@@ -135,7 +133,7 @@ TEST_F(params, punched_while_held)
 		lost += touch(map + i * PAGE) != 1;
 	EXPECT_EQ(0, lost);
 	EXPECT_EQ('b', touch(map));
-	munmap(area, 2 * HUGE);
+	munmap(map, HUGE);
 	close(fd);
 	close(other);
 	EXPECT_EQ(0, unload_module());

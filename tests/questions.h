@@ -127,7 +127,7 @@ static const char *faults(struct subject *s, int64_t number)
 
 static const char *count_faults(struct subject *s, int write)
 {
-	unsigned char *reserve, *p;
+	unsigned char *p;
 	int64_t before;
 
 	/* In the page cache, and clean */
@@ -135,10 +135,8 @@ static const char *count_faults(struct subject *s, int write)
 	if (s->kind != ON_WINDOW)
 		fsync(s->fd);
 	/* 16 pages that the kernel may map at once are aligned to 16 pages */
-	reserve = mmap(NULL, 2 * LEN, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS,
-		       -1, 0);
-	p = reserve + (-(uintptr_t)reserve & (LEN - 1));
-	p = mmap(p, LEN, RW, MAP_SHARED | MAP_FIXED, s->fd, 0);
+	p = mmap(aligned_room(LEN, LEN), LEN, RW, MAP_SHARED | MAP_FIXED, s->fd,
+		 0);
 	if (p == MAP_FAILED)
 		return yes_or_errno(s, -1);
 	if (write)
@@ -152,7 +150,7 @@ static const char *count_faults(struct subject *s, int write)
 			touch(p + i * PAGE);
 	}
 	before = minor_faults() - before;
-	munmap(reserve, 2 * LEN);
+	munmap(p, LEN);
 	return faults(s, before);
 }
 

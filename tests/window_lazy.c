@@ -26,15 +26,12 @@ TEST_F(window, map_ahead)
 		     { "auto", MADV_NORMAL, PMD_SIZE } };
 	/* Not aligned as the window is: no entry of 2 MiB fits */
 	const size_t len = LEN - 16 * PAGE;
-	unsigned char *reserve, *p;
+	unsigned char *room, *p;
 	int64_t faults;
 
-	reserve = mmap(NULL, LEN + PMD_SIZE, PROT_NONE,
-		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	ASSERT_NE(MAP_FAILED, reserve);
-	p = (unsigned char *)(((uintptr_t)reserve + PMD_SIZE - 1) &
-			      ~(PMD_SIZE - 1)) +
-	    8 * PAGE;
+	room = aligned_room(LEN, PMD_SIZE);
+	ASSERT_NE(MAP_FAILED, room);
+	p = room + 8 * PAGE;
 	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
 		size_t first = (uintptr_t)p / ways[i].bytes;
 		size_t last = (uintptr_t)(p + len - 1) / ways[i].bytes;
@@ -61,7 +58,7 @@ TEST_F(window, map_ahead)
 	/* What is beyond the mapping was not made to look like it */
 	EXPECT_EQ(SIGSEGV, touch_signal(p - PAGE, 0));
 	EXPECT_EQ(SIGSEGV, touch_signal(p + len, 0));
-	munmap(reserve, LEN + PMD_SIZE);
+	munmap(room, LEN);
 	ASSERT_EQ(0, map_ahead("auto"));
 }
 
