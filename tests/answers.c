@@ -9,7 +9,8 @@
 #include <ctype.h>
 
 #include "kselftest_harness.h"
-#include "questions.h"
+#include "../lib/questions.h"
+#include "vmademo_test.h"
 
 #ifndef MADV_COLD
 #define MADV_COLD    20

@@ -9,25 +9,16 @@
 #define VMADEMO_NOMEM_H
 
 #include "kselftest_harness.h"
+#include "../lib/nomem.h"
 #include "vmademo_test.h"
 
-#define FAIL_NTH "/proc/thread-self/fail-nth"
-#define NO_MORE	 1000 /* no operation here allocates that often */
+#define NO_MORE 1000 /* no operation here allocates that often */
 
 FIXTURE(nomem)
 {
 	const char *skip;
 	int fail_nth;
 };
-
-/* A stack that cannot grow for want of memory is SIGSEGV: have it grown before. */
-static void grow_the_stack(void)
-{
-	volatile char deep[256 * 1024];
-
-	for (size_t i = 0; i < sizeof(deep); i += PAGE)
-		deep[i] = 1;
-}
 
 FIXTURE_SETUP(nomem)
 {
@@ -69,37 +60,6 @@ FIXTURE_TEARDOWN(nomem)
 	close(self->fail_nth);
 	if (!self->skip && !module_is_loaded())
 		load_module("");
-}
-
-static void fail_from_now(int fd, int nth)
-{
-	char text[16];
-	int len = snprintf(text, sizeof(text), "%d", nth);
-
-	/* This system call can be the one that is made to fail */
-	while (pwrite(fd, text, len, 0) != len)
-		;
-}
-
-/* Ends it.  Returns whether there was an nth allocation to fail. */
-static int failed(int fd)
-{
-	char text[16] = "1";
-	int err = errno;
-
-	/* As can this one; then the operation was spared */
-	if (pread(fd, text, sizeof(text) - 1, 0) < 0)
-		text[0] = '1';
-	if (atoi(text))
-		fail_from_now(fd, 0);
-	errno = err;
-	return atoi(text) == 0;
-}
-
-/* EFAULT: the kernel counts copying to and from the user among what may fail. */
-static int says_no_memory(int err)
-{
-	return err == ENOMEM || err == EAGAIN || err == EFAULT;
 }
 
 /*
