@@ -109,7 +109,7 @@ void disk_end(struct failing_disk *d)
 		d->control = open("/dev/mapper/control", O_RDWR | O_CLOEXEC);
 	disk_ioctl(d, &remove, DM_DEV_REMOVE);
 	close(d->control);
-	close(d->below);
+	close(d->ram);
 }
 
 /* Why this machine can have no such disk; NULL if it can. */
@@ -130,13 +130,12 @@ int disk_make(struct failing_disk *d)
 {
 	struct disk_request create = { 0 };
 
-	*d = (struct failing_disk){ .control = -1, .below = -1 };
+	*d = (struct failing_disk){ .control = -1, .ram = -1 };
 	/* What a test left that was aborted */
 	disk_end(d);
 	d->control = open("/dev/mapper/control", O_RDWR | O_CLOEXEC);
-	d->below = open(BLOCK_DEVICE, O_RDONLY | O_DIRECT | O_CLOEXEC);
-	if (d->control < 0 || d->below < 0 ||
-	    disk_ioctl(d, &create, DM_DEV_CREATE))
+	d->ram = open(BLOCK_DEVICE, O_RDONLY | O_DIRECT | O_CLOEXEC);
+	if (d->control < 0 || d->ram < 0 || disk_ioctl(d, &create, DM_DEV_CREATE))
 		return -1;
 	snprintf(d->path, sizeof(d->path), "/dev/dm-%u", minor(create.head.dev));
 	d->pieces[0].length = DISK_SECTORS * 512;
@@ -202,7 +201,7 @@ int disk_byte(struct failing_disk *d, uint64_t at)
 
 		if (at - p->in_file >= p->length)
 			continue;
-		if (pread(d->below, page, PAGE, where & ~(PAGE - 1)) != PAGE)
+		if (pread(d->ram, page, PAGE, where & ~(PAGE - 1)) != PAGE)
 			return -1;
 		return page[where % PAGE];
 	}

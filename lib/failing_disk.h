@@ -19,7 +19,7 @@ struct disk_piece {
 
 struct failing_disk {
 	int control; /* of the device mapper */
-	int below; /* the RAM disk, read past the page cache */
+	int ram; /* the RAM disk, read past the page cache */
 	char path[32]; /* /dev/dm-N */
 	struct disk_piece pieces[DISK_PIECES]; /* of the file, in order */
 	size_t n;

@@ -136,15 +136,34 @@ int reopen(int fd, int flags);
 
 /* ---- mapping.c ----------------------------------------------------------- */
 
-/* Each is one access: what a test counts must be its own. */
+/* These are the access alone: what a test counts must be its own. */
 static inline unsigned char touch(const void *p)
 {
 	return *(const volatile unsigned char *)p;
 }
 
+static inline uint64_t number_at(const unsigned char *p)
+{
+	return *(const volatile uint64_t *)p;
+}
+
 static inline void put(void *p, unsigned char value)
 {
 	*(volatile unsigned char *)p = value;
+}
+
+/*
+ * So much address space for a mapping to be put there, at a multiple of a power of two; what is
+ * around it stays reserved, too.  MAP_FAILED if there is none.  (Inline: to fault its code in
+ * would be counted.)
+ */
+static inline unsigned char *aligned_room(size_t len, size_t align)
+{
+	unsigned char *area = mmap(NULL, len + align, PROT_NONE,
+				   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return area == MAP_FAILED ? area
+				  : area + (-(uintptr_t)area & (align - 1));
 }
 
 /* Of the last signal that touch_signal() has caught, and where it goes on. */
@@ -153,7 +172,6 @@ extern sigjmp_buf touch_return;
 
 void touch_caught(int sig, siginfo_t *info, void *context);
 int touch_signal(void *p, int write);
-unsigned char *aligned_room(size_t len, size_t align);
 long cached_pages(void *p, size_t len);
 void fault_by_pages(void *p, size_t len);
 void soil_free_memory(void);

@@ -38,19 +38,6 @@ int touch_signal(void *p, int write)
 	return sig;
 }
 
-/*
- * So much address space for a mapping to be put there, at a multiple of a power of two; what is
- * around it stays reserved, too.  MAP_FAILED if there is none.
- */
-unsigned char *aligned_room(size_t len, size_t align)
-{
-	unsigned char *area = mmap(NULL, len + align, PROT_NONE,
-				   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	return area == MAP_FAILED ? area
-				  : area + (-(uintptr_t)area & (align - 1));
-}
-
 /* Pages of [p, p + len) that the page cache holds. */
 long cached_pages(void *p, size_t len)
 {

@@ -52,6 +52,13 @@ const char *text_of(const char *path)
 	return text;
 }
 
+int64_t size_of(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) ? -1 : st.st_size;
+}
+
 /*
  * What was done to names is durable from here on, and what they have held is gone.  A write-out
  * that a cut has met may have failed, and is told once.
@@ -63,6 +70,14 @@ int sync_tree(void)
 
 	if (ret && errno == EIO)
 		ret = syncfs(fd);
+	close(fd);
+	return ret;
+}
+
+int sync_file(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC), ret = fsync(fd);
+
 	close(fd);
 	return ret;
 }

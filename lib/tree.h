@@ -19,7 +19,9 @@ int umount_tree(void);
 int new_file(const char *path);
 int write_file(const char *path, const char *text);
 const char *text_of(const char *path);
+int64_t size_of(int fd);
 int sync_tree(void);
+int sync_file(const char *path);
 int64_t room_taken(void);
 int64_t inodes_taken(void);
 

@@ -26,11 +26,6 @@ FIXTURE_TEARDOWN(ahead)
 	close(self->fd);
 }
 
-static uint64_t number_at(const unsigned char *p)
-{
-	return *(const volatile uint64_t *)p;
-}
-
 #define MANY 2048 /* pages: four page tables */
 
 static int64_t faults_to_read(unsigned char *p, size_t step, bool backwards)

@@ -49,11 +49,6 @@ static void number_pages(struct __test_metadata *_metadata, int fd, off_t place,
 		ASSERT_EQ(8, pwrite(fd, &i, 8, place + i * PAGE));
 }
 
-static uint64_t number_at(const unsigned char *p)
-{
-	return *(const volatile uint64_t *)p;
-}
-
 /* Starts the accounts; account_now() opens files, so it comes before minor. */
 #define START()                               \
 	do {                                  \

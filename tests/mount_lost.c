@@ -85,14 +85,6 @@ static int fill_signal(int fd, size_t size)
 	return WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status);
 }
 
-static int sync_file(const char *path)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC), ret = fsync(fd);
-
-	close(fd);
-	return ret;
-}
-
 /* A new file: which fsync makes its name durable? */
 TEST_F(names, created)
 {

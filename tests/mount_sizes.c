@@ -74,13 +74,6 @@ static int64_t durable(SELF)
 	return info_of(self->fd).durable_size;
 }
 
-static int64_t size_of(int fd)
-{
-	struct stat st;
-
-	return fstat(fd, &st) ? -1 : st.st_size;
-}
-
 /* Is it as large as that, with what was there, and zeroes from some byte on? */
 static bool has(SELF, int64_t size, int64_t data)
 {

@@ -40,13 +40,6 @@ FIXTURE_TEARDOWN(under_way)
 
 #define SELF FIXTURE_DATA(under_way) * self
 
-static int64_t size_of(int fd)
-{
-	struct stat st;
-
-	return fstat(fd, &st) ? -1 : st.st_size;
-}
-
 static int64_t cut(int dir, uint32_t permille, uint64_t seed)
 {
 	struct vmademo_crash c = { .written_permille = permille, .seed = seed };

@@ -26,14 +26,6 @@ static int64_t cut(int fd)
 	return ioctl(fd, VMADEMO_IOC_CRASH, &c) ? -errno : (int64_t)c.lost_names;
 }
 
-static int sync_file(const char *path)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC), ret = fsync(fd);
-
-	close(fd);
-	return ret;
-}
-
 static void start(struct __test_metadata *_metadata, const char *options, int *dir)
 {
 	ASSERT_EQ(0, mount_tree(options));

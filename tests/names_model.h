@@ -293,10 +293,10 @@ static inline int listed(int fd)
 			continue;
 		count++;
 		if (e->d_type == DT_DIR) {
-			int below = openat(fd, e->d_name, O_RDONLY | O_DIRECTORY);
+			int inner = openat(fd, e->d_name, O_RDONLY | O_DIRECTORY);
 
-			count += listed(below);
-			close(below);
+			count += listed(inner);
+			close(inner);
 		}
 	}
 	closedir(dir);

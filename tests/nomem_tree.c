@@ -150,13 +150,6 @@ TEST_F(nomem, changing_names)
 	EXPECT_EQ(0, umount_tree());
 }
 
-static int64_t size_of(int fd)
-{
-	struct stat st;
-
-	return fstat(fd, &st) ? -1 : (int64_t)st.st_size;
-}
-
 /*
  * A size is part of what a cut can take back: without memory to note it, it stays as it is.
  * Without memory to put aside what is cut off, it is durable at once, and no operation.

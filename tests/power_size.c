@@ -53,13 +53,6 @@ FIXTURE_TEARDOWN(size)
 	close(self->fd);
 }
 
-static off_t size_of(int fd)
-{
-	struct stat st;
-
-	return fstat(fd, &st) ? -1 : st.st_size;
-}
-
 static int64_t durable_size_of(int fd)
 {
 	struct vmademo_info info;

@@ -104,11 +104,6 @@ static inline int map_error(int fd, size_t len, uint64_t offset)
 	return 0;
 }
 
-static inline uint64_t number_at(const unsigned char *p)
-{
-	return *(const volatile uint64_t *)p;
-}
-
 static inline void put_number(unsigned char *p, uint64_t number)
 {
 	*(volatile uint64_t *)p = number;
