@@ -12,7 +12,7 @@
 
 #define PAGES 32UL
 #define SIZE  (PAGES * PAGE)
-#define HUGE  (2 * MIB)
+#define HUGE  PMD_SIZE
 
 /* With store none, which create_store() does not make, and through the node. */
 #define NONE	    ((enum store_kind)100)
@@ -30,15 +30,17 @@ FIXTURE_STORES(revoke);
 FIXTURE_VARIANT_ADD(revoke, none){ .kind = NONE };
 FIXTURE_VARIANT_ADD(revoke, node){ .kind = NODE_ITSELF };
 FIXTURE_VARIANT_ADD(revoke, none_64k){ .kind = NONE, .folio_size = 65536 };
-FIXTURE_VARIANT_ADD(revoke, none_2m){ .kind = NONE, .folio_size = HUGE };
+FIXTURE_VARIANT_ADD(revoke, none_2m){ .kind = NONE, .folio_size = PMD_FOLIO };
 FIXTURE_VARIANT_ADD(revoke, ram_64k){ .kind = STORE_RAM, .folio_size = 65536 };
-FIXTURE_VARIANT_ADD(revoke, ram_2m){ .kind = STORE_RAM, .folio_size = HUGE };
+FIXTURE_VARIANT_ADD(revoke, ram_2m){ .kind = STORE_RAM, .folio_size = PMD_FOLIO };
 
 FIXTURE_SETUP(revoke)
 {
 	self->lower = -1;
-	folio_size_wanted = variant->folio_size ? variant->folio_size : PAGE;
-	self->size = variant->folio_size == HUGE ? 2 * HUGE : SIZE;
+	folio_size_wanted = variant->folio_size
+				    ? folio_bytes(variant->folio_size)
+				    : PAGE;
+	self->size = variant->folio_size == PMD_FOLIO ? 2 * HUGE : SIZE;
 	if (variant->kind == NONE)
 		self->fd = create_buffer(self->size);
 	else if (variant->kind == NODE_ITSELF)
@@ -59,7 +61,7 @@ FIXTURE_SETUP(revoke)
 	for (size_t i = 0; i < self->size / PAGE; i++)
 		put(self->map + i * PAGE, i + 1);
 	/* One entry maps all of a folio, so that this is tried, too */
-	if (variant->folio_size == HUGE && !IS_32_BIT)
+	if (variant->folio_size == PMD_FOLIO && !IS_32_BIT)
 		EXPECT_EQ(self->size, smaps_value(self->map, "FilePmdMapped"));
 }
 
