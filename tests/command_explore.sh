@@ -289,10 +289,11 @@ explore_stopped() {
 	wait $!
 	is 'status with nohup' 0 $? || return
 	# While it is shrunk, by the third run or more, no other one is begun.  The seed chooses to lose all ten pages
+	: >runs
 	vmademo explore --size 1M --cuts 1 --seed 32 --no-snapshots --check 'head -c 1 @ >/dev/null; [ ! -e broken ]' --report json -o out -- \
 		sh -c 'echo >>runs; [ "$(wc -l <runs)" -lt 3 ] || echo >broken; dd if=/dev/zero of=@ bs=4096 count=10 conv=notrunc; [ "$(wc -l <runs)" -lt 4 ] || exec sleep 30' 2>err &
 	for _ in $(seq 300); do
-		[ "$(wc -l <runs)" -lt 4 ] 2>/dev/null || break
+		[ "$(wc -l <runs)" -lt 4 ] || break
 		sleep 0.1
 	done
 	sleep 1
