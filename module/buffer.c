@@ -202,7 +202,12 @@ vmademo_buffer_create(loff_t size, const struct vmademo_store_ops *store,
 
 	has = file ? i_size_read(file->f_mapping->host) : size;
 	if (size > has) {
-		err = store->resize(buf, has, size, false);
+		err = store->start_change ? store->start_change(buf, true) : 0;
+		if (!err) {
+			err = store->resize(buf, has, size, false);
+			if (store->end_change)
+				store->end_change(buf);
+		}
 		if (err) {
 			if (for_node)
 				vmademo_buffer_end(buf);

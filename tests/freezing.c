@@ -91,4 +91,32 @@ TEST_F(freezing, faults_go_on)
 	EXPECT_TRUE(ends(changer));
 }
 
+/* To make a buffer that is larger than its file changes the file. */
+TEST_F(freezing, none_is_made)
+{
+	RUN_IF_READY();
+
+	int other = openat(self->store.mount, "other",
+			   O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	int fd, status;
+	pid_t maker;
+
+	ASSERT_GE(other, 0);
+	ASSERT_EQ(0, slow_stop(&self->store));
+	maker = fork();
+	if (maker == 0)
+		_exit(create_with(VMADEMO_STORE_FILE, MIB, other) < 0);
+	usleep(300000);
+	EXPECT_EQ(0, waitpid(maker, &status, WNOHANG));
+	kill(maker, SIGKILL);
+	EXPECT_TRUE(ends(maker));
+	EXPECT_EQ(0, lseek(other, 0, SEEK_END));
+	slow_go(&self->store);
+	fd = create_with(VMADEMO_STORE_FILE, MIB, other);
+	EXPECT_GE(fd, 0);
+	EXPECT_EQ(MIB, lseek(other, 0, SEEK_END));
+	close(fd);
+	close(other);
+}
+
 TEST_HARNESS_MAIN
