@@ -336,4 +336,30 @@ TEST_F(names, cut_while_one_waits)
 	ASSERT_EQ(0, end_tree());
 }
 
+/* And while an fsync of the directory waits: it is not to say that the names are durable. */
+TEST_F(names, cut_while_fsync_waits)
+{
+	struct vmademo_crash c = { 0 };
+	int64_t id;
+	int status;
+	pid_t pid;
+
+	ASSERT_EQ(0, new_tree(variant->options));
+	ASSERT_EQ(0, rename(AT "a", AT "new"));
+	id = ADD_RULE(dir, .op = VMADEMO_OP_FSYNC_DIR, .delay_us = LONG);
+	ASSERT_LT(0, id);
+	pid = fork();
+	if (!pid)
+		_exit(errno_of(fsync(dir)));
+	wait_for_hit(id);
+	ASSERT_EQ(0, ioctl(dir, VMADEMO_IOC_CRASH, &c));
+	EXPECT_FALSE(is_off(dir));
+	EXPECT_EQ(variant->durable, !!access(AT "a", F_OK));
+	ASSERT_EQ(0, del_rule(dir, id));
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(EIO, WEXITSTATUS(status));
+	EXPECT_EQ(0, fsync(dir));
+	ASSERT_EQ(0, end_tree());
+}
+
 TEST_HARNESS_MAIN

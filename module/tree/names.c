@@ -289,12 +289,16 @@ static int fsync_dir(struct file *file, loff_t start, loff_t end, int datasync)
 {
 	const struct inode *dir = file_inode(file);
 	struct vmademo_tree *tree = vmademo_tree_of(dir->i_sb);
+	u64 cuts = READ_ONCE(tree->cuts);
 	struct vmademo_rule_entry *after;
 	int err = vmademo_rule_name(tree, VMADEMO_OP_FSYNC_DIR, dir->i_ino, &after);
 
 	if (err)
 		return err;
 	err = vmademo_log_fsync(tree, file_dentry(file));
+	/* Names that a cut has undone are not durable, though the power is back */
+	if (!err && READ_ONCE(tree->cuts) != cuts)
+		err = -EIO;
 	end_event(dir, after);
 	return err;
 }
