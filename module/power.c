@@ -313,8 +313,8 @@ static int switch_on(struct vmademo_buffer *buf)
 		goto unlock;
 	vmademo_lose_all(buf);
 	spin_lock(&vmademo_power_lock);
-	/* Unless its tree has lost it once more: then that stays so */
-	if (!buf->tree || !buf->tree->power)
+	/* Unless its tree has lost it once more: then that stays so, but if it comes back */
+	if (!buf->tree || !buf->tree->power || buf->tree->power & VMADEMO_POWER_BACK)
 		WRITE_ONCE(buf->power, 0);
 	spin_unlock(&vmademo_power_lock);
 	vmademo_unlock_shape(buf);
