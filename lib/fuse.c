@@ -168,8 +168,11 @@ static void fuse_serve(int dev, int end, volatile int *mute)
 				usleep(1000);
 		}
 		reply.head = (struct fuse_out_header){ .unique = in->unique };
-		if (in->opcode == FUSE_WRITE && fuse_write_fails(mute, parent)) {
+		if ((in->opcode == FUSE_WRITE && fuse_write_fails(mute, parent)) ||
+		    (in->opcode == FUSE_FSYNC && *mute == FAIL_FSYNC)) {
 			reply.head.error = -EIO;
+			if (in->opcode == FUSE_FSYNC)
+				*mute = ANSWER;
 			len = 0;
 		} else {
 			len = fuse_answer(in, &reply, &size);

@@ -51,18 +51,23 @@ static int vmademo_drop_inode(struct inode *inode)
 
 /*
  * The file gets what is still dirty, as it would after close(2).  What could not be
- * written because there was no memory is dirty again: a few tries.
+ * written because there was no memory is dirty again: a few tries.  What it has not taken, and
+ * nobody was told of, its own next fsync tells.
  */
-static void write_the_last(struct address_space *mapping)
+static void write_the_last(struct vmademo_buffer *buf)
 {
-	int tries;
+	struct address_space *mapping = buf->inode->i_mapping;
+	int tries, err = 0;
 
 	for (tries = 0; tries < 5; tries++) {
-		filemap_write_and_wait(mapping);
+		err = filemap_write_and_wait(mapping) ?: err;
 		if (!mapping_tagged(mapping, PAGECACHE_TAG_DIRTY))
 			break;
 		msleep(20 << tries);
 	}
+	/* Not of what a rule or a power cut has kept from it */
+	if ((err && READ_ONCE(buf->file_lost)) || tries == 5)
+		mapping_set_error(vmademo_backing_mapping(buf->file), err ?: -EIO);
 }
 
 /**
@@ -88,7 +93,7 @@ void vmademo_evict_inode(struct inode *inode)
 	}
 	/* A file outlives the buffer.  Every other store ends here. */
 	if (buf && buf->file && !buf->read_only)
-		write_the_last(&inode->i_data);
+		write_the_last(buf);
 	truncate_inode_pages_final(&inode->i_data);
 	/* Nobody is left who could begin a power cut */
 	if (buf)

@@ -187,6 +187,7 @@ struct vmademo_tree {
  * @size_of_op: the size since then
  * @file: of store file: the backing file
  * @file_told: of what its own write-back has lost, so much is recorded.  Under i_lock
+ * @file_lost: it has not taken what was written back
  * @memcg: of store file: the memory cgroup that pays for what the workers allocate
  * @file_end: of store file: from here on the backing file's bytes are not the buffer's,
  *            which reads as zeroes; LLONG_MAX if all are.  Changed under @rest_lock
@@ -239,6 +240,7 @@ struct vmademo_buffer {
 	struct file *file;
 	struct mem_cgroup *memcg;
 	errseq_t file_told;
+	bool file_lost;
 	loff_t file_end;
 	loff_t file_was;
 	struct mutex rest_lock;	/* see above */

@@ -68,6 +68,20 @@ static int may_change(struct file *file)
 }
 
 /**
+ * vmademo_backing_mapping() - where the kernel notes what write-back of a file has lost
+ * @file: the file
+ *
+ * Context: Any.
+ * Return: the page cache; of a file of an overlay, that of the file below.
+ */
+struct address_space *vmademo_backing_mapping(struct file *file)
+{
+	if (S_ISBLK(file_inode(file)->i_mode))
+		return file->f_mapping;
+	return d_real_inode(file->f_path.dentry)->i_mapping;
+}
+
+/**
  * vmademo_backing_transfer() - one call of the file's .read_iter or .write_iter
  * @file: the file
  * @bvec: the memory that is read into or written from
@@ -160,8 +174,8 @@ static bool may_write_zeroes(struct file *file)
 	       vfs_llseek(file, 0, SEEK_HOLE) < size;
 }
 
-/* For files that cannot punch. */
-static int write_zeroes(struct file *file, loff_t start, loff_t end)
+/* For files that cannot punch.  Sets *begun if something has changed. */
+static int write_zeroes(struct file *file, loff_t start, loff_t end, bool *begun)
 {
 	while (start < end) {
 		loff_t data = vfs_llseek(file, start, SEEK_DATA);
@@ -178,13 +192,14 @@ static int write_zeroes(struct file *file, loff_t start, loff_t end)
 		n = vmademo_backing_transfer(file, &zeroes, start, true);
 		if (n <= 0)
 			return n ?: -EIO;
+		*begun = true;
 		start += n;
 		cond_resched();
 	}
 	return 0;
 }
 
-static int zero_by_fallocate(struct file *file, loff_t start, loff_t end)
+static int zero_by_fallocate(struct file *file, loff_t start, loff_t end, bool *begun)
 {
 	int err = 0;
 
@@ -194,6 +209,7 @@ static int zero_by_fallocate(struct file *file, loff_t start, loff_t end)
 			return -EINTR;
 		err = change(file, FALLOC_FL_ZERO_RANGE, start,
 			     min_t(loff_t, end - start, SZ_64M));
+		*begun |= !err;
 	}
 	return err;
 }
@@ -207,25 +223,28 @@ static int zero_by_fallocate(struct file *file, loff_t start, loff_t end)
  *
  * Context: May sleep.
  * Return: 0; -EOPNOTSUPP if there is no sane way; -EINTR if the task is being killed; or
- *         what the file says.
+ *         what the file says, but -EIO if it refuses the rest of what it has begun.
  */
 int vmademo_backing_zero(struct file *file, loff_t start, loff_t end, bool keep)
 {
 	/* A block device takes whole blocks only */
 	loff_t whole = S_ISBLK(file_inode(file)->i_mode) ?
 			       round_down(end, (loff_t)PAGE_SIZE) : end;
+	bool begun = false;
 	int err = 0;
 
 	if (start < whole) {
 		err = keep ? -EOPNOTSUPP :
 			     change(file, FALLOC_FL_PUNCH_HOLE, start, whole - start);
 		if (err == -EOPNOTSUPP)
-			err = zero_by_fallocate(file, start, whole);
-		if (!err)
+			err = zero_by_fallocate(file, start, whole, &begun);
+		if (!err) {
 			start = whole;
+			begun = true;
+		}
 	}
 	if (start < end && (!err || err == -EOPNOTSUPP || err == -EINVAL))
-		err = may_write_zeroes(file) ? write_zeroes(file, start, end) :
+		err = may_write_zeroes(file) ? write_zeroes(file, start, end, &begun) :
 					       -EOPNOTSUPP;
-	return err;
+	return err && begun && err != -EINTR && err != -ENOSPC ? -EIO : err;
 }

@@ -204,7 +204,10 @@ revert:
 	memalloc_noio_restore(noio);
 	set_active_memcg(memcg);
 	revert_creds(mine);
-	return err ? write_error(err) : 0;
+	err = err ? write_error(err) : 0;
+	if (err && err != -ENOMEM)
+		WRITE_ONCE(buf->file_lost, true);
+	return err;
 }
 
 static int rest_job(void *arg)
@@ -219,6 +222,13 @@ static int rest_job(void *arg)
 	return err;
 }
 
+/* What could not be flushed is not dirty any more: so -ENOMEM, which says that it is, is none. */
+static int flush_error(int err)
+{
+	err = write_error(err);
+	return err == -ENOMEM ? -EIO : err;
+}
+
 /*
  * What the file's own write-back has lost, the file tells once, to whoever asks first.  That may
  * be a task that is being killed, or has yet to say so when the next one asks.  So it is recorded
@@ -226,13 +236,22 @@ static int rest_job(void *arg)
  */
 static void record_lost(struct vmademo_buffer *buf)
 {
+	struct address_space *mapping = vmademo_backing_mapping(buf->file);
 	int err;
 
 	spin_lock(&buf->inode->i_lock);
-	err = errseq_check_and_advance(&buf->file->f_mapping->wb_err, &buf->file_told);
+	err = errseq_check_and_advance(&mapping->wb_err, &buf->file_told);
 	if (err)
-		mapping_set_error(buf->inode->i_mapping, write_error(err));
+		mapping_set_error(buf->inode->i_mapping, flush_error(err));
 	spin_unlock(&buf->inode->i_lock);
+}
+
+/* The task is being killed, and has not waited for the file: that says nothing about it. */
+static bool was_killed(int err)
+{
+	return fatal_signal_pending(current) &&
+	       (err == -EINTR || err == -ERESTARTSYS || err == -ERESTARTNOINTR ||
+		err == -ERESTARTNOHAND);
 }
 
 static int file_flush(struct vmademo_buffer *buf, bool datasync)
@@ -245,10 +264,9 @@ static int file_flush(struct vmademo_buffer *buf, bool datasync)
 		err = vfs_fsync(buf->file, datasync);
 		record_lost(buf);
 	}
-	/* The caller is being killed: that says nothing about the file */
-	if (err && fatal_signal_pending(current))
+	if (was_killed(err))
 		return -EINTR;
-	return err ? write_error(err) : 0;
+	return err ? flush_error(err) : 0;
 }
 
 /* ---- what changes the file's shape --------------------------------------- */
@@ -287,13 +305,17 @@ static void file_end_change(struct vmademo_buffer *buf)
 static int file_resize(struct vmademo_buffer *buf, loff_t from, loff_t to, bool keep)
 {
 	const struct cred *mine = override_creds(buf->file->f_cred);
-	loff_t rest;
+	loff_t rest, was;
 	int err = mutex_lock_killable(&buf->rest_lock);
 
 	if (err)
 		goto revert;
-	rest = min(i_size_read(file_inode(buf->file)), to);
+	was = i_size_read(file_inode(buf->file));
+	rest = min(was, to);
 	err = vmademo_backing_set_size(buf->file, to);
+	/* It failed half way: the buffer stays as it is, but what is not cached is gone */
+	if (err && i_size_read(file_inode(buf->file)) < was)
+		mapping_set_error(buf->inode->i_mapping, -EIO);
 	/* Bytes of the file that the buffer has grown over; see clear_rest() */
 	if (!err && (buf->file_end >= rest ||
 		     !vmademo_backing_zero(buf->file, buf->file_end, rest, keep)))

@@ -194,7 +194,7 @@ int vmademo_store_file_attach(struct vmademo_buffer *buf, struct file *file)
 			err = -EBUSY;
 	if (!err) {
 		buf->file = file;
-		buf->file_told = file->f_wb_err;
+		buf->file_told = errseq_sample(&vmademo_backing_mapping(file)->wb_err);
 		list_add(&buf->stores, &stores);
 	}
 	mutex_unlock(&stores_lock);

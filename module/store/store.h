@@ -131,6 +131,7 @@ void vmademo_size_cut(struct vmademo_buffer *buf, const struct vmademo_crash *cr
 extern const struct vmademo_store_ops vmademo_store_file;
 
 /* backing.c */
+struct address_space *vmademo_backing_mapping(struct file *file);
 ssize_t vmademo_backing_transfer(struct file *file, const struct bio_vec *bvec,
 				 loff_t pos, bool write);
 int vmademo_backing_start_write(struct file *file, bool wait);
