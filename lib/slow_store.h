@@ -23,7 +23,8 @@ enum slow_kind { FROZEN_EXT4, MUTE_FUSE };
 
 /*
  * What the server does: answer; be silent; keep an fsync or a read waiting, and that it has
- * one; let one fsync fail; let the write fail, or wait, that FUSE_WRITES_LEFT counts down to, and that it has one.
+ * one; let one fsync fail; let the write fail, or wait, that FUSE_WRITES_LEFT counts down to, and
+ * that it has one.
  */
 enum mute {
 	ANSWER,
