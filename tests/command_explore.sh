@@ -145,6 +145,16 @@ explore_dir_names() {
 	explore_names 1 '' 0 && explore_names 0 'sync @/ &&' 1 || return
 	ends 125 explore --size 1M --replay 1:rename:1:before:0:0 -- true && says 'for --dir'
 }
+# An fsync of another file makes a name durable, or does not
+explore_dir_posix() {
+	for names in ordered:0 posix:1 durable:0; do
+		vmademo explore --dir --names ${names%:*} --size 1M --all --ack ack --check 'test ! -s ack || test -e @/new' --report json -o out -- \
+			sh -c 'echo x >@/old; sync @/old; echo y >@/other; sync @/; mv @/old @/new; sync @/other; echo promised >&3' 2>err
+		is "status with $names" ${names#*:} $? && json '[.not_reached, .hung]' '[0,0]' || { cat err out; return 1; }
+		[ ! -s err ] || ! grep -q 'left processes' err || return
+	done
+	ends 125 explore --names posix -- true @ && says '--names is for --dir' && ends 125 exec --dir --names any -- true @ && says '--names: any is none of'
+}
 explore_names() { # STATUS STEP FSYNC-DIRS
 	vmademo explore --dir --size 1M --all --ack ack --check 'test ! -s ack || test -d @/d' --report json -o out -- \
 		sh -c "mkdir @/d && ln -s d @/l && $2 echo promised >&3 && mv @/l @/m" 2>err
@@ -264,7 +274,7 @@ explore_children() {
 	# A child goes on when the program ends: it is killed before the next run, and before the check
 	# The check is the program itself, which can promise nothing to nobody
 	ends 0 explore --size 1M --cuts 10 -- sh -c '(sleep 100; echo z >>survivor) & echo y >@; sync @ && echo done >&3' || return
-	[ ! -e survivor ] && is children '' "$(pidof sleep)" || return
+	[ ! -e survivor ] && is children '' "$(pidof sleep)" && says 'left processes behind' || return
 	# One that promises even if it was told EIO is killed at the moment of the cut
 	ends 0 explore --size 1M --all --ack ack --check 'test "$(head -c 5 @)" = hello || test ! -s ack' \
 		-- sh -c '{ printf hello 1<>@; sync @; echo done >&3; } & wait'
@@ -372,10 +382,13 @@ explore_old_pages() {
 # A program that finds what it has left elsewhere, and does nothing any more
 explore_not_again() {
 	rm -f elsewhere
-	ends 125 explore --size 1M --check 'head -c 1 @' -- sh -c '[ -e elsewhere ] && exec cat @; echo y >@; echo >elsewhere' && says 'second run'
+	ends 125 explore --size 1M --check 'head -c 1 @' -- sh -c '[ -e elsewhere ] && exec cat @; echo y >@; echo >elsewhere' && says 'second run' || return
+	# Nor of a later one, after which most cuts do not come: little was seen
+	ends 125 explore --size 1M --cuts 20 --no-snapshots --check 'head -c 1 @ >/dev/null' --report json -- \
+		sh -c 'echo >>few; [ "$(wc -l <few)" -gt 4 ] || { echo y >@; sync @; }' && json '[.passed > 0, .not_reached > .passed, .broken]' '[true,true,[]]'
 }
 
-all='explore_right explore_once explore_left_out explore_replays_how explore_replays explore_dir_right explore_dir_names explore_dir_left_out explore_jobs
+all='explore_right explore_once explore_left_out explore_replays_how explore_replays explore_dir_right explore_dir_names explore_dir_posix explore_dir_left_out explore_jobs
 explore_wrong explore_children explore_stopped explore_strangers explore_dies explore_unheard explore_prints explore_check_gone explore_few_descriptors
 explore_old_pages explore_not_again explore_keeps_size explore_job_killed'
 [ "$VMADEMO_STEPS" != 3000 ] || all=explore_dir_left_out

@@ -86,6 +86,7 @@ const struct verb run_verbs[] = {
 	  "run a program on a buffer, and report what it did to it",
 	  BUFFER_HELP
 	  "      --dir             @ is a directory in which each file is a buffer\n"
+	  "      --names WORD      with --dir: names are ordered, posix or durable\n"
 	  "      --init FILE       its first bytes are those of FILE\n"
 	  "      --seed-from DIRECTORY\n"
 	  "                        with --dir: what is in DIRECTORY is there when it begins\n"

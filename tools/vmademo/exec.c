@@ -42,6 +42,7 @@ static int parse(struct exec *exec, int argc, char **argv)
 		BUFFER_OPTIONS,
 		{ "init", required_argument, NULL, OPT_INIT },
 		{ "dir", no_argument, NULL, OPT_DIR },
+		{ "names", required_argument, NULL, OPT_NAMES },
 		{ "seed-from", required_argument, NULL, OPT_SEED_FROM },
 		{ "keep", required_argument, NULL, OPT_KEEP },
 		{ "duration", required_argument, NULL, 'd' },
@@ -61,6 +62,8 @@ static int parse(struct exec *exec, int argc, char **argv)
 			exec->buffer.init = optarg;
 		else if (opt == OPT_DIR)
 			exec->buffer.dir = true;
+		else if (opt == OPT_NAMES)
+			exec->buffer.names = optarg;
 		else if (opt == OPT_SEED_FROM)
 			exec->buffer.seed_from = optarg;
 		else if (opt == OPT_KEEP)

@@ -33,6 +33,7 @@ static void parse(struct explore *explore, int argc, char **argv)
 		{ "size", required_argument, NULL, OPT_SIZE },
 		{ "init", required_argument, NULL, OPT_INIT },
 		{ "dir", no_argument, NULL, OPT_DIR },
+		{ "names", required_argument, NULL, OPT_NAMES },
 		{ "seed-from", required_argument, NULL, OPT_SEED_FROM },
 		{ "timeout", required_argument, NULL, OPT_TIMEOUT },
 		{ "report", required_argument, NULL, OPT_REPORT },
@@ -86,6 +87,9 @@ static void parse(struct explore *explore, int argc, char **argv)
 			break;
 		case OPT_DIR:
 			explore->buffer.dir = true;
+			break;
+		case OPT_NAMES:
+			explore->buffer.names = optarg;
 			break;
 		case OPT_SEED_FROM:
 			explore->buffer.seed_from = optarg;
@@ -325,6 +329,7 @@ int verb_explore(int argc, char **argv)
 		return 128 + launch_signal;
 	if (explore.nr_broken)
 		return STATUS_FAILED;
-	/* Nothing was seen */
-	return explore.passed ? 0 : STATUS_OWN;
+	/* Little was seen */
+	return explore.passed > explore.not_reached + explore.hung ? 0
+								   : STATUS_OWN;
 }

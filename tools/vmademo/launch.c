@@ -312,23 +312,28 @@ static int kill_children(void)
 
 /*
  * Nobody of a session is left afterwards: what its processes left behind came to this one,
- * which has asked for that (PR_SET_CHILD_SUBREAPER).  Without @launch, those alone.
+ * which has asked for that (PR_SET_CHILD_SUBREAPER).  Without @launch, those alone.  Returns
+ * whether there was anybody.
  */
-void launch_kill_all(struct launch *launch)
+bool launch_kill_all(struct launch *launch)
 {
-	int status;
+	bool left = false;
+	int status, nr;
 	pid_t pid;
 
 	do {
 		if (launch)
 			kill(-launch->pid, SIGKILL);
-		if (!kill_children())
+		nr = kill_children();
+		if (!nr)
 			break;
+		left |= nr > 0;
 		pid = reap(&status, 0);
 		if (launch && pid == launch->pid)
 			launch->status = status;
 	} while (pid > 0 || errno == EINTR);
 	going = NULL;
+	return left;
 }
 
 const char *signal_name(int number)

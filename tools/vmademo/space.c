@@ -57,6 +57,12 @@ static void make_dir(struct space *space, const struct buffer_options *options)
 		free(words);
 		words = more;
 	}
+	if (options->names) {
+		char *more = must_print("%s,names=%s", words, options->names);
+
+		free(words);
+		words = more;
+	}
 	if (mount("vmademo", space->path, "vmademo", 0, words)) {
 		if (errno == ENODEV)
 			no_module();

@@ -207,6 +207,12 @@ void check_start(const struct buffer_options *options)
 		bad_usage("--seed-from is for --dir: a buffer has --init");
 	if (options->init && options->dir)
 		bad_usage("--init is for a buffer: --dir has --seed-from");
+	if (options->names && !options->dir)
+		bad_usage("--names is for --dir");
+	if (options->names && strcmp(options->names, "ordered") &&
+	    strcmp(options->names, "posix") && strcmp(options->names, "durable"))
+		bad_usage("--names: %s is none of ordered, posix and durable",
+			  options->names);
 }
 
 static int open_file(const char *path)

@@ -81,6 +81,7 @@ enum {
 	OPT_RULE,
 	OPT_INIT,
 	OPT_DIR,
+	OPT_NAMES,
 	OPT_SEED_FROM,
 	OPT_OFFSET,
 	OPT_LENGTH,
@@ -174,6 +175,7 @@ static inline uint64_t counter_of(const struct vmademo_stats *stats, size_t i)
  * @nr_rules: how often
  * @init: a file with the first bytes, or NULL
  * @dir: a directory of buffers is wanted
+ * @names: what is durable of the names in it, as the mount option says; or NULL
  * @seed_from: a directory that is copied into it, or NULL
  */
 struct buffer_options {
@@ -185,6 +187,7 @@ struct buffer_options {
 	size_t nr_rules;
 	const char *init;
 	bool dir;
+	const char *names;
 	const char *seed_from;
 };
 
@@ -321,7 +324,7 @@ int launch_go(struct launch *launch);
 enum launch_end launch_wait(struct launch *launch, double until,
 			    bool (*poll)(void *arg), void *arg);
 bool launch_signalled(void);
-void launch_kill_all(struct launch *launch);
+bool launch_kill_all(struct launch *launch);
 bool launch_is_stranger(pid_t pid);
 void launch_cannot(const struct launch *launch, int err);
 char *replace_at(const char *text, const char *path);
@@ -372,6 +375,7 @@ char *latency_words(uint64_t ns);
 	"      --keep FILE       with --replay: gets what the cut left of the buffer, or\n"   \
 	"                        in the directory\n"                                          \
 	"      --dir             @ is a directory in which each file is a buffer\n"           \
+	"      --names WORD      with --dir: names are ordered, posix or durable\n"           \
 	"      --size BYTES      how large the buffer is (64M)\n"                             \
 	"      --init FILE       its first bytes are those of FILE\n"                         \
 	"      --seed-from DIRECTORY\n"                                                       \
