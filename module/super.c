@@ -26,6 +26,7 @@
 #include <linux/workqueue.h>
 
 #include "compat.h"
+#include "power.h"
 #include "rules.h"
 #include "store/store.h"
 #include "vmademo.h"
@@ -66,7 +67,7 @@ static void write_the_last(struct vmademo_buffer *buf)
 		msleep(20 << tries);
 	}
 	/* Not of what a rule or a power cut has kept from it */
-	if ((err && READ_ONCE(buf->file_lost)) || tries == 5)
+	if ((err && READ_ONCE(buf->file_lost)) || (tries == 5 && !vmademo_is_off(buf)))
 		mapping_set_error(vmademo_backing_mapping(buf->file), err ?: -EIO);
 }
 

@@ -24,7 +24,8 @@
  * memory, in either direction: some file systems hold the file's i_rwsem while they fault,
  * and the fault waits for that i_rwsem.  Neither may others change the file.
  *
- * Locks: rest_lock; then what the backing file's own operations take.
+ * Locks: rest_lock; then what the backing file's own operations take.  i_lock of the buffer's
+ * inode, inside all others: what is recorded of the file's errors.
  */
 #include <linux/bvec.h>
 #include <linux/completion.h>
