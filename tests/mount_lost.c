@@ -407,6 +407,28 @@ TEST_F(names, room)
 	EXPECT_EQ(0, inodes_taken());
 }
 
+/* The operation after 4,096 makes all of it durable, and none that comes later. */
+TEST_F(names, full)
+{
+	const int lost = !variant->durable;
+
+	ASSERT_EQ(0, write_file(AT "a", "text"));
+	ASSERT_EQ(0, sync_tree());
+	for (int round = 0; round < 5; round++) {
+		for (int i = 1; i <= 4096; i++)
+			ASSERT_EQ(0, chmod(AT "a", i % 2 ? 0600 : 0640));
+		EXPECT_EQ(4096 * lost, info_of_tree(self->dir).pending_names);
+		ASSERT_EQ(0, rename(AT "a", AT "b"));
+		ASSERT_EQ(0, rename(AT "b", AT "c"));
+		EXPECT_EQ(lost, info_of_tree(self->dir).pending_names);
+		EXPECT_EQ(lost, cut(self->dir));
+		EXPECT_EQ(variant->durable, is_there(AT "c"));
+		EXPECT_EQ(lost, is_there(AT "b"));
+		ASSERT_EQ(0, rename(lost ? AT "b" : AT "c", AT "a"));
+		ASSERT_EQ(0, sync_tree());
+	}
+}
+
 /* A cut by a rule, at the very moment: what was done before is lost, and the rule kills. */
 TEST_F(names, by_a_rule)
 {

@@ -177,6 +177,16 @@ struct vmademo_name_op *vmademo_log_begin(enum vmademo_name_kind kind, struct de
 	return cut || full ? refuse(log, op, cut) : op;
 }
 
+/* With log->lock held: at this very operation, so that what is done again ends the same. */
+static void become_durable(struct vmademo_log *log)
+{
+	if (!vmademo_power_commit(log->tree, log->newest))
+		return;
+	list_splice_tail_init(&log->ops, &log->done);
+	WRITE_ONCE(log->nr, 0);
+	queue_work(vmademo_cut_queue, &log->done_work);
+}
+
 /**
  * vmademo_log_add() - an operation has been done
  * @log: with @log->lock held
@@ -191,7 +201,7 @@ void vmademo_log_add(struct vmademo_log *log, struct vmademo_name_op *op)
 	op->number = log->newest + 1;
 	WRITE_ONCE(log->newest, op->number);
 	if (log->nr > MAX_OPS)
-		queue_work(vmademo_cut_queue, &log->room_work);
+		become_durable(log);
 }
 
 /**
@@ -255,7 +265,8 @@ int vmademo_log_fsync(struct vmademo_tree *tree, const struct dentry *dentry)
 		return -EIO;
 	}
 	if (all) {
-		list_splice_init(&log->ops, &done);
+		list_splice_init(&log->done, &done);
+		list_splice_tail_init(&log->ops, &done);
 		WRITE_ONCE(log->nr, 0);
 	} else {
 		vmademo_log_choose(log, dentry);
@@ -270,10 +281,24 @@ int vmademo_log_fsync(struct vmademo_tree *tree, const struct dentry *dentry)
 
 /* ---- room ---------------------------------------------------------------- */
 
+static void done_work(struct work_struct *work)
+{
+	struct vmademo_log *log = container_of(work, struct vmademo_log, done_work);
+	LIST_HEAD(done);
+
+	mutex_lock(&log->lock);
+	list_splice_init(&log->done, &done);
+	atomic_inc(&log->freeing);
+	mutex_unlock(&log->lock);
+	vmademo_log_free_ops(&done);
+	atomic_dec(&log->freeing);
+}
+
 static void room_work(struct work_struct *work)
 {
 	struct vmademo_log *log = container_of(work, struct vmademo_log, room_work);
 
+	flush_work(&log->done_work);
 	/* If not, nobody waits for it any longer */
 	vmademo_log_fsync(log->tree, NULL);
 	atomic_inc(&rooms_made);
@@ -299,7 +324,7 @@ bool vmademo_log_make_room(const struct vmademo_tree *tree)
 	mutex_lock(&logs_lock);
 	list_for_each_entry(log, &logs, in_logs) {
 		if ((!of_all && log->tree != tree) || READ_ONCE(log->tree->power) ||
-		    (!READ_ONCE(log->nr) && !atomic_read(&log->freeing)))
+		    (!READ_ONCE(log->nr) && list_empty(&log->done) && !atomic_read(&log->freeing)))
 			continue;
 		queue_work(vmademo_cut_queue, &log->room_work);
 		any = true;
@@ -368,6 +393,8 @@ int vmademo_log_make(struct vmademo_tree *tree, enum vmademo_names names)
 	log->names = names;
 	mutex_init(&log->lock);
 	INIT_LIST_HEAD(&log->ops);
+	INIT_LIST_HEAD(&log->done);
+	INIT_WORK(&log->done_work, done_work);
 	INIT_WORK(&log->room_work, room_work);
 	INIT_WORK(&tree->names_cut, vmademo_names_cut_work);
 	tree->log = log;
@@ -394,6 +421,7 @@ void vmademo_log_drain(struct vmademo_tree *tree)
 	list_del_init(&log->in_logs);
 	mutex_unlock(&logs_lock);
 	flush_work(&log->room_work);
+	flush_work(&log->done_work);
 	/* A cut can be under way: that of the names has begun, or finds none any more */
 	mutex_lock(&log->lock);
 	list_splice_init(&log->ops, &ops);

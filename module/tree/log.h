@@ -84,6 +84,8 @@ struct vmademo_name_op {
  * @nr: how many
  * @newest: the number of the last one that was done
  * @freeing: how many tasks end what is durable, and give room back
+ * @done: what became durable because there was so much, and has to end
+ * @done_work: ends it
  * @in_logs: of all logs (log.c)
  * @room_work: makes all of it durable, because there is no room
  */
@@ -95,6 +97,8 @@ struct vmademo_log {
 	unsigned int nr;
 	u64 newest;
 	atomic_t freeing;
+	struct list_head done;
+	struct work_struct done_work;
 	struct list_head in_logs;
 	struct work_struct room_work;
 };
