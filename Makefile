@@ -57,7 +57,7 @@ ALL_KERNELS = 6.1 6.1/32 6.12 newest 6.12/arm64 6.12/arm64-16k
 
 check-all:
 	@$(call deps,$(ALL_KERNELS))
-	@export KERNELS="$(ALL_KERNELS)" SEED="$(SEED)" STEPS="$(STEPS)" CALLS="$(CALLS)" PARAMETERS="$(PARAMETERS)"; \
+	@export ALL=1 KERNELS="$(ALL_KERNELS)" SEED="$(SEED)" STEPS="$(STEPS)" CALLS="$(CALLS)" PARAMETERS="$(PARAMETERS)"; \
 		exec scripts/check $(TEST)
 
 # One that is left in the environment is hardly meant for this
@@ -177,7 +177,7 @@ help:
 	@echo 'make check KERNELS="6.1 6.12"   on these kernels'
 	@echo 'make check TEST=model SEED=7 STEPS=1000   random operations, replayed'
 	@echo 'make check KERNELS="6.12/arm64 6.12/arm64-16k"   on arm64, with pages of 4 and of 16 KiB'
-	@echo 'make check-all       on every kernel that is ready to be had: those of make check, and arm64'
+	@echo 'make check-all       every test on every kernel that is ready to be had: those of make check, and arm64'
 	@echo 'make check-debug     on a kernel with everything on that finds faults'
 	@echo 'make check-peers     programs that nobody here wrote, by TEST=, with CUTS=40 power cuts each'
 	@echo 'make fuzz CALLS=100000 SEED=7   random calls on everything there is'
