@@ -103,6 +103,7 @@ struct vmademo_store_ops;
  *          files (hard links)
  * @rules: faults on demand in all of its files; NULL until the first one (rules.h)
  * @buffers: its files, oldest first; this and what follows under vmademo_power_lock (power.c)
+ * @made: how many there have been
  * @power: as that of its buffers: VMADEMO_POWERLESS and its like; 0: the power is on
  * @due: of how many of them the cut is not done yet
  * @cut: what came of the last cut, all together
@@ -125,6 +126,7 @@ struct vmademo_tree {
 	atomic_long_t inodes;
 	struct vmademo_rules *rules;
 	struct list_head buffers;
+	u64 made;
 	u8 power;
 	unsigned int due;
 	struct vmademo_crash cut;
@@ -147,6 +149,7 @@ struct vmademo_tree {
  * @mnt: the mount that files of the view are opened on; NULL in a tree
  * @tree: the mounted tree that it is a file of, or NULL
  * @in_tree: of that tree's buffers
+ * @nth: of all that have been made there, the first is 0
  * @store: what stands behind the page cache
  * @read_only: the store cannot be written to, so the buffer cannot either
  * @fixed_size: nor can its size be changed: a block device, or read only
@@ -207,6 +210,7 @@ struct vmademo_buffer {
 	struct vfsmount *mnt;
 	struct vmademo_tree *tree;
 	struct list_head in_tree;
+	u64 nth;
 	const struct vmademo_store_ops *store;
 	bool read_only;
 	bool fixed_size;

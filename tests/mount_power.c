@@ -164,6 +164,40 @@ TEST_F(tree, seeds)
 	EXPECT_TRUE(differ);
 }
 
+/* Whether an older file is still there does not change what a seed does to the others. */
+TEST_F(tree, seeds_stay)
+{
+	unsigned char first[FILES][SIZE];
+
+	for (int round = 0; round < 2; round++) {
+		struct vmademo_crash c = { .seed = 3, .written_permille = 400 };
+
+		for (int i = 0; i < FILES; i++) {
+			memset(self->map[i], 'o', SIZE);
+			ASSERT_EQ(0, fsync(self->fd[i]));
+			memset(self->map[i], 'n', SIZE);
+		}
+		ASSERT_EQ(0, crash(self->dir, &c));
+		for (int i = 0; i < FILES && !round; i++)
+			memcpy(first[i], self->map[i], SIZE);
+		for (int i = 1; i < FILES; i++)
+			EXPECT_EQ(0, memcmp(first[i], self->map[i], SIZE));
+		if (round)
+			break;
+		munmap(self->map[0], SIZE);
+		close(self->fd[0]);
+		ASSERT_EQ(0, unlink(name(0)));
+		ASSERT_EQ(0, sync_tree());
+		self->fd[0] = new_file(name(0));
+		ASSERT_EQ(0, ftruncate(self->fd[0], SIZE));
+		self->map[0] = mmap(NULL, SIZE, PROT_READ | PROT_WRITE,
+				    MAP_SHARED, self->fd[0], 0);
+		ASSERT_NE(MAP_FAILED, self->map[0]);
+	}
+	/* The new one has a seed of its own */
+	EXPECT_NE(0, memcmp(first[0], self->map[0], SIZE));
+}
+
 /* Off, and on again. */
 TEST_F(tree, off)
 {

@@ -184,7 +184,6 @@ bool vmademo_tree_lose_power(struct vmademo_tree *tree, const struct vmademo_cra
 	struct vmademo_crash one = *cut;
 	struct vmademo_buffer *buf;
 	bool had = !tree->power;
-	u64 i = 0;
 
 	if (had) {
 		tree->cut = (struct vmademo_crash) { 0 };
@@ -197,7 +196,7 @@ bool vmademo_tree_lose_power(struct vmademo_tree *tree, const struct vmademo_cra
 		tree->power &= back | ~VMADEMO_POWER_BACK;
 	}
 	list_for_each_entry(buf, &tree->buffers, in_tree) {
-		one.seed = vmademo_cut_seed(cut->seed, i++);
+		one.seed = vmademo_cut_seed(cut->seed, buf->nth);
 		if (vmademo_buffer_lose_power(buf, &one, back))
 			WRITE_ONCE(tree->due, tree->due + 1);
 	}
@@ -317,6 +316,7 @@ void vmademo_power_add(struct vmademo_buffer *buf)
 	if (tree->power && !(tree->power & VMADEMO_POWER_BACK))
 		buf->power = VMADEMO_POWERLESS;
 	list_add_tail(&buf->in_tree, &tree->buffers);
+	buf->nth = tree->made++;
 	spin_unlock(&vmademo_power_lock);
 }
 
