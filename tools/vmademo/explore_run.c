@@ -99,22 +99,22 @@ void begin_program(struct launch *launch)
 		launch_cannot(launch, err);
 }
 
-/* Until it has ended, @poll says so, or its time is up; nobody is left afterwards. */
+/*
+ * Until it has ended, @poll says so, or its time is up; nobody is left afterwards.  @left: whether
+ * there was anybody, or NULL.
+ */
 static enum launch_end run_program(struct explore *explore, struct launch *launch,
-				   bool (*poll)(void *fd), int fd)
+				   bool (*poll)(void *fd), int fd, bool *left)
 {
 	enum launch_end end;
-	bool left;
+	bool any;
 
 	begin_program(launch);
 	end = launch_wait(launch, now() + explore->timeout,
 			  fd < 0 ? NULL : poll, &fd);
-	left = launch_kill_all(launch);
-	/* Once, in the first run; not of a check */
-	if (left && end == LAUNCH_ENDED && launch->same_addresses &&
-	    launch->out == STDERR_FILENO)
-		fprintf(stderr,
-			"vmademo explore: the program has left processes behind: what they do after its end is not tried\n");
+	any = launch_kill_all(launch);
+	if (left)
+		*left = any;
 	if (end == LAUNCH_SIGNAL)
 		explore->interrupted = true;
 	return end;
@@ -174,7 +174,7 @@ bool check_what_is_left(struct explore *explore, const char *path,
 	if (!loud && said < 0)
 		die_errno("memfd_create");
 	launch_prepare(&launch);
-	end = run_program(explore, &launch, forget_most, said);
+	end = run_program(explore, &launch, forget_most, said, NULL);
 	run->check_status = launch.status;
 	run->check_hung = end == LAUNCH_TIME_IS_UP;
 	run->says[0] = '\0';
@@ -200,6 +200,7 @@ static struct space count_events(struct explore *explore,
 	struct launch launch;
 	size_t i, nr = nr_events(explore);
 	enum launch_end end;
+	bool left;
 	int fd;
 
 	make_space(&space, &explore->buffer);
@@ -211,7 +212,11 @@ static struct space count_events(struct explore *explore,
 	for (i = 0; i < ARRAY_SIZE(calls); i++)
 		call_rules[i] = add_counting_rule(fd, calls[i]);
 	truncating = add_counting_rule(fd, VMADEMO_OP_TRUNCATE);
-	end = run_program(explore, &launch, NULL, -1);
+	end = run_program(explore, &launch, NULL, -1, &left);
+	/* Once, in the first run */
+	if (left && end == LAUNCH_ENDED && !quiet)
+		fprintf(stderr,
+			"vmademo explore: the program has left processes behind: what they do after its end is not tried\n");
 	if (end == LAUNCH_SIGNAL)
 		die("interrupted before the first cut");
 	if (end == LAUNCH_TIME_IS_UP)
@@ -410,7 +415,8 @@ static enum verdict judge(struct explore *explore, struct run *run, int fd,
 	launch_prepare(&launch);
 	if (cut->at != AT_END)
 		id = add_cut(fd, cut, launch.pid);
-	end = run_program(explore, &launch, is_off, cut->at == AT_END ? -1 : fd);
+	end = run_program(explore, &launch, is_off, cut->at == AT_END ? -1 : fd,
+			  NULL);
 	if (explore->interrupted)
 		return INTERRUPTED;
 	if (cut->at == AT_END)

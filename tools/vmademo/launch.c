@@ -292,7 +292,7 @@ bool launch_signalled(void)
 	return false;
 }
 
-/* Those that are there now; returns how many, -1 if that cannot be known. */
+/* Those that may be killed; returns how many, -1 if that cannot be known. */
 static int kill_children(void)
 {
 	FILE *children = fopen(CHILDREN, "re");
@@ -303,8 +303,8 @@ static int kill_children(void)
 	while (fscanf(children, "%d", &pid) == 1) {
 		if (launch_is_stranger(pid))
 			continue;
-		kill(pid, SIGKILL);
-		nr++;
+		/* One that has another user's rights is not waited for */
+		nr += !kill(pid, SIGKILL);
 	}
 	fclose(children);
 	return nr;
