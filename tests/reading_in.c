@@ -158,6 +158,15 @@ TEST_F(store, read_ahead_kb)
 
 static int pageout(FIXTURE_DATA(store) * self)
 {
+	struct account before = account_of(self->fd);
+
+	if (madvise(self->map, SIZE, MADV_PAGEOUT))
+		return -1;
+	if (account_of_since(self->fd, &before).evicted_bytes)
+		return 0;
+	/* Linux 6.1 does no more with large folios than to split and unmap them */
+	for (size_t at = 0; at < SIZE; at += PAGE)
+		touch(self->map + at);
 	return madvise(self->map, SIZE, MADV_PAGEOUT);
 }
 
@@ -207,7 +216,7 @@ TEST_F(store, evicted)
 		TH_LOG("way %zu", i);
 		EXPECT_EQ(-d.cached_bytes, d.evicted_bytes)
 		TH_LOG("way %zu", i);
-		EXPECT_EQ(ways[i].dirty * folio_size_of(self->fd),
+		EXPECT_EQ(ways[i].dirty * before.dirty_bytes,
 			  before.dirty_bytes + d.dirty_bytes)
 		TH_LOG("way %zu", i);
 		EXPECT_EQ(0, d.lost_folios);
