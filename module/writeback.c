@@ -376,6 +376,15 @@ static bool reaches_beyond_the_end(struct folio *folio)
 }
 
 /*
+ * Whoever drops a folio without a look at it asks with other flags, and reclaim says who it is.
+ * So this folio is to be split, or to be put together with others.
+ */
+static bool is_reshaped(gfp_t gfp)
+{
+	return gfp & __GFP_DIRECT_RECLAIM && !(current->flags & PF_MEMALLOC);
+}
+
+/*
  * MADV_COLLAPSE or khugepaged would like to put this folio and its neighbours together to one
  * of 2 MiB (Linux 7.3).  It has taken the folio off the list of reclaim; reclaim itself, which
  * does that too, says so.  It is refused: one entry would hide from .fault what a rule is about;
@@ -384,8 +393,8 @@ static bool reaches_beyond_the_end(struct folio *folio)
  */
 static bool is_collapsed(struct folio *folio, gfp_t gfp)
 {
-	return gfp & __GFP_DIRECT_RECLAIM && !(current->flags & PF_MEMALLOC) &&
-	       !folio_test_lru(folio) && folio_order(folio) < VMADEMO_MAX_ORDER;
+	return is_reshaped(gfp) && !folio_test_lru(folio) &&
+	       folio_order(folio) < VMADEMO_MAX_ORDER;
 }
 
 /*
@@ -411,11 +420,16 @@ static bool vmademo_release_folio(struct folio *folio, gfp_t gfp)
 	return true;
 }
 
-/* The same for store none: it is the only copy.  But it may be split. */
+/*
+ * The same for store none: it is the only copy.  But it may be split by whoever reshapes the
+ * buffer; and where memory is broken, so that only the page that has it is refused.
+ */
 static bool vmademo_keep_folio(struct folio *folio, gfp_t gfp)
 {
-	return READ_ONCE(vmademo_buffer_of(folio->mapping)->reshaper) == current &&
-	       !reaches_beyond_the_end(folio);
+	bool split = READ_ONCE(vmademo_buffer_of(folio->mapping)->reshaper) == current ||
+		     (vmademo_folio_is_broken(folio) && is_reshaped(gfp));
+
+	return split && !reaches_beyond_the_end(folio);
 }
 
 /*

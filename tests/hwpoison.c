@@ -120,15 +120,21 @@ FIXTURE(only_copy)
 	const char *skip;
 	int fd;
 	unsigned char *map;
+	size_t size;
 };
 
 FIXTURE_VARIANT(only_copy)
 {
 	bool dirty;
+	unsigned long pages; /* of a folio; 0: as many as one entry maps */
 };
 
-FIXTURE_VARIANT_ADD(only_copy, dirty){ .dirty = true };
-FIXTURE_VARIANT_ADD(only_copy, clean){ .dirty = false };
+FIXTURE_VARIANT_ADD(only_copy, dirty){ .dirty = true, .pages = 1 };
+FIXTURE_VARIANT_ADD(only_copy, clean){ .dirty = false, .pages = 1 };
+FIXTURE_VARIANT_ADD(only_copy, dirty_of_8){ .dirty = true, .pages = 8 };
+FIXTURE_VARIANT_ADD(only_copy, clean_of_8){ .dirty = false, .pages = 8 };
+FIXTURE_VARIANT_ADD(only_copy, dirty_huge){ .dirty = true };
+FIXTURE_VARIANT_ADD(only_copy, clean_huge){ .dirty = false };
 
 FIXTURE_SETUP(only_copy)
 {
@@ -136,13 +142,14 @@ FIXTURE_SETUP(only_copy)
 		self->skip = "this kernel does not handle memory errors";
 		return;
 	}
-	folio_size_wanted = PAGE; /* all of a large one is refused */
-	self->fd = create_buffer(STORE_SIZE);
+	self->size = variant->pages ? STORE_SIZE : PMD_SIZE;
+	folio_size_wanted = variant->pages ? variant->pages * PAGE : self->size;
+	self->fd = create_buffer(self->size);
 	ASSERT_GE(self->fd, 0);
-	self->map = mmap(NULL, STORE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
+	self->map = mmap(NULL, self->size, PROT_READ | PROT_WRITE, MAP_SHARED,
 			 self->fd, 0);
 	ASSERT_NE(MAP_FAILED, self->map);
-	memset(self->map, 'o', STORE_SIZE);
+	memset(self->map, 'o', self->size);
 	if (!variant->dirty)
 		ASSERT_EQ(0, fsync(self->fd));
 	/* What it answers is the kernel's opinion of how well that went */
@@ -154,7 +161,7 @@ FIXTURE_TEARDOWN(only_copy)
 	if (self->skip)
 		return;
 	EXPECT_ACCOUNT_ADDS_UP(self->fd);
-	munmap(self->map, STORE_SIZE);
+	munmap(self->map, self->size);
 	close(self->fd);
 }
 
