@@ -4,7 +4,7 @@
  * write(2).  How large they are, and how they are made, is in folio.c.
  *
  * A page of store none takes room (vmademo.h) from the moment when it is up to date
- * until it leaves the page cache; .free_folio in writeback.c gives that back.  For
+ * until it leaves the page cache; .free_folio in evict.c gives that back.  For
  * store ram the store itself takes room when a page becomes dirty.
  *
  * Locks: see the comment at each function.  The mapping's invalidate lock (shared)

@@ -551,8 +551,9 @@ int vmademo_zero_tail(struct inode *inode);
 loff_t vmademo_seek(struct vmademo_buffer *buf, loff_t pos, int whence);
 
 /* writeback.c */
-extern const struct address_space_operations vmademo_none_aops;
-extern const struct address_space_operations vmademo_store_aops;
+struct writeback_control;
+bool vmademo_dirty_folio(struct address_space *mapping, struct folio *folio);
+int vmademo_writepages(struct address_space *mapping, struct writeback_control *wbc);
 void vmademo_write_work(struct work_struct *work);
 void vmademo_write_folio(struct folio *folio);
 int vmademo_wait_writeback(struct vmademo_buffer *buf, loff_t start, loff_t last);
@@ -560,6 +561,10 @@ int vmademo_store_write(struct vmademo_buffer *buf, struct folio *folio,
 			size_t offset, size_t len);
 int vmademo_store_flush(struct vmademo_buffer *buf, bool datasync, loff_t size);
 int vmademo_fsync(struct file *file, loff_t start, loff_t end, int datasync);
+
+/* evict.c */
+extern const struct address_space_operations vmademo_none_aops;
+extern const struct address_space_operations vmademo_store_aops;
 
 /* crash.c */
 int vmademo_cut_write(struct vmademo_buffer *buf, struct vmademo_crash *crash);
