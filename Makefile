@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# The words a person types.  What they do is in scripts/; the module's own build
+# The targets a person types.  What they do is in scripts/; the module's own build
 # is in Kbuild and module/Kbuild.
 
-# Its words work on the folder it is run in, and clean removes things there
+# Its targets work on the folder it is run in, and clean removes things there
 ifneq ($(realpath $(lastword $(MAKEFILE_LIST))),$(realpath Makefile))
 $(error this is for the folder that it is in: make -C $(dir $(lastword $(MAKEFILE_LIST))))
 endif
@@ -172,7 +172,7 @@ clean:
 help:
 	@echo 'In a virtual machine:'
 	@echo 'make demo            show the device at work'
-	@echo 'make check           pass the tests'
+	@echo 'make check           run the tests'
 	@echo 'make check TEST=io   one of them'
 	@echo 'make check KERNELS="6.1 6.12"   on these kernels'
 	@echo 'make check TEST=model SEED=7 STEPS=1000   random operations, replayed'

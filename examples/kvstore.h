@@ -8,8 +8,8 @@
  *   half 0, half 1   the log, and room for the next one; that of generation g is
  *                    half g % 2, and superblock g % 2 tells of it
  *
- * All changes are records appended to the log.  Where the newest record of each key
- * is, an index in memory says, made from the log by kv_open().  A log that is full
+ * All changes are records appended to the log.  An index in memory says where the
+ * newest record of each key is; kv_open() makes it from the log.  A log that is full
  * is copied to the other half, without what is out of date.
  *
  * What a power cut does to a mapping.  The kernel writes back a dirty page when it

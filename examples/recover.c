@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * A SIGBUS handler that recovers.  Whoever maps a file must expect that a page is not there
- * when it is touched: the file was made shorter, its disk does not give the page, the device
- * was unplugged.  The kernel tells by SIGBUS, which ends the program, unless it is ready for it.
+ * when it is touched: the file was made shorter, its disk cannot read the page, the device
+ * was unplugged.  The kernel sends SIGBUS, which ends the program unless there is a handler.
  *
  *   recover FILE BYTES
  *

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # What README.md, docs/ and man/vmademo.1 tell people to type in a machine that has the module: it
 # must do what is said there.  docs/tracing.md has a test of its own (tracers.sh), docs/answers.md
-# too; words of make are looked up by scripts/docs-check.
+# too; targets of make are looked up by scripts/docs-check.
 # Functions that `run` calls, and a list:
 # shellcheck disable=SC2048,SC2317,SC2013
 . "${0%/*}/command_lib.sh"
