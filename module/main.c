@@ -61,10 +61,10 @@ module_param_cb(ram_limit, &ram_limit_ops, &ram_limit, 0444);
 MODULE_PARM_DESC(ram_limit, "memory for all buffers together that cannot be reclaimed, in bytes, with K, M or G (default half of the memory)");
 
 module_param_named(max_stores, vmademo_max_stores, uint, 0444);
-MODULE_PARM_DESC(max_stores, "how many private buffers with a store there can be (default 1024)");
+MODULE_PARM_DESC(max_stores, "how many buffers with a store there can be besides the node's (default 1024)");
 
 module_param_named(exec, vmademo_exec, bool, 0444);
-MODULE_PARM_DESC(exec, "let regular files of buffers be run, and be mapped to run; for the node the mount of /dev decides (default 0)");
+MODULE_PARM_DESC(exec, "allow executing regular files of buffers, and mapping them PROT_EXEC; not for the node and mounted trees (default 0)");
 
 static int get_folio_size(char *page, const struct kernel_param *param)
 {
@@ -83,7 +83,7 @@ MODULE_PARM_DESC(folio_size, "bytes that a folio has at most, a power of two fro
 
 static bool prealloc;
 module_param(prealloc, bool, 0444);
-MODULE_PARM_DESC(prealloc, "allocate all of the buffer when the module is loaded (default 0)");
+MODULE_PARM_DESC(prealloc, "allocate all of the node's buffer when the module is loaded (default 0)");
 
 static char *phys = "2M";
 module_param_hw(phys, charp, iomem, 0400);	/* refused by kernel lockdown */

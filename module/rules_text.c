@@ -317,7 +317,7 @@ static int parse_word(struct vmademo_rule *rule, char *word, u32 *said)
 		*value = '=';	/* for the message */
 	}
 	if (err)
-		pr_notice("rules: \"%*pE\" is not known, out of range, or said twice\n",
+		pr_notice("rules: \"%*pE\" is unknown, out of range, or given twice\n",
 			  (int)strlen(word), word);
 	return err;
 }

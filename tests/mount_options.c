@@ -150,7 +150,7 @@ TEST_F(options, wrong_ones)
 		  "folio_size=2048: must be a power of two" },
 		{ "folio_size", "12K", "folio_size=12K: must be a power of two" },
 		{ "folio_size", "64M", "folio_size=64M: must be a power of two" },
-		{ "mode", "10000", "mode=10000: more than permissions" },
+		{ "mode", "10000", "mode=10000: must be permission bits" },
 		{ "mode", "789", "mode" },
 		{ "uid", "4294967295", "uid=4294967295: no user has that number" },
 		{ "uid", "-1", "uid" },

@@ -58,7 +58,7 @@ static int window_allocate(struct vmademo_window *w)
 	w->own = alloc_pages_exact(w->bytes, GFP_KERNEL | __GFP_ZERO |
 				   __GFP_RETRY_MAYFAIL | __GFP_NOWARN);
 	if (!w->own) {
-		pr_err("phys=: no %llu bytes of memory in one piece\n", w->bytes);
+		pr_err("phys=: failed to allocate %llu bytes in one piece\n", w->bytes);
 		return -ENOMEM;
 	}
 	w->base = virt_to_phys(w->own);
@@ -73,7 +73,7 @@ static int window_check(const struct vmademo_window *w)
 
 	if (last < w->base || (vmademo_phys_bits() < 64 &&
 			       (u64)last >> vmademo_phys_bits())) {
-		pr_err("phys=: %pa and %llu bytes: a physical address has %u bits here\n",
+		pr_err("phys=: %pa and %llu bytes: beyond the %u bits of a physical address\n",
 		       &w->base, w->bytes, vmademo_phys_bits());
 		return -EINVAL;
 	}

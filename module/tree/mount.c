@@ -146,7 +146,8 @@ static int parse_param(struct fs_context *fc, struct fs_parameter *param)
 		break;
 	case OPT_MODE:
 		if (result.uint_32 & ~S_IALLUGO)
-			err = invalfc(fc, "mode=%o: more than permissions, 7777", result.uint_32);
+			err = invalfc(fc, "mode=%o: must be permission bits, at most 7777",
+				      result.uint_32);
 		o->mode = result.uint_32;
 		break;
 	case OPT_UID:
@@ -259,7 +260,7 @@ static int fill_super(struct super_block *sb, struct fs_context *fc)
 	int err;
 
 	if (!o->store->read && o->names != VMADEMO_NAMES_DURABLE)
-		return invalfc(fc, "names=%s: store=none has no power to lose, store=ram has",
+		return invalfc(fc, "names=%s: needs store=ram: store=none has no power cuts",
 			       names_words[o->names]);
 	tree = kzalloc(sizeof(*tree), GFP_KERNEL_ACCOUNT);
 	if (!tree)

@@ -13,14 +13,16 @@
  *
  * Rules for all requests.  Sizes, offsets and lengths are in bytes.  All fields
  * have the same place and width in programs of 32 and of 64 bits.  Reserved
- * fields must be 0.  A request that fails has changed nothing; only the backing file may
- * have lost a part of a range to zeroes, if its device fails in the middle of that or
- * the caller is killed.
+ * fields must be 0.  A request that fails has changed nothing, with two exceptions.  If the
+ * device of a backing file fails while a range is being zeroed, or the caller is killed, a part
+ * of the range may be zero in the file.  And if the caller of VMADEMO_IOC_POWER, or of
+ * VMADEMO_IOC_CRASH on a tree, is killed, the power may have been switched or cut.
  *
  *   EFAULT   the argument points to no memory of the caller
  *   EINVAL   a flag or a store that is not known, a reserved field that is not 0,
  *            or what the request below says
- *   ENODEV   the buffer or window is revoked: see VMADEMO_IOC_REVOKE
+ *   ENODEV   the buffer is revoked: see VMADEMO_IOC_REVOKE; of VMADEMO_IOC_RESIZE, _DISCARD
+ *            and _SNAPSHOT only
  *   ENOTTY   no such request on this kind of file
  *
  * The number 0xBE is not in the kernel's list of ioctl numbers.
@@ -175,10 +177,11 @@ struct vmademo_info {
  * @seed: in: chooses what happens to have been written; with the same seed, and the
  *        same folios dirty, the same
  * @written_permille: in: how many of the dirty folios happen to have been written,
- *                    in thousandths, 0 to 1000; in a random order.  So likely is it, too, that
- *                    a new size is durable, see VMADEMO_CREATE_DURABLE_SIZE.  Of the names of a
- *                    tree: 0, none that is not durable; 1000, all; otherwise @seed chooses.
- *                    Or VMADEMO_WRITTEN_ONE; @seed chooses which, and about size and names
+ *                    in thousandths, 0 to 1000; in a random order.  That is also the
+ *                    probability that a new size is durable, see VMADEMO_CREATE_DURABLE_SIZE.
+ *                    Of the operations on names of a tree that are not durable, 0 keeps none
+ *                    and 1000 all; otherwise @seed chooses.  VMADEMO_WRITTEN_ONE: one folio,
+ *                    which @seed chooses, as well as the size (one half) and the names
  * @torn: in: so many of the others, or all if they are fewer, happen to have been
  *        written in part: some of their sectors of 512 bytes, not all
  * @flags: in: VMADEMO_IOC_SNAPSHOT: VMADEMO_FD_CLOEXEC, VMADEMO_SNAPSHOT_STOPPED, or 0; otherwise 0
@@ -546,6 +549,7 @@ struct vmademo_stats {
  *   EINVAL   size over the largest; or the store is a block device
  *   EFBIG    size over RLIMIT_FSIZE: SIGXFSZ is sent too; or over what the file system
  *            of the backing file can have in a file
+ *   EINTR    the caller was killed
  *   and what making the backing file shorter or longer may answer: EPERM (it is
  *   sealed), ENOSPC, EIO
  */
@@ -639,6 +643,7 @@ struct vmademo_stats {
  *   EPERM    VMADEMO_RULE_KILL, and the caller may not kill pid
  *   EPERM    a directory of a mounted tree, or VMADEMO_RULE_CRASH on a file of one, and the
  *            caller neither owns its root nor has CAP_SYS_ADMIN
+ *   EROFS    a directory that is mounted read only there
  *   ESRCH    there is no process pid
  *   ENOSPC   the buffer, or the tree, has VMADEMO_RULES_MAX rules
  *   EBUSY    a page to be unmapped or write-protected is part of a large folio, or is being
@@ -649,9 +654,9 @@ struct vmademo_stats {
 #define VMADEMO_IOC_RULE_ADD	_IOWR(0xBE, 0x10, struct vmademo_rule)
 
 /*
- * On both: deletes a rule, or all.  Who is being delayed by it goes on.
+ * On both: deletes a rule, or all.  A task that it delays goes on.
  *
- *   EBADF    as for VMADEMO_IOC_RULE_ADD
+ *   EBADF, EPERM, EROFS   as for VMADEMO_IOC_RULE_ADD
  *   ENOENT   there is no such rule
  *   EINTR, ENOMEM
  */
@@ -683,7 +688,7 @@ struct vmademo_stats {
  * that is under way, splice, vmsplice, RDMA) stay with him, and what he writes there is data
  * of the buffer.
  *
- * To revoke what is revoked is no error.  A store that stands still is waited for only where
+ * To revoke what is revoked is no error.  A store that is stuck is waited for only where
  * a write, by a call or to a mapping, waits for it.
  *
  *   EBADF    the file is not open for writing (of a read only buffer: not open)
@@ -709,7 +714,7 @@ struct vmademo_stats {
  *   EFAULT   states is no memory of the caller; a part of it may have been written to
  *   EINTR    the caller was killed
  *   ENOMEM
- *   EIO      the backing file does not tell where it has data
+ *   EIO      the file system of the backing file cannot tell where the file has data
  */
 #define VMADEMO_IOC_PAGES	_IOWR(0xBE, 0x14, struct vmademo_pages)
 
@@ -761,7 +766,7 @@ struct vmademo_stats {
  *            is named twice; written_permille over VMADEMO_WRITTEN_ONE; seed, written_permille
  *            or torn to switch on
  *   EOPNOTSUPP   a buffer has no store
- *   EINTR    the caller was killed while it waited: off all of them, or on some of them
+ *   EINTR    the caller was killed: the power is off at all of them, or back on at some
  *   ENOMEM
  */
 #define VMADEMO_IOC_POWER	_IOWR(0xBE, 0x16, struct vmademo_power)
