@@ -77,7 +77,7 @@ map() {
 	is json '[[0,2,[]],[2,3,["cached","uptodate","dirty","stored"]],[5,251,[]]]' \
 		"$(jq -c '[.stretches[] | [.page, .pages, .is]]' json)" || return
 	# Larger than a terminal, and than what can be asked for
-	with --size 1G -- 'vmademo map $T >out && vmademo map --offset 1000M $T >part' && grep -q 'A letter is 256 pages' out || return
+	with --size 1G -- 'vmademo map $T >out && vmademo map --offset 1000M $T >part' && grep -q 'One letter stands for 256 pages' out || return
 	with --size 8000000000000000000 -- 'vmademo map $T' 2>err
 	is 'too large' 1 $? && says 'show a part'
 }

@@ -324,7 +324,7 @@ explore_strangers() {
 explore_dies() {
 	# What was promised is longer than the memory, which it finds out while everybody is stopped
 	export ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1
-	ends 125 explore --size 1M --ack ack --check 'head -c 1 @' -- sh -c 'truncate -s 100000G ack; echo y 1<>@; sync @' && says 'no memory' || return
+	ends 125 explore --size 1M --ack ack --check 'head -c 1 @' -- sh -c 'truncate -s 100000G ack; echo y 1<>@; sync @' && says 'out of memory' || return
 	is children '' "$(pidof sync)" || return
 	vmademo explore --size 1M -- sh -c 'echo y >@; echo >begun; exec sleep 1000' 2>err &
 	comes begun

@@ -128,7 +128,7 @@ exec_seed() {
 	mkdir -p itself/tmp && (export TMPDIR=$PWD/itself/tmp; ends 125 exec --dir --size 1M --seed-from itself -- true @) && says 'let TMPDIR be another place' || return
 	ends 125 exec --dir --size 1M --seed-from odd -- true @ && says 'odd/fifo is neither a file' || return
 	ends 125 exec --dir --size 1M --seed-from /nowhere -- true @ && says '--seed-from: /nowhere: No such file' || return
-	ends 125 exec --dir --size 1M --seed-from wanted -- true @ && says 'wanted is no directory' || return
+	ends 125 exec --dir --size 1M --seed-from wanted -- true @ && says 'wanted is not a directory' || return
 	ends 125 exec --dir --size 64K --seed-from seed -- true @ && says 'there is no room for seed/' && says '--size' || return
 	ends 125 exec --seed-from seed -- true @ && says '--seed-from is for --dir' || return
 	ends 125 exec --dir --init seed -- true @ && says '--dir has --seed-from' || return

@@ -92,8 +92,8 @@ left() { # STATUS
 
 refused() {
 	ends 1 top && says 'this needs a terminal; elsewhere, use vmademo stat --watch 1' || return
-	ends 2 top --interval 0 && says 'no time' && ends 2 top --length 0 && says 'at least one byte' || return
-	ends 2 top /dev/vmademo more && says '"more" is too much' || return
+	ends 2 top --interval 0 && says 'not a time' && ends 2 top --length 0 && says 'at least one byte' || return
+	ends 2 top /dev/vmademo more && says 'unexpected argument "more"' || return
 	terminal 80 24
 	for term in nonsense dumb; do
 		type_in "clear; TERM=$term vmademo top; echo \"status \$?\""
@@ -103,7 +103,7 @@ refused() {
 	type_in 'clear; vmademo top </dev/null; echo "status $?"'
 	sees '^status 1$' && sees 'this needs a terminal' || return
 	type_in 'clear; vmademo top /dev/null; echo "status $?"'
-	sees '^status 1$' && sees 'no buffer of vmademo'
+	sees '^status 1$' && sees 'not a buffer of vmademo'
 }
 shows() {
 	buffer --size 72K --store ram --folio-size 4K

@@ -36,20 +36,20 @@ wrong() {
 		ends 2 $verb && says 'TARGET is missing' || return
 	done
 	ends 125 snapshot && says 'TARGET is missing' || return
-	ends 125 snapshot -o file /dev/vmademo true && says '"true" is too much' || return
-	ends 2 info /dev/vmademo more && says '"more" is too much' || return
+	ends 125 snapshot -o file /dev/vmademo true && says 'unexpected argument "true"' || return
+	ends 2 info /dev/vmademo more && says 'unexpected argument "more"' || return
 	ends 2 resize /dev/vmademo && says 'SIZE is missing' || return
 	for size in 1X -1 K '' 1KK 16E 99999999999999999999 0x 1.5M; do
-		ends 2 resize /dev/vmademo -- "$size" && says 'is no size' || return
+		ends 2 resize /dev/vmademo -- "$size" && says 'is not a size' || return
 	done
 	ends 2 crash /dev/vmademo --share 1002 && says 'from 0 to 1001' || return
 	ends 2 crash /dev/vmademo --share && says 'needs a value' || return
 	ends 2 stat --count 3 && says '--watch' || return
 	for seconds in 0 -1 nan x 1e9; do
-		ends 2 stat --watch $seconds && says 'no time' || return
+		ends 2 stat --watch $seconds && says 'not a time' || return
 	done
 	ends 2 rule del /dev/vmademo && says 'ID or --all' || return
-	ends 2 rule del /dev/vmademo 0 && says 'no number above 0' || return
+	ends 2 rule del /dev/vmademo 0 && says 'not a number above 0' || return
 	ends 125 exec && says 'PROGRAM is missing' || return
 	ends 125 explore --check 'true' -- true && says 'no @' || return
 	ends 125 explore --check 'true @@' -- true && says 'no @' || return
@@ -90,7 +90,7 @@ words() {
 targets() {
 	ends 1 info 999999999:3 && says 'no such process' || return
 	ends 1 info $$:999 && says 'no such descriptor' || return
-	ends 1 info /dev/null && says 'no buffer of vmademo' || return
+	ends 1 info /dev/null && says 'not a buffer of vmademo' || return
 	ends 1 info /dev/vmademo-phys0 && says 'physical window' || return
 	ends 1 info /nowhere && says 'No such file' || return
 	ends 1 crash /dev/vmademo && says 'has no store' || return
@@ -103,7 +103,7 @@ targets() {
 	[ $result = 0 ] && says 'name one of its files' || return
 	ends 1 resize /dev/vmademo 8E && says 'cannot have that size' || return
 	ends 1 map --offset 1T /dev/vmademo && says 'there is no page' || return
-	ends 1 discard --length 0 /dev/vmademo && says 'no such range'
+	ends 1 discard --length 0 /dev/vmademo && says 'lie in the buffer'
 }
 # What each verb is asked rightly, and its status if it fails
 ask() { # VERB
@@ -139,17 +139,17 @@ no_right() {
 		ask $verb
 		# Anybody may know what there is
 		case $verb in features) as_nobody 0 "$words" || return; continue ;; esac
-		as_nobody $expected "$words" && says 'you have not the right' || return
+		as_nobody $expected "$words" && says 'permission denied' || return
 	done
 	for words in 'exec --dir' 'explore --dir'; do
-		as_nobody 125 "$words -- true @" && says 'you have not the right' || return
+		as_nobody 125 "$words -- true @" && says 'permission denied' || return
 	done
 	# With the right to the node, what it makes is its own
 	chmod 666 /dev/vmademo
 	as_nobody 0 'exec --size 1M -- head -c 5 @' && grep -q '1 read' err && as_nobody 0 'info --json' && json .store '"none"' &&
 		as_nobody 0 'explore --size 16K --check "true @" -- sh -c "echo y >@; sync @"' &&
-		as_nobody 125 'exec --size 16K --store ram --rule op=write_out,crash,kill,pid=1 -- true @' && says 'you have not the right to kill' &&
-		as_nobody 125 'exec --dir -- true @' && says 'you have not the right' && as_nobody 1 mappings && says 'you have not the right'
+		as_nobody 125 'exec --size 16K --store ram --rule op=write_out,crash,kill,pid=1 -- true @' && says 'permission denied: to kill' &&
+		as_nobody 125 'exec --dir -- true @' && says 'permission denied' && as_nobody 1 mappings && says 'permission denied'
 	result=$?
 	chmod 600 /dev/vmademo
 	return $result
@@ -161,7 +161,7 @@ lacking() {
 	for verb in $verbs; do
 		ask $verb
 		case $verb in features) continue ;; esac
-		ends $expected $words && grep -qE 'is no buffer of vmademo|the module is older than this command' err || break
+		ends $expected $words && grep -qE 'is not a buffer of vmademo|the module is older than this command' err || break
 	done
 	result=$?
 	umount /dev/vmademo && [ $result = 0 ] || return

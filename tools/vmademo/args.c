@@ -75,7 +75,7 @@ static const char *advice(int err)
 		return "it is not open for writing";
 	case EACCES:
 	case EPERM:
-		return "you have not the right: be root, or the owner of the buffer";
+		return "permission denied: be root, or the owner of the buffer";
 	case ENFILE:
 		return "too many buffers with a store: see the module's parameter max_stores";
 	default:
@@ -159,7 +159,7 @@ int next_option(int argc, char **argv, const struct option *options)
 void no_more_arguments(int argc, char **argv)
 {
 	if (optind < argc)
-		bad_usage("\"%s\" is too much", argv[optind]);
+		bad_usage("unexpected argument \"%s\"", argv[optind]);
 }
 
 /* The next argument; without @what it may be missing, and is NULL then. */
@@ -192,10 +192,11 @@ uint64_t parse_number(const char *what, const char *text, uint64_t least,
 
 	if (!number(text, &value, &end) || *end || value < least || value > most) {
 		if (most == UINT64_MAX)
-			bad_usage("%s: \"%s\" is no number%s", what, text,
+			bad_usage("%s: \"%s\" is not a number%s", what, text,
 				  least ? " above 0" : "");
-		bad_usage("%s: \"%s\" is no number from %llu to %llu", what, text,
-			  (unsigned long long)least, (unsigned long long)most);
+		bad_usage("%s: \"%s\" is not a number from %llu to %llu", what,
+			  text, (unsigned long long)least,
+			  (unsigned long long)most);
 	}
 	return value;
 }
@@ -221,8 +222,8 @@ uint64_t parse_size(const char *what, const char *text)
 	}
 	return value << shift;
 bad:
-	bad_usage("%s: \"%s\" is no size: bytes, or with K, M, G or T", what,
-		  text);
+	bad_usage("%s: \"%s\" is not a size: a number of bytes, or with K, M, G, T, P or E",
+		  what, text);
 }
 
 double parse_seconds(const char *what, const char *text)
@@ -233,7 +234,8 @@ double parse_seconds(const char *what, const char *text)
 	errno = 0;
 	value = strtod(text, &end);
 	if (errno || end == text || *end || !(value > 0 && value < 1e6))
-		bad_usage("%s: \"%s\" is no time in seconds above 0", what, text);
+		bad_usage("%s: \"%s\" is not a time in seconds above 0", what,
+			  text);
 	return value;
 }
 
@@ -244,7 +246,7 @@ void *must_alloc(void *old, size_t bytes)
 	void *new = realloc(old, bytes ? bytes : 1);
 
 	if (!new)
-		die("there is no memory");
+		die("out of memory");
 	return new;
 }
 
@@ -255,7 +257,7 @@ char *must_print(const char *format, ...)
 
 	va_start(args, format);
 	if (vasprintf(&text, format, args) < 0)
-		die("there is no memory");
+		die("out of memory");
 	va_end(args);
 	return text;
 }

@@ -64,7 +64,7 @@ static int verb_discard(int argc, char **argv)
 		discard.length = info.size - discard.offset;
 	if (ioctl(fd, VMADEMO_IOC_DISCARD, &discard)) {
 		if (errno == EINVAL)
-			die("%s: there is no such range: at least one byte, and none beyond the largest size",
+			die("%s: the range must have at least one byte, and lie in the buffer",
 			    target);
 		die_errno("%s", target);
 	}
@@ -251,10 +251,10 @@ static int verb_restore(int argc, char **argv)
 	return take(argc, argv, VMADEMO_IOC_RESTORE, 0);
 }
 
-#define CUT_OPTIONS                                                              \
-	"      --seed N          chooses what happens to have been written\n"    \
-	"      --share N         so many thousandths of the dirty folios have\n" \
-	"      --torn N          so many of the others have in part\n"           \
+#define CUT_OPTIONS                                                             \
+	"      --seed N          chooses which dirty folios were written (0)\n" \
+	"      --share N         how many of them were, in thousandths (0)\n"   \
+	"      --torn N          how many of the others, in part (0)\n"         \
 	"      --json            print JSON\n"
 
 const struct verb change_verbs[] = {

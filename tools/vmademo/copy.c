@@ -221,7 +221,7 @@ void copy_tree(const char *what, const char *from, const char *to, bool seed)
 	if (stat(from, &st))
 		die_errno("%s: %s", what, from);
 	if (!S_ISDIR(st.st_mode))
-		die("%s: %s is no directory", what, from);
+		die("%s: %s is not a directory", what, from);
 	if (seed && stat(to, &st))
 		die_errno("%s: %s", what, to);
 	copying.to = st.st_dev;

@@ -77,9 +77,9 @@ const struct verb run_verbs[] = {
 	  true, verb_create },
 	{ "snapshot", "[OPTIONS] TARGET [-- PROGRAM ARGUMENTS...]",
 	  "run a program, or a shell, on what a power cut now would leave",
-	  "      --seed N          chooses what happens to have been written (0)\n"
-	  "      --share N         so many thousandths of what is dirty are (0)\n"
-	  "      --torn N          so many of the others, in part (0)\n"
+	  "      --seed N          chooses which dirty folios were written (0)\n"
+	  "      --share N         how many of them were, in thousandths (0)\n"
+	  "      --torn N          how many of the others, in part (0)\n"
 	  "  -o, --output FILE     no program: the bytes go to FILE\n",
 	  true, verb_snapshot },
 	{ "exec", "[OPTIONS] -- PROGRAM ARGUMENTS...",

@@ -443,7 +443,7 @@ int verb_exec(int argc, char **argv)
 		complain("THE PROGRAM DID NOT USE THE %s: it never mapped, read or wrote it, so this run says nothing.",
 			 exec.buffer.dir ? "DIRECTORY" : "BUFFER");
 		fprintf(stderr,
-			"Has it an argument with @, and does it open that path as it is?  One that resolves links first, as sqlite3 does, finds no file.\n");
+			"Does it have an argument with @, and does it open that path unchanged?  A program that resolves links first, as sqlite3 does, finds no file.\n");
 		return STATUS_OWN;
 	}
 	end_space(&exec.space);

@@ -148,7 +148,7 @@ void parse_cut(struct cut *cut, const char *text)
 	char *copy = strdup(text), *rest = copy, *word[6];
 
 	if (!copy)
-		die("there is no memory");
+		die("out of memory");
 	for (int i = 0; i < 6; i++) {
 		word[i] = strsep(&rest, ":");
 		if (!word[i])
@@ -156,7 +156,8 @@ void parse_cut(struct cut *cut, const char *text)
 				  text);
 	}
 	if (rest)
-		bad_usage("--replay: there is too much in \"%s\"", text);
+		bad_usage("--replay: \"%s\" has more than SEED:EVENT:NUMBER:WHEN:SHARE:TORN",
+			  text);
 	cut->seed = parse_number("--replay", word[0], 0, UINT64_MAX);
 	for (cut->at = 0; strcmp(word[1], at_names[cut->at]);)
 		if (++cut->at > AT_END)

@@ -61,7 +61,7 @@ static int open_ack(const char *path)
 	if (fd < 0 || fstat(fd, &st))
 		die_errno("--ack: %s", path);
 	if (!S_ISREG(st.st_mode))
-		die("--ack: %s is no regular file", path);
+		die("--ack: %s is not a regular file", path);
 	return fd;
 }
 
@@ -240,7 +240,7 @@ static struct space count_events(struct explore *explore,
 			     (!explore->buffer.dir &&
 			      size_of(fd) != explore->buffer.size);
 	if (!used)
-		die("THE PROGRAM DID NOT USE THE %s: it never mapped, read or wrote it.  Has it an argument with @, and does it open that path as it is?",
+		die("THE PROGRAM DID NOT USE THE %s: it never mapped, read or wrote it.  Does it have an argument with @, and does it open that path unchanged?",
 		    explore->buffer.dir ? "DIRECTORY" : "BUFFER");
 	delete_rules(fd, 0);
 	return space;
@@ -290,7 +290,7 @@ void dry_run(struct explore *explore)
 	space = count_events(explore, again, true);
 	end_space(&space);
 	if (!loses_something(again))
-		die("in a second run the program writes nothing: does it find what it has left elsewhere?");
+		die("in a second run the program writes nothing: does the first run leave files elsewhere that it finds?");
 	explore->same_again = !memcmp(again, explore->events, sizeof(again));
 	explore->combinations = count_combinations(explore);
 }

@@ -100,7 +100,7 @@ static void print_picture(const struct picture *picture, size_t width, bool colo
 		putchar('\n');
 	}
 	if (per > 1)
-		printf("\nA letter is %llu pages, and says the first of these that one of them is:\n",
+		printf("\nOne letter stands for %llu pages, and shows the first of these states that one of them has:\n",
 		       per);
 	else
 		putchar('\n');
@@ -172,7 +172,7 @@ static void write_svg(const struct picture *picture, const char *path)
 			(unsigned long long)picture->count[i]);
 	if (picture->per_cell > 1)
 		fprintf(svg,
-			"<text x=\"%d\" y=\"%zu\" fill=\"#222\">A square is %llu pages, and shows the first of these that one of them is.</text>\n",
+			"<text x=\"%d\" y=\"%zu\" fill=\"#222\">One square stands for %llu pages, and shows the first of these states that one of them has.</text>\n",
 			MARGIN, y + 11, (unsigned long long)picture->per_cell);
 	fputs("</svg>\n", svg);
 	if (ferror(svg) || fclose(svg))

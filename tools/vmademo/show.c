@@ -280,12 +280,13 @@ const struct verb show_verbs[] = {
 	{ "info", "[TARGET]", "say what a buffer is and what state it is in",
 	  JSON_OPTION, false, verb_info },
 	{ "stat", "[TARGET]", "print all counters of a buffer",
-	  "  -w, --watch SECONDS   again and again, with what was added\n"
-	  "      --count N         with --watch: so often\n" JSON_OPTION,
+	  "  -w, --watch SECONDS   again every SECONDS, with what was added\n"
+	  "      --count N         with --watch: end after N times\n" JSON_OPTION,
 	  false, verb_stat },
 	{ "mappings", "[TARGET]", "list the mappings of a buffer, or of all",
 	  JSON_OPTION, false, verb_mappings },
-	{ "features", "", "list the words of rules that the module knows",
+	{ "features", "",
+	  "list the words of rules, and the stores, that the module knows",
 	  JSON_OPTION, false, verb_features },
 	{ 0 },
 };

@@ -13,7 +13,7 @@ struct libscols_table *new_table(const char *name, bool json)
 
 	if (!table || scols_table_set_name(table, name) ||
 	    scols_table_enable_json(table, json))
-		die("there is no memory");
+		die("out of memory");
 	return table;
 }
 
@@ -26,7 +26,7 @@ void add_column(struct libscols_table *table, const char *name, unsigned int fla
 	if (!column ||
 	    scols_column_set_json_type(column, number ? SCOLS_JSON_NUMBER
 						      : SCOLS_JSON_STRING))
-		die("there is no memory");
+		die("out of memory");
 }
 
 struct libscols_line *add_line(struct libscols_table *table)
@@ -34,7 +34,7 @@ struct libscols_line *add_line(struct libscols_table *table)
 	struct libscols_line *line = scols_table_new_line(table, NULL);
 
 	if (!line)
-		die("there is no memory");
+		die("out of memory");
 	return line;
 }
 
@@ -46,7 +46,7 @@ void set_cell(struct libscols_line *line, int column, const char *format, ...)
 	va_start(args, format);
 	if (vasprintf(&text, format, args) < 0 ||
 	    scols_line_refer_data(line, column, text))
-		die("there is no memory");
+		die("out of memory");
 	va_end(args);
 }
 

@@ -49,7 +49,7 @@ __attribute__((noreturn)) static void cannot_open(const char *target,
 		die("%s: the process has no such descriptor", target);
 	}
 	if (err == EACCES || err == EPERM)
-		die("%s: you have not the right to open it: be root, or have its owner allow it (%s)",
+		die("%s: permission denied: be root, or ask its owner for access (%s)",
 		    target, strerrorname_np(err));
 	die("%s: %s", target, strerror(err));
 }
@@ -111,7 +111,7 @@ int open_target(const char *target, unsigned int flags)
 			die("%s: this is a physical window, which can be revoked only",
 			    target);
 		if (errno == ENOTTY || errno == EBADF || errno == EINVAL)
-			die("%s: this is no buffer of vmademo", target);
+			die("%s: this is not a buffer of vmademo", target);
 		die_errno("%s", target);
 	}
 good:
@@ -185,7 +185,7 @@ bool buffer_option(struct buffer_options *options, int opt)
 		/* What a page table maps, which has entries of 8 bytes */
 		most = page_size() * page_size() / 8;
 		if (size < page_size() || size > most || size & (size - 1))
-			bad_usage("--folio-size: \"%s\" is no power of two from a page to %zuM",
+			bad_usage("--folio-size: \"%s\" is not a power of two from a page to %zuM",
 				  optarg, most >> 20);
 		options->folio_size = size;
 		return true;

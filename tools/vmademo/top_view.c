@@ -87,7 +87,7 @@ __attribute__((format(printf, 3, 4))) static int put(int y, int x,
 		return COLS;
 	va_start(args, format);
 	if (vasprintf(&text, format, args) < 0)
-		die("there is no memory");
+		die("out of memory");
 	va_end(args);
 	/* Names can have any bytes in them */
 	for (char *c = text; *c; c++)

@@ -203,7 +203,7 @@ struct buffer_options {
 	"      --size BYTES      how large it is (64M, or as large as the file)\n" \
 	"      --store STORE     none, ram, or file:PATH (none)\n"                 \
 	"      --folio-size BYTES\n"                                               \
-	"                        what a folio has at most, up to 2M\n"             \
+	"                        the largest folio, up to 2M with pages of 4K\n"   \
 	"      --rule WORDS      a rule, as in op=mkwrite,start=3,status=ENOSPC\n"
 
 bool buffer_option(struct buffer_options *options, int opt);
@@ -369,7 +369,7 @@ char *latency_words(uint64_t ns);
 	"      --all             all there are\n"                                             \
 	"      --first           end at the first that breaks\n"                              \
 	"      --seed N          chooses which (1)\n"                                         \
-	"  -j, --jobs N          so many runs at a time (1)\n"                                \
+	"  -j, --jobs N          how many runs at a time (1)\n"                               \
 	"      --no-snapshots    each cut in a run of its own, though one run would do\n"     \
 	"      --replay CUT      one cut, as a report names it\n"                             \
 	"      --keep FILE       with --replay: gets what the cut left of the buffer, or\n"   \

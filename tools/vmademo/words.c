@@ -121,7 +121,7 @@ static void parse_when(struct vmademo_rule *rule, const char *text)
 		bad_usage("rule: when=%s is neither before nor after", text);
 }
 
-/* A word; returns a number that it alone has, for words that are said twice. */
+/* A word; returns a number that it alone has, for words that are given twice. */
 static int parse_word(struct vmademo_rule *rule, const char *word)
 {
 	const char *value = strchr(word, '=');
@@ -154,7 +154,7 @@ static int parse_word(struct vmademo_rule *rule, const char *word)
 		}
 	}
 #undef IS
-	bad_usage("rule: \"%s\" is no word of a rule; vmademo features lists them",
+	bad_usage("rule: \"%s\" is not a word of a rule; vmademo features lists them",
 		  word);
 }
 
@@ -165,13 +165,13 @@ void parse_rule(struct vmademo_rule *rule, const char *words)
 	uint32_t said = 0;
 
 	if (!text)
-		die("there is no memory");
+		die("out of memory");
 	memset(rule, 0, sizeof(*rule));
 	while ((word = strsep(&rest, ","))) {
 		uint32_t bit = 1U << parse_word(rule, word);
 
 		if (said & bit)
-			bad_usage("rule: \"%s\" is said twice", word);
+			bad_usage("rule: \"%s\" is given twice", word);
 		said |= bit;
 	}
 	if (!(said & 1))
@@ -260,12 +260,12 @@ uint64_t add_rule(int fd, struct vmademo_rule *rule)
 		die("rule %s: a page of it is part of a large folio: make the rule before the page is touched, or a buffer with --folio-size %zu",
 		    words, page_size());
 	case ENOSPC:
-		die("rule %s: the buffer has %u rules, which is the most",
+		die("rule %s: the buffer or tree already has %u rules, and cannot have more",
 		    words, VMADEMO_RULES_MAX);
 	case ESRCH:
 		die("rule %s: there is no process %d", words, rule->pid);
 	case EPERM:
-		die("rule %s: you have not the right to kill whom it kills",
+		die("rule %s: permission denied: to kill that process, or to cut the power of a tree that is not yours",
 		    words);
 	default:
 		die_errno("rule %s", words);
