@@ -40,8 +40,9 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
+#include <unistd.h>
 
-#define KV_PAGE	   4096UL
+#define KV_PAGE	   4096UL /* on every machine: a page of its own may be larger */
 #define KV_MAGIC   0x4c56414b
 #define KV_BUCKETS 256
 
@@ -212,7 +213,7 @@ static inline void kv_step(struct kv *kv)
 static inline int kv_msync(struct kv *kv, unsigned int which, size_t at,
 			   size_t len)
 {
-	const size_t start = at & ~(KV_PAGE - 1);
+	const size_t start = at & ~(sysconf(_SC_PAGESIZE) - 1UL);
 
 	kv_step(kv);
 	if (!(kv->left_out & which) &&

@@ -11,7 +11,7 @@
 #include "../examples/kvstore.h"
 #include "stores.h"
 
-#define SIZE   (18 * PAGE) /* two halves of eight pages */
+#define SIZE   (18 * KV_PAGE) /* two halves of eight pages */
 #define ROUNDS 1000
 #define KEYS   8
 #define LONG   3500 /* longest value: of all keys they fit into a half */
