@@ -88,10 +88,12 @@ const char *ask_write_of_read_only(struct subject *s)
 	return answer;
 }
 
-static const char *faults(struct subject *s, int64_t number)
+static const char *faults(struct subject *s, int64_t number, int64_t pages)
 {
 	if (!number)
 		return "no fault";
+	if (number == pages)
+		return "1 fault a page";
 	snprintf(s->text, sizeof(s->text), "%" PRId64 " fault%s", number,
 		 number == 1 ? "" : "s");
 	return s->text;
@@ -99,31 +101,32 @@ static const char *faults(struct subject *s, int64_t number)
 
 static const char *count_faults(struct subject *s, int write)
 {
+	const size_t len = FAULT_AROUND, pages = len / PAGE;
 	unsigned char *p;
 	int64_t before;
 
 	/* In the page cache, and clean */
-	memset(s->map, 1, LEN);
+	memset(s->map, 1, len);
 	if (s->kind != ON_WINDOW)
 		fsync(s->fd);
-	/* 16 pages that the kernel may map at once are aligned to 16 pages */
-	p = mmap(aligned_room(LEN, LEN), LEN, RW, MAP_SHARED | MAP_FIXED, s->fd,
+	/* What the kernel may map at once is aligned to its length */
+	p = mmap(aligned_room(len, len), len, RW, MAP_SHARED | MAP_FIXED, s->fd,
 		 0);
 	if (p == MAP_FAILED)
 		return yes_or_errno(s, -1);
 	if (write)
-		for (size_t i = 0; i < 16; i++)
+		for (size_t i = 0; i < pages; i++)
 			touch(p + i * PAGE);
 	before = minor_faults();
-	for (size_t i = 0; i < 16; i++) {
+	for (size_t i = 0; i < pages; i++) {
 		if (write)
 			put(p + i * PAGE, 1);
 		else
 			touch(p + i * PAGE);
 	}
 	before = minor_faults() - before;
-	munmap(p, LEN);
-	return faults(s, before);
+	munmap(p, len);
+	return faults(s, before, pages);
 }
 
 const char *ask_touching(struct subject *s)

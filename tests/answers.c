@@ -67,7 +67,7 @@ static const struct {
 	{ "offset + length over 2⁶³", ask_overflow },
 	{ "`MAP_SYNC` with `MAP_SHARED_VALIDATE`", ask_map_sync },
 	{ "opened read-only, `PROT_WRITE` shared", ask_write_of_read_only },
-	{ "touch 16 pages that are cached", ask_touching },
+	{ "touch 64 KiB that are cached", ask_touching },
 	{ "then write to them", ask_writing },
 	{ "`msync(MS_SYNC)`", ask_msync },
 	{ "`fsync`, `fdatasync`", ask_fsync },
