@@ -291,13 +291,13 @@ TEST_F(params, bad_stores)
 		{ "store=none,ram", path, EINVAL },
 		{ "store=./a", path, EINVAL },
 		{ "store=" FOLDER "/missing", open_it, ENOENT },
-		{ "store=" FOLDER "/missing size=4K", open_it, ENOENT },
+		{ "store=" FOLDER "/missing size=1p", open_it, ENOENT },
 		{ "store=" FILE_A "/b", open_it, ENOTDIR },
 		{ "store=" FOLDER, kind, EINVAL },
 		{ "store=/", kind, EINVAL },
 		{ "store=/dev/null", kind, EINVAL },
 		{ "store=/proc/version", kind, EINVAL },
-		{ "store=/proc/self/maps size=4K", kind, EINVAL },
+		{ "store=/proc/self/maps size=1p", kind, EINVAL },
 		{ "store=" FILE_A, "is empty", EINVAL },
 		{ "store=" BLOCK_DEVICE " size=1G", less, EINVAL },
 	};
@@ -338,9 +338,9 @@ TEST_F(params, stores_that_others_have)
 	ASSERT_EQ(0, mount(FOLDER, FOLDER, NULL, MS_BIND, NULL));
 	ASSERT_EQ(0, mount(NULL, FOLDER, NULL, MS_BIND | MS_REMOUNT | MS_RDONLY,
 			   NULL));
-	EXPECT_FAILS(EINVAL, load_module("store=" FILE_A " size=8K"));
+	EXPECT_FAILS(EINVAL, load_module("store=" FILE_A " size=2p"));
 	EXPECT_EQ(1, log_lines(self->kmsg, line, sizeof(line)));
-	EXPECT_NE(NULL, strstr(line, "has less than size=8K"))
+	EXPECT_NE(NULL, strstr(line, in_bytes("has less than size=2p")))
 	TH_LOG("%s", line);
 	EXPECT_EQ(0, umount(FOLDER));
 	remove_file();
@@ -359,9 +359,9 @@ TEST_F(params, sealed_store)
 	ASSERT_GE(file, 0);
 	ASSERT_EQ(0, ftruncate(file, PAGE));
 	ASSERT_EQ(0, fcntl(file, F_ADD_SEALS, F_SEAL_GROW));
-	snprintf(text, sizeof(text), "store=/proc/self/fd/%d size=8K", file);
+	snprintf(text, sizeof(text), "store=/proc/self/fd/%d size=2p", file);
 	expect_refused(_metadata, self->kmsg, &bad);
-	snprintf(text, sizeof(text), "store=/proc/self/fd/%d size=4K", file);
+	snprintf(text, sizeof(text), "store=/proc/self/fd/%d size=1p", file);
 	EXPECT_EQ(0, load_module(text));
 	EXPECT_EQ((int64_t)PAGE, node_value("size"));
 	EXPECT_EQ(0, unload_module());
