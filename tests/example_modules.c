@@ -9,7 +9,7 @@
 TEST_F(module, begins_with_zeroes)
 {
 	static const unsigned char zeroes[PAGE_MAX];
-	const int pages = 1024;
+	const int pages = SOME_MIB;
 	unsigned char *p;
 
 	RUN_IF_READY();
@@ -215,7 +215,9 @@ TEST_F(module, mremap)
 /* Only a file can be mapped beyond its end, and no device where offsets end. */
 TEST_F(module, offsets)
 {
-	static const struct {
+	/* So many pages are 2^63 bytes */
+	const uint64_t half = (1ULL << 63) / PAGE;
+	const struct {
 		uint64_t page, pages;
 	} beyond[] = {
 		{ 0, N + 1 },
@@ -227,29 +229,28 @@ TEST_F(module, offsets)
 		{ 1ULL << 32, 1 },
 		{ (1ULL << 32) + 1, N },
 		/* The last offset of a file; then 2^63, and the end of the numbers */
-		{ (1ULL << 51) - 1, 1 },
-		{ (1ULL << 51) - 2, 2 },
-		{ 1ULL << 51, 1 },
-		{ (1ULL << 51) + 1, N - 1 },
-		{ (1ULL << 52) - 2, 1 },
-		{ (1ULL << 52) - 1, 1 },
-		{ (1ULL << 52) - 1, 2 },
-		{ (1ULL << 52) - N, N },
+		{ half - 1, 1 },
+		{ half - 2, 2 },
+		{ half, 1 },
+		{ half + 1, N - 1 },
+		{ 2 * half - 2, 1 },
+		{ 2 * half - 1, 1 },
+		{ 2 * half - 1, 2 },
+		{ 2 * half - N, N },
 	};
 
 	RUN_IF_READY();
 	for (size_t i = 0; i < sizeof(beyond) / sizeof(beyond[0]); i++) {
 		uint64_t page = beyond[i].page, pages = beyond[i].pages;
 		uint64_t end = page + pages;
-		int error = variant->kind == CACHE || end >= 1ULL << 52
-				    ? EOVERFLOW
-				    : EINVAL;
+		int error = variant->kind == CACHE || end >= 2 * half ? EOVERFLOW
+								      : EINVAL;
 		unsigned char *p;
 
 		if (IS_32_BIT && page >> 32)
 			continue;
 		p = map(self->fd, MAP_SHARED, page, pages);
-		if (variant->kind != CACHE || end >= 1ULL << 51) {
+		if (variant->kind != CACHE || end >= half) {
 			EXPECT_EQ(MAP_FAILED, p) TH_LOG("page %" PRIu64, page);
 			EXPECT_EQ(error, errno) TH_LOG("page %" PRIu64, page);
 			continue;

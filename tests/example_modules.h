@@ -13,6 +13,8 @@ enum kind { PAGES, CACHE, PHYSICAL };
 
 /* The devices have so many pages, if nothing else is said. */
 #define N 16
+/* Or so many: 4 MiB, which can be had in one piece */
+#define SOME_MIB ((int)(4 * MIB / PAGE))
 
 FIXTURE(module)
 {

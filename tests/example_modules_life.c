@@ -189,7 +189,7 @@ TEST_F(module, held)
 /* Unloading frees all of it. */
 TEST_F(module, freed)
 {
-	const int pages = 1024, times = 8;
+	const int pages = SOME_MIB, times = 8;
 	int64_t before, lost;
 	unsigned char *p;
 

@@ -26,7 +26,7 @@
 static const char *output_of(int (*program)(int, char **), char **argv,
 			     int *status)
 {
-	static char text[8192];
+	static char text[2 * PAGE_MAX];
 	int argc = 0, ends[2];
 	size_t len = 0;
 	ssize_t n;
@@ -64,14 +64,16 @@ static char *path_of(int fd)
 TEST(recover)
 {
 	int fd = create_buffer(2 * PAGE), status;
-	char *argv[] = { "recover", path_of(fd), "16000", NULL };
+	char bytes[24];
+	char *argv[] = { "recover", path_of(fd), bytes, NULL };
 
 	ASSERT_GE(fd, 0);
+	snprintf(bytes, sizeof(bytes), "%lu", 4 * PAGE - 384);
 	ASSERT_EQ(1, pwrite(fd, "\5", 1, PAGE + 10));
 	EXPECT_STREQ("page 0: 0\npage 1: 5\npage 2: not there\npage 3: not there\n",
 		     output_of(recover_main, argv, &status));
 	EXPECT_EQ(1, status);
-	argv[2] = "8192";
+	snprintf(bytes, sizeof(bytes), "%lu", 2 * PAGE);
 	EXPECT_STREQ("page 0: 0\npage 1: 5\n",
 		     output_of(recover_main, argv, &status));
 	EXPECT_EQ(0, status);
