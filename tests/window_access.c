@@ -91,6 +91,13 @@ TEST_F(window, peek_and_poke)
 	munmap(ro, PAGE);
 }
 
+/* All that can be copied; but arm64 does not count the 64 bytes in which it cannot go on. */
+static bool is_up_to(ssize_t most, ssize_t n)
+{
+	return n == most ||
+	       (strcmp(bar_memtype(), "wb") && n < most && n > most - 64);
+}
+
 /* read, write and lseek, as /dev/mem has them, within the window. */
 TEST_F(window, read_and_write)
 {
@@ -100,6 +107,7 @@ TEST_F(window, read_and_write)
 	unsigned char data[3 * PAGE], back[3 * PAGE];
 	unsigned char *edge = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE,
 				   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ssize_t n;
 
 	ASSERT_EQ(0, munmap(edge + PAGE, PAGE));
 	for (size_t i = 0; i < sizeof(data); i++)
@@ -130,12 +138,14 @@ TEST_F(window, read_and_write)
 	memset(edge, 7, PAGE);
 	put(p + PAGE / 2, 1);
 	EXPECT_FAILS(EFAULT, pwrite(self->fd, edge + PAGE, 10, 0));
-	EXPECT_EQ(PAGE / 2, pwrite(self->fd, edge + PAGE / 2, PAGE, 0));
-	EXPECT_EQ(7, touch(p + PAGE / 2 - 1));
+	n = pwrite(self->fd, edge + PAGE / 2, PAGE, 0);
+	EXPECT_TRUE(is_up_to(PAGE / 2, n)) TH_LOG("%zd", n);
+	EXPECT_EQ(7, touch(p + n - 1));
 	EXPECT_EQ(1, touch(p + PAGE / 2));
 	memset(edge, 0, PAGE);
-	EXPECT_EQ(PAGE / 2, pread(self->fd, edge + PAGE / 2, PAGE, 0));
-	EXPECT_EQ(7, edge[PAGE - 1]);
+	n = pread(self->fd, edge + PAGE / 2, PAGE, 0);
+	EXPECT_TRUE(is_up_to(PAGE / 2, n)) TH_LOG("%zd", n);
+	EXPECT_EQ(touch(p + n - 1), edge[PAGE / 2 + n - 1]);
 	EXPECT_FAILS(EFAULT, pread(self->fd, edge + PAGE, 10, 0));
 	munmap(edge, PAGE);
 	munmap(p, LEN);

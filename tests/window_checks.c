@@ -109,6 +109,7 @@ TEST_F(window, random_mappings)
 {
 	RUN_IF_READY();
 
+	const unsigned int all = LEN / PAGE;
 	const int bits = physical_bits();
 	const int fds[] = { self->fd, self->fd, open(WINDOW, O_RDONLY),
 			    open(WINDOW, O_RDWR | O_SYNC) };
@@ -124,8 +125,8 @@ TEST_F(window, random_mappings)
 				 (rand_r(&seed) % 4 ? PROT_READ : PROT_NONE);
 		const int more = more_flags[rand_r(&seed) % 6];
 		const int which = rand_r(&seed) % 4;
-		uint64_t pages = rand_r(&seed) % 1030 + 1;
-		uint64_t pgoff = rand_r(&seed) % 1100;
+		uint64_t pages = rand_r(&seed) % (all + 6) + 1;
+		uint64_t pgoff = rand_r(&seed) % (all + 76);
 		uint64_t size = pages * PAGE;
 		int flags = more | (private ? MAP_PRIVATE : MAP_SHARED_VALIDATE);
 		int expected;
@@ -137,7 +138,8 @@ TEST_F(window, random_mappings)
 				(PAGES_ADDRESSED - 1);
 			break;
 		case 1: /* near the end of all addresses */
-			pgoff = ((1ULL << bits) / PAGE) - rand_r(&seed) % 1100;
+			pgoff = ((1ULL << bits) / PAGE) -
+				rand_r(&seed) % (all + 76);
 			break;
 		case 2: /* small, so that more of them fit */
 			size = PAGE;
