@@ -57,7 +57,7 @@ TEST_F(store, faults)
 			ASSERT_EQ(0, power_on(self->fd));
 			for (i = 0; i < PAGES - 1; i++)
 				EXPECT_EQ(0, new_parts(self->map + i * PAGE));
-			EXPECT_EQ(8, new_parts(self->map + i * PAGE));
+			EXPECT_EQ(PARTS, new_parts(self->map + i * PAGE));
 			ASSERT_EQ(0, del_rule(self->fd, 0));
 		}
 	}
@@ -135,7 +135,7 @@ TEST_F(store, kill)
 		if (ops[i] == VMADEMO_OP_FLUSH)
 			EXPECT_NEW(5);
 		/* Each page is written out by msync, then dirty once more */
-		EXPECT_EQ(8, new_parts(self->map + PAGE));
+		EXPECT_EQ(PARTS, new_parts(self->map + PAGE));
 		EXPECT_EQ(0, new_parts(self->map + 6 * PAGE));
 		ASSERT_EQ(0, del_rule(self->fd, 0));
 		for (int j = 0; j < 2; j++) {
