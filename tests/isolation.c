@@ -4,6 +4,7 @@
  * waits for it, is throttled because of it, or is told of its errors.
  */
 #include <linux/io_uring.h>
+#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sys/syscall.h>
@@ -172,7 +173,7 @@ static bool start_msyncs(struct msyncer *m)
 	pthread_t thread;
 
 	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, 64 * 1024);
+	pthread_attr_setstacksize(&attr, PTHREAD_STACK_MIN + 64 * KIB);
 	for (int i = 0; i < MSYNCS; i++)
 		if (pthread_create(&thread, &attr, msync_it, m))
 			return false;

@@ -3,6 +3,7 @@
  * Power cuts of hundreds of buffers at once, each of which waits for a write(2) under way: they
  * keep nobody else waiting, whatever of the kernel's workers he needs.
  */
+#include <limits.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -61,7 +62,7 @@ TEST(nobody_else_waits)
 		      .delay_us = VMADEMO_DELAY_MAX);
 	ASSERT_LT(0, id);
 	pthread_attr_init(&small);
-	pthread_attr_setstacksize(&small, 64 * 1024);
+	pthread_attr_setstacksize(&small, PTHREAD_STACK_MIN + 64 * KIB);
 	for (int i = 0; i < many; i++) {
 		fds[i] = create_with(VMADEMO_STORE_RAM, PAGE, 0);
 		ASSERT_LE(0, fds[i]) TH_LOG("%d: %s", i, strerror(errno));
