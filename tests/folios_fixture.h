@@ -11,7 +11,11 @@
 #include "kselftest_harness.h"
 #include "stores.h"
 
-#define HUGE (2 * MIB)
+/* The larger size; a program may say another one before */
+#ifndef HUGE
+#define HUGE	   (2 * MIB)
+#define HUGE_FOLIO HUGE
+#endif
 /* Four of the largest, and a part of a page */
 #define SIZE  (4 * HUGE + 1000)
 #define PAGES ((SIZE + PAGE - 1) / PAGE)
@@ -38,7 +42,7 @@ FIXTURE_VARIANT(folios)
 						 .size = 64 * 1024 }; \
 	FIXTURE_VARIANT_ADD(folios, name##_2m)                        \
 	{                                                             \
-		.kind = store_kind, .size = HUGE                      \
+		.kind = store_kind, .size = HUGE_FOLIO                \
 	}
 
 BOTH_SIZES(none, NO_STORE);
@@ -52,7 +56,7 @@ FIXTURE_SETUP(folios)
 	memset(self, 0, sizeof(*self));
 	self->lower = -1;
 	self->random = 1;
-	folio_size_wanted = variant->size;
+	folio_size_wanted = folio_bytes(variant->size);
 	self->fd = variant->kind == NO_STORE
 			   ? create_buffer(SIZE)
 			   : create_store(variant->kind, SIZE, &self->lower);

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A large folio that is mapped by one entry, of 2 MiB: what that shows, and where there is none.
+ * A large folio that is mapped by one entry, of 2 MiB with pages of 4 KiB: what that shows, and
+ * where there is none.
  */
+#define HUGE	   PMD_SIZE
+#define HUGE_FOLIO PMD_FOLIO
 #include "folios_fixture.h"
 
 /*
@@ -14,7 +17,7 @@ TEST_F(folios, read_and_written_at_once)
 
 	unsigned char *map = aligned_room(SIZE, HUGE);
 
-	/* Where one entry can map 2 MiB */
+	/* Where one entry can map a folio */
 	ASSERT_EQ(map, mmap(map, SIZE, PROT_READ | PROT_WRITE,
 			    MAP_SHARED | MAP_FIXED, self->fd, 0));
 	fill(self);
@@ -29,7 +32,7 @@ TEST_F(folios, read_and_written_at_once)
 	munmap(map, SIZE);
 }
 
-/* A new mapping, where one entry can map 2 MiB, for which that is wished. */
+/* A new mapping, where one entry can map a folio, for which that is wished. */
 static unsigned char *map_wished(int fd)
 {
 	unsigned char *map = aligned_room(SIZE, HUGE);
@@ -63,7 +66,7 @@ TEST_F(folios, wished)
 	EXPECT_EQ(4, d.fault_around);
 	EXPECT_EQ(4, d.fault_around_hits);
 	/* With a store, what was made by write-back or reading may be smaller */
-	if (variant->size == HUGE && variant->kind == NO_STORE)
+	if (variant->size == HUGE_FOLIO && variant->kind == NO_STORE)
 		EXPECT_EQ(4 * HUGE / KIB,
 			  smaps_value(map, "FilePmdMapped") / KIB);
 	EXPECT_EQ(0, memcmp(map, self->copy, SIZE));
