@@ -101,17 +101,19 @@ static uint64_t size_of(struct file f)
 /* A little more or less, where mistakes are made. */
 static int64_t nearby(struct worker *w)
 {
-	static const int64_t near[] = { 0,    0,     1,	    -1,	   4095, 4096,
-					4097, -4095, -4096, -4097, 8192, 511 };
+	const int64_t page = PAGE;
+	const int64_t near[] = { 0,	   0,	      1,	-1,
+				 page - 1, page,      page + 1, 1 - page,
+				 -page,	   -page - 1, 2 * page, 511 };
 
 	return ANY_OF(w, near);
 }
 
 static uint64_t some_offset(struct worker *w, struct file f)
 {
-	static const uint64_t wide[] = {
-		1ULL << 31, 1ULL << 32, 1ULL << 44,	   INT64_MAX,
-		INT64_MAX,  1ULL << 63, UINT64_MAX - 4095, UINT64_MAX,
+	const uint64_t wide[] = {
+		1ULL << 31, 1ULL << 32, 1ULL << 44,	 INT64_MAX,
+		INT64_MAX,  1ULL << 63, -(uint64_t)PAGE, UINT64_MAX,
 	};
 	uint64_t offset = 0;
 
@@ -151,9 +153,10 @@ static uint64_t some_size(struct worker *w)
 /* The length of what is filled with data: never so much that it does harm. */
 static size_t some_length(struct worker *w)
 {
-	static const size_t lengths[] = { 0,	1,    2,	 511,
-					  512,	4095, 4096,	 4097,
-					  8192, 8191, 64 * 1024, 12288 };
+	const size_t lengths[] = {
+		0,    1,	2,	  511,		512,	   PAGE - 1,
+		PAGE, PAGE + 1, 2 * PAGE, 2 * PAGE - 1, 64 * 1024, 3 * PAGE
+	};
 
 	switch (below(w, 8)) {
 	case 0 ... 3:

@@ -138,7 +138,7 @@ TEST_F(under_way, allocation)
 	for (self->rule = 0; self->rule < 30; self->rule++) {
 		ASSERT_EQ(0, pthread_create(&self->threads[0], NULL, switch_off,
 					    self));
-		failed += fallocate(self->a, 0, 0, 12 << 20) != 0;
+		failed += fallocate(self->a, 0, 0, 3072 * PAGE) != 0;
 		ASSERT_EQ(0, pthread_join(self->threads[0], &wrong));
 		ASSERT_EQ(NULL, wrong);
 		ASSERT_EQ(0, power_on(self->dir));
