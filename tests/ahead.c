@@ -74,8 +74,10 @@ TEST_F(ahead, maps)
 	};
 	/* One entry maps such a folio, whatever is wanted */
 	const bool huge = folio_size_of(self->fd) == (int64_t)PMD_SIZE;
+	const int64_t folios = MANY * PAGE / folio_size_of(self->fd);
 	size_t len = MANY * PAGE;
 	unsigned char *p;
+	int64_t faults, wanted;
 
 	for (uint64_t i = 0; i < MANY; i++)
 		ASSERT_EQ(8, pwrite(self->fd, &i, 8, PLACE(20) + i * PAGE));
@@ -86,9 +88,12 @@ TEST_F(ahead, maps)
 		ASSERT_EQ(p, mmap(p, len, PROT_READ, MAP_SHARED | MAP_FIXED,
 				  self->fd, PLACE(20)));
 		ASSERT_EQ(0, madvise(p, len, ways[i].advice));
-		EXPECT_EQ(huge ? tables : ways[i].faults,
-			  faults_to_read(p, 1, ways[i].backwards))
-		TH_LOG("way %zu", i);
+		faults = faults_to_read(p, 1, ways[i].backwards);
+		wanted = huge ? tables : ways[i].faults;
+		/* Linux 7.0 and newer map all of the folio that .fault returns */
+		if (faults == folios && wanted > folios)
+			wanted = folios;
+		EXPECT_EQ(wanted, faults) TH_LOG("way %zu", i);
 		for (size_t n = 0; n < MANY; n++)
 			ASSERT_EQ(n, number_at(p + n * PAGE));
 	}
