@@ -427,6 +427,22 @@ TEST_F(names, full)
 		ASSERT_EQ(0, rename(lost ? AT "b" : AT "c", AT "a"));
 		ASSERT_EQ(0, sync_tree());
 	}
+	if (variant->posix || variant->durable)
+		return;
+	/* A size counts, too: here the last one, and after that */
+	for (int round = 1; round <= 5; round++) {
+		struct stat st;
+
+		for (int i = 1; i <= 4096; i++)
+			ASSERT_EQ(0, chmod(AT "a", i % 2 ? 0600 : 0640));
+		ASSERT_EQ(0, truncate(AT "a", round * 100));
+		EXPECT_EQ(0, info_of_tree(self->dir).pending_names);
+		ASSERT_EQ(0, truncate(AT "a", 10));
+		EXPECT_EQ(1, info_of_tree(self->dir).pending_names);
+		EXPECT_EQ(1, cut(self->dir));
+		ASSERT_EQ(0, stat(AT "a", &st));
+		EXPECT_EQ(round * 100, st.st_size);
+	}
 }
 
 /* A cut by a rule, at the very moment: what was done before is lost, and the rule kills. */

@@ -106,6 +106,7 @@ static void note(struct vmademo_log *log, struct vmademo_buffer *buf, struct vma
 void vmademo_log_size_end(struct vmademo_buffer *buf, struct vmademo_name_op *op, int err)
 {
 	struct vmademo_log *log = log_of(buf);
+	bool kept = false;
 
 	if (!op)
 		return;
@@ -113,9 +114,11 @@ void vmademo_log_size_end(struct vmademo_buffer *buf, struct vmademo_name_op *op
 	if (!err && (buf->size_op || vmademo_size_is_pending(buf))) {
 		mutex_lock(&log->lock);
 		note(log, buf, op);
+		/* Then it can become durable at once, and end */
+		kept = op->inode;
 		mutex_unlock(&log->lock);
 	}
-	if (!op->inode)
+	if (!kept)
 		kfree(op);
 }
 
