@@ -67,6 +67,7 @@ static void set_mapping(struct vmademo_buffer *buf)
 		mapping->a_ops = &vmademo_none_aops;
 		/* The page cache is the only copy: reclaim may not have it */
 		mapping_set_unevictable(mapping);
+		mapping_set_gfp_mask(mapping, mapping_gfp_mask(mapping) | VMADEMO_GFP_OF_SPLIT);
 	} else {
 		mapping->a_ops = &vmademo_store_aops;
 		/* The store gets a folio as it was at one moment: no write meanwhile */

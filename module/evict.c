@@ -30,15 +30,6 @@ static bool reaches_beyond_the_end(struct folio *folio)
 }
 
 /*
- * Whoever drops a folio without a look at it asks with other flags, and reclaim says who it is.
- * So this folio is to be split, or to be put together with others.
- */
-static bool is_reshaped(gfp_t gfp)
-{
-	return gfp & __GFP_DIRECT_RECLAIM && !(current->flags & PF_MEMALLOC);
-}
-
-/*
  * MADV_COLLAPSE or khugepaged would like to put this folio and its neighbours together to one
  * of 2 MiB (Linux 7.3).  It has taken the folio off the list of reclaim; reclaim itself, which
  * does that too, says so.  It is refused: one entry would hide from .fault what a rule is about;
@@ -47,8 +38,8 @@ static bool is_reshaped(gfp_t gfp)
  */
 static bool is_collapsed(struct folio *folio, gfp_t gfp)
 {
-	return is_reshaped(gfp) && !folio_test_lru(folio) &&
-	       folio_order(folio) < VMADEMO_MAX_ORDER;
+	return gfp & __GFP_DIRECT_RECLAIM && !(current->flags & PF_MEMALLOC) &&
+	       !folio_test_lru(folio) && folio_order(folio) < VMADEMO_MAX_ORDER;
 }
 
 /*
@@ -75,15 +66,23 @@ static bool vmademo_release_folio(struct folio *folio, gfp_t gfp)
 }
 
 /*
- * The same for store none: it is the only copy.  But it may be split by whoever reshapes the
- * buffer; and where memory is broken, so that only the page that has it is refused.
+ * The kernel splits a folio in which memory is broken, so that only that page is given up.  Of all
+ * who ask, a split alone passes on the flag of this mapping; others would drop the folio.  While
+ * the size changes, what the split finds beyond the end would go without being counted.
  */
+static bool is_split_for_error(struct folio *folio, gfp_t gfp)
+{
+	return gfp & VMADEMO_GFP_OF_SPLIT && folio_test_large(folio) && folio_test_lru(folio) &&
+	       vmademo_folio_is_broken(folio) &&
+	       !READ_ONCE(vmademo_buffer_of(folio->mapping)->reshaper);
+}
+
+/* The same for store none: it is the only copy.  But it may be split. */
 static bool vmademo_keep_folio(struct folio *folio, gfp_t gfp)
 {
-	bool split = READ_ONCE(vmademo_buffer_of(folio->mapping)->reshaper) == current ||
-		     (vmademo_folio_is_broken(folio) && is_reshaped(gfp));
-
-	return split && !reaches_beyond_the_end(folio);
+	return (READ_ONCE(vmademo_buffer_of(folio->mapping)->reshaper) == current ||
+		is_split_for_error(folio, gfp)) &&
+	       !reaches_beyond_the_end(folio);
 }
 
 /*

@@ -214,8 +214,9 @@ int vmademo_keep_edge(struct vmademo_buffer *buf, loff_t edge)
 	if (!folio_test_large(folio) || folio_pos(folio) == edge)
 		goto unlock;
 	buf->has_cut_folio = true;
+	/* What has broken memory is not written back; without a store it is not written anywhere */
 	if (folio_test_dirty(folio) || !folio_test_uptodate(folio) ||
-	    vmademo_folio_is_broken(folio))
+	    (buf->store->read && vmademo_folio_is_broken(folio)))
 		goto unlock;
 	if (!buf->store->read || folio_maybe_dma_pinned(folio)) {
 		/* With a folio locked, reclaim must not wait for the write-back of another */

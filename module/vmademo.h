@@ -563,6 +563,7 @@ int vmademo_store_flush(struct vmademo_buffer *buf, bool datasync, loff_t size);
 int vmademo_fsync(struct file *file, loff_t start, loff_t end, int datasync);
 
 /* evict.c */
+#define VMADEMO_GFP_OF_SPLIT	__GFP_NOWARN	/* of the mapping, with store none */
 extern const struct address_space_operations vmademo_none_aops;
 extern const struct address_space_operations vmademo_store_aops;
 
