@@ -241,6 +241,13 @@ static void take_chosen(struct vmademo_log *log, struct list_head *done)
 	}
 }
 
+/* Before anything leaves the lists, so that whoever wants room sees that some is to come. */
+static void start_freeing(struct vmademo_log *log)
+{
+	atomic_inc(&log->freeing);
+	smp_mb__after_atomic();	/* pairs with may_free() */
+}
+
 /**
  * vmademo_log_fsync() - what an fsync of a file or directory makes durable of names
  * @dentry: the file's or directory's; NULL for all of the tree
@@ -264,6 +271,7 @@ int vmademo_log_fsync(struct vmademo_tree *tree, const struct dentry *dentry)
 		mutex_unlock(&log->lock);
 		return -EIO;
 	}
+	start_freeing(log);
 	if (all) {
 		list_splice_init(&log->done, &done);
 		list_splice_tail_init(&log->ops, &done);
@@ -272,7 +280,6 @@ int vmademo_log_fsync(struct vmademo_tree *tree, const struct dentry *dentry)
 		vmademo_log_choose(log, dentry);
 		take_chosen(log, &done);
 	}
-	atomic_inc(&log->freeing);
 	mutex_unlock(&log->lock);
 	vmademo_log_free_ops(&done);
 	atomic_dec(&log->freeing);
@@ -287,8 +294,8 @@ static void done_work(struct work_struct *work)
 	LIST_HEAD(done);
 
 	mutex_lock(&log->lock);
+	start_freeing(log);
 	list_splice_init(&log->done, &done);
-	atomic_inc(&log->freeing);
 	mutex_unlock(&log->lock);
 	vmademo_log_free_ops(&done);
 	atomic_dec(&log->freeing);
@@ -298,11 +305,20 @@ static void room_work(struct work_struct *work)
 {
 	struct vmademo_log *log = container_of(work, struct vmademo_log, room_work);
 
-	flush_work(&log->done_work);
-	/* If not, nobody waits for it any longer */
-	vmademo_log_fsync(log->tree, NULL);
+	/* What is durable already may be enough.  If not, nobody waits for it any longer */
+	if (!flush_work(&log->done_work))
+		vmademo_log_fsync(log->tree, NULL);
 	atomic_inc(&rooms_made);
 	wake_up_all(&room_wait);
+}
+
+/* Is there something that holds room, or is it being given back? */
+static bool may_free(struct vmademo_log *log)
+{
+	if (READ_ONCE(log->nr) || !list_empty(&log->done))
+		return true;
+	smp_rmb();	/* pairs with start_freeing() */
+	return atomic_read(&log->freeing);
 }
 
 /**
@@ -324,7 +340,7 @@ bool vmademo_log_make_room(const struct vmademo_tree *tree)
 	mutex_lock(&logs_lock);
 	list_for_each_entry(log, &logs, in_logs) {
 		if ((!of_all && log->tree != tree) || READ_ONCE(log->tree->power) ||
-		    (!READ_ONCE(log->nr) && list_empty(&log->done) && !atomic_read(&log->freeing)))
+		    !may_free(log))
 			continue;
 		queue_work(vmademo_cut_queue, &log->room_work);
 		any = true;
