@@ -37,8 +37,8 @@ static int begin_event(const struct inode *inode, unsigned int op,
 		       struct vmademo_rule_entry **after)
 {
 	struct vmademo_tree *tree = vmademo_tree_of(inode->i_sb);
-	/* A call that begins again is no event yet */
-	int err = vmademo_rules_on() ? vmademo_log_let_cut(tree) : 0;
+	/* A call that begins again is no event yet, and has made no file that counts */
+	int err = vmademo_log_let_cut(tree);
 
 	return err ?: vmademo_rule_name(tree, op, inode->i_ino, after);
 }
