@@ -13,8 +13,8 @@
  *   .page_mkwrite    the same
  *   .huge_fault      maps nothing then; it may take an entry of 2 MiB away, and .fault follows
  *   MADV_COLLAPSE    asks nobody when it maps a folio of 2 MiB (Linux 7.3), and is refused;
- *                    but not one that has begun and is just about to lock the folio, nor on a
- *                    tree with exec=1
+ *                    but not one that has begun and is just about to lock the folio; nor with
+ *                    exec=1, nor on a file of a mounted tree
  *
  * A large folio is one folio: whatever one fault maps of it, with one entry or many, is mapped
  * under its lock or RCU.  It cannot be split while it is locked by another, or held.

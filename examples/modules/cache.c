@@ -5,9 +5,9 @@
  * For drivers that want what files have: pages that are dirty after the first write, are counted
  * as dirty, and are cleaned by msync, fsync and the flusher.
  * Shows: a pseudo file system with a backing device; .page_mkwrite; write-back that counts.
- * Leaves out: the store.  cache_read_folio() and cache_write_folio() are where it belongs.  With
- * one, clean folios may be evicted: without .release_folio and the two mapping_set_...() below.
- * Also read and write, and a size that changes.
+ * Leaves out: read and write; a size that changes; the store.  cache_read_folio() and
+ * cache_write_folio() are where a store belongs.  With one, clean folios may be evicted: then
+ * leave out .release_folio and the two mapping_set_...() below, too.
  * Lock order: mmap lock or VMA lock (the kernel holds one around a fault), then the folio lock.
  */
 #include <linux/backing-dev.h>

@@ -52,8 +52,8 @@
  * For flags: with VMADEMO_STORE_RAM, a new size is durable at once.  Without it, it is so when
  * the buffer has been flushed (fsync and its like), or when data that lies there has been written
  * to the store; until then, a power cut can undo it: a buffer that was made smaller is as large
- * as before, with what was there; one that was made larger is not.  What it was made smaller by
- * keeps its room until then, unless that is wanted for something else.
+ * as before, with what was there; one that was made larger is not.  What was cut off keeps its
+ * room until then, unless a write needs that room.
  */
 #define VMADEMO_CREATE_DURABLE_SIZE	0x2U
 
@@ -174,8 +174,8 @@ struct vmademo_info {
 
 /**
  * struct vmademo_crash - for VMADEMO_IOC_CRASH and VMADEMO_IOC_SNAPSHOT
- * @seed: in: chooses what happens to have been written; with the same seed, and the
- *        same folios dirty, the same
+ * @seed: in: chooses what happens to have been written: the same seed and the same
+ *        dirty folios give the same result
  * @written_permille: in: how many of the dirty folios happen to have been written,
  *                    in thousandths, 0 to 1000; in a random order.  That is also the
  *                    probability that a new size is durable, see VMADEMO_CREATE_DURABLE_SIZE.
@@ -282,7 +282,8 @@ struct vmademo_power {
  *
  * Operations on names are for rules on a directory of a mounted tree, and are those of the whole
  * tree.  What the kernel refuses before it asks the tree is no event, as EEXIST and EACCES.  A
- * call that a power cut has begin again (see VMADEMO_IOC_POWER) is an event anew.
+ * call that begins again after a power cut (see VMADEMO_IOC_POWER) is one event, or two if the
+ * cut came after it was counted.
  *
  * A page that is mapped takes no fault.  When a rule for faults is made, its pages are unmapped
  * (private copies stay); with one for mkwrite they are write-protected.  Nor does a fault
@@ -308,8 +309,8 @@ struct vmademo_power {
 
 /*
  * For status of a rule: an errno, as a positive number (the architecture's); or one of these,
- * for faults and mkwrite only.  Not mapped, they are EIO: to write(2), for mkwrite; with
- * HWPOISON also to a read(2) or write(2) of the page, whatever the op.  (A kernel without
+ * for faults and mkwrite only.  With mkwrite, a write(2) gets EIO instead of the signal; with
+ * HWPOISON and any of these ops, so does a read(2) or write(2) of the page.  (A kernel without
  * CONFIG_MEMORY_FAILURE has plain SIGBUS for both.)
  */
 #define VMADEMO_STATUS_SIGBUS	0x10000U /* SIGBUS with BUS_ADRERR */
@@ -335,7 +336,7 @@ struct vmademo_power {
  * @nr: how many pages; 0: all from @start on
  * @skip: the first so many events it matches pass
  * @times: then it acts at most so often; 0: without limit
- * @seed: chooses, with one_in and torn, and is that of a cut; the same seed, the same choice
+ * @seed: chooses for one_in and torn, and is the seed of a cut; the same seed chooses the same
  * @hits: RULE_ADD: 0.  RULE_LIST: out: how often it has acted
  * @matches: RULE_ADD: 0.  RULE_LIST: out: how many events it has matched, those that
  *           passed too
@@ -344,13 +345,13 @@ struct vmademo_power {
  * @status: what the event is answered; 0: it goes on
  * @pid: the process by whose mapping or call it happens, in the caller's PID namespace; 0:
  *       any.  It is this process alone, not its children, nor who gets its number
- *       after it.  With VMADEMO_RULE_KILL, it is the one to be killed; of a flush or write_out
- *       it is no more than that
+ *       after it.  With VMADEMO_RULE_KILL, it is the one to be killed; for a flush or write_out
+ *       it means that alone
  * @one_in: after @skip, it acts on one event of so many, at random; 0 and 1: on each
  * @delay_us: how many microseconds the event waits first; a deleted rule delays nobody
- * @torn: with VMADEMO_RULE_TORN: of a write-out so many thousandths of the parts reach the
- *        store, 0 to 1000: none, or all; otherwise at least one and not all.  Without @status
- *        that is told as success
+ * @torn: with VMADEMO_RULE_TORN: how many thousandths of the parts of a write-out reach the
+ *        store.  0: none; 1000: all; in between at least one and not all, if there are
+ *        several.  Without @status that is told as success
  * @granularity: with VMADEMO_RULE_TORN: the size of a part in bytes, a power of two up to
  *               4096; 0: 512
  * @share: with VMADEMO_RULE_CRASH: written_permille of the cut, see struct vmademo_crash
@@ -363,8 +364,8 @@ struct vmademo_power {
  * truncate and operations on names, without @status) it does, whole, and is the last one; with
  * VMADEMO_RULE_TORN those of its parts do that @torn says.  A truncation and what is done to
  * names are not durable then: the cut may undo them.  Then the cut is done, with @seed, @share
- * and @cut_torn: what is dirty at the moment, what is being written and has not arrived
- * included, is what the share is of.  What happens to be written meets no rule.  Afterwards the
+ * and @cut_torn: the share is of what is dirty at the moment, including what is being written
+ * and has not arrived.  What happens to be written meets no rule.  Afterwards the
  * power comes back at once; with VMADEMO_RULE_OFF it stays off until VMADEMO_IOC_POWER.
  *
  * An event with no @status goes on: a write_out that does not arrive and a flush are EIO, and
@@ -377,8 +378,8 @@ struct vmademo_power {
  * VMADEMO_RULE_KILL, with that: SIGKILL to process @pid; without @pid, to the process to whom it
  * happens, if that is no thread of the kernel.  A write_out happens to nobody: it needs @pid.
  * VMADEMO_RULE_SESSION, with that: also to all processes in its session, so that what it has
- * started does not go on without power.  Without @pid, and of a session, whoever has not CAP_KILL
- * when he makes the rule has only processes of his own user killed.
+ * started does not go on without power.  Without @pid, and of a session, only processes of the
+ * rule maker's own user are killed, unless he had CAP_KILL when he made the rule.
  */
 struct vmademo_rule {
 	__u64 id;
@@ -424,7 +425,7 @@ struct vmademo_rule_id {
 #define VMADEMO_PAGE_MAPPED	0x10U	/* in a page table of some process */
 #define VMADEMO_PAGE_LARGE	0x20U	/* of a folio of several pages */
 #define VMADEMO_PAGE_STORED	0x40U	/* the store has data there, or room taken for it */
-#define VMADEMO_PAGE_RULED	0x80U	/* a rule that is of pages has it */
+#define VMADEMO_PAGE_RULED	0x80U	/* a rule on pages covers it */
 
 /**
  * struct vmademo_pages - for VMADEMO_IOC_PAGES
@@ -502,8 +503,8 @@ struct vmademo_stats {
  * a new buffer and returns a descriptor of a regular file that shows it, open for reading
  * and writing.  The buffer belongs to the caller's user, has mode 0600, and lives as long
  * as it is open or mapped.  As long as that, the module cannot be unloaded.  (inotify:
- * newer kernels report nothing of what is done by this descriptor, only by others, opened
- * again by /proc/PID/fd.)
+ * newer kernels report what is done by a descriptor that was opened again by /proc/PID/fd,
+ * but nothing of what is done by this one.)
  *
  * On a file that is open for reading only, the buffer is read only, and so is the
  * descriptor; to open it for writing is EROFS.  The size of a read only buffer and of
@@ -581,9 +582,9 @@ struct vmademo_stats {
  *
  * On a regular file or a directory of a mounted tree: the same for all files of the tree, at one
  * moment, as VMADEMO_IOC_POWER has it.  What is told is that of all files together; it is 0
- * if a cut is under way already.  The seed is that of the oldest file that is there; those of the
- * others follow from it and their place, oldest first.  What was done to names and is not durable
- * may be undone, as written_permille says.
+ * if a cut is under way already.  Each file has a seed of its own, which follows from the seed and
+ * from how many files had been made in the tree before it; the first of all has the seed itself.
+ * What was done to names and is not durable may be undone, as written_permille says.
  *
  *   EBADF    the file is not open for writing, and no directory
  *   EPERM    it is a tree's, and the caller neither owns its root nor has CAP_SYS_ADMIN
@@ -591,7 +592,7 @@ struct vmademo_stats {
  *   EINVAL   written_permille over VMADEMO_WRITTEN_ONE
  *   EOPNOTSUPP   the buffer has no store
  *   EINTR    the caller was killed; of a tree, it may have been done all the same
- *   ENOMEM   not of a tree: without memory for it nothing happens to have been written
+ *   ENOMEM   never of a tree: if memory is lacking, nothing happens to have been written there
  */
 #define VMADEMO_IOC_CRASH	_IOWR(0xBE, 0x06, struct vmademo_crash)
 
@@ -632,8 +633,8 @@ struct vmademo_stats {
  *   EBADF    the file is not open for writing (of a read only buffer: nor is the caller its
  *            owner or root)
  *   EINVAL   an op, a flag or a status that is not known, or that the op cannot have; no
- *            outcome at all; an operation on names, but on a directory; pages of one, or of a
- *            flush; the pid of a flush or write_out, but to be killed; torn over 1000; torn or
+ *            outcome at all; an operation on names, unless on a directory; pages for one, or for
+ *            a flush; a pid for a flush or write_out, unless to be killed; torn over 1000; torn or
  *            granularity without VMADEMO_RULE_TORN; what belongs to VMADEMO_RULE_CRASH without
  *            that; share over VMADEMO_WRITTEN_ONE; VMADEMO_RULE_AFTER with a status, or with
  *            another op than read_in, write_out, flush, truncate and those on names;
@@ -749,14 +750,14 @@ struct vmademo_stats {
  * On.  Buffer by buffer, first this one: what is cached is dropped, written meanwhile or not, and
  * the store has power.  The bytes are those that it had when the power went.
  *
- * To switch off what is off, or on what is on, is no error, and changes nothing; it waits until
- * a cut under way is done.
+ * To ask for the state that the power already has is no error, and changes nothing; it waits
+ * until a cut under way is done.
  *
  * A regular file or a directory of a mounted tree stands for the tree: it has one power for all
  * of its files, and for those that are made later.  Seeds of its files follow from that of
  * the tree as with VMADEMO_IOC_CRASH.  Names can be made, changed and removed without power.  But
- * from the moment on when it goes, until a cut of names is done, a system call that would change
- * some waits, and then begins again; by io_uring it is EINTR.
+ * from the moment when it goes until the cut of names is done, a system call that would change a
+ * name waits, and then begins again; by io_uring it is EINTR.
  *
  *   EBADF    a descriptor is not open, or not for writing and no directory (of a read only
  *            buffer: nor is the caller its owner or root)
@@ -784,7 +785,7 @@ struct vmademo_stats {
  * write(2), truncation or fallocate(2) under way is waited for, and so is what is just being
  * written to the store; a power cut that is not done yet is done first.
  *
- * The buffer stays as it is, but that the pages that happened to be written are write-protected,
+ * The buffer stays as it is, except that pages that happened to be written are write-protected,
  * as by write-back: the next write to one by a mapping is a mkwrite.  With
  * VMADEMO_SNAPSHOT_STOPPED they are not.  While the power is off, nothing happens to be written.
  *
