@@ -87,26 +87,30 @@ static int ram_reserve(struct vmademo_buffer *buf, pgoff_t index, gfp_t gfp)
 	return xa_is_err(old) ? -ENOMEM : 0;
 }
 
-static void read_page(struct vmademo_buffer *buf, struct folio *folio, long i)
+/* So many pages are copied with the lock of the xarray held. */
+#define READ_AT_ONCE	16
+
+static void read_pages(struct vmademo_buffer *buf, struct folio *folio, long i, long past)
 {
+	XA_STATE(xas, &buf->ram, folio->index + i);
 	struct page *page;
 
 	/* Some, uprobes among them, read without the invalidate lock: it may be discarded */
-	xa_lock(&buf->ram);
-	page = xa_load(&buf->ram, folio->index + i);
-	if (page)
-		copy_highpage(folio_page(folio, i), page);
-	xa_unlock(&buf->ram);
-	if (!page)
-		clear_highpage(folio_page(folio, i));
+	xas_lock(&xas);
+	for (page = xas_load(&xas); i < past; page = xas_next(&xas), i++)
+		if (page)
+			copy_highpage(folio_page(folio, i), page);
+		else
+			clear_highpage(folio_page(folio, i));
+	xas_unlock(&xas);
 }
 
 static int ram_read(struct vmademo_buffer *buf, struct folio *folio)
 {
 	long i, pages = folio_nr_pages(folio);
 
-	for (i = 0; i < pages; i++)
-		read_page(buf, folio, i);
+	for (i = 0; i < pages; i += READ_AT_ONCE)
+		read_pages(buf, folio, i, min(i + READ_AT_ONCE, pages));
 	return 0;
 }
 
