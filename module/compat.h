@@ -120,6 +120,14 @@ static inline struct folio *vmademo_lock_folio(struct address_space *mapping,
 	return IS_ERR(folio) ? NULL : folio;
 }
 
+/* The same, but NULL also if it is locked already. */
+static inline struct folio *vmademo_trylock_folio(struct address_space *mapping, pgoff_t index)
+{
+	struct folio *folio = __filemap_get_folio(mapping, index, FGP_LOCK | FGP_NOWAIT, 0);
+
+	return IS_ERR(folio) ? NULL : folio;
+}
+
 /* Returns the folio at index with a reference if it is cached, or NULL. */
 static inline struct folio *vmademo_get_cached(struct address_space *mapping, pgoff_t index)
 {

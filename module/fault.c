@@ -6,7 +6,8 @@
  * The life of a page, as a program makes it happen in a shared mapping:
  *
  *   read, not cached       .map_pages declines, .fault makes a zeroed folio and hands
- *                          it over, or has it read in from the store
+ *                          it over, or has it read in from the store (which takes the fault a
+ *                          second time, unless it is a large folio of store ram)
  *   read, cached           .map_pages maps some pages around (ahead.c); no .fault
  *   the same, of 2 MiB     .huge_fault maps all of it, where huge pages are asked for
  *   write, not mapped      .fault, then .page_mkwrite: the folio is dirty
@@ -90,14 +91,45 @@ static __always_inline vm_fault_t new_page(struct vm_fault *vmf,
 	return VM_FAULT_LOCKED;
 }
 
+/*
+ * Of a store that does not block, a folio is read in at once, and handed over.  The kernel would
+ * let go of the lock of the address space, as if for a disk, and have the fault taken again.
+ */
+static vm_fault_t read_now(struct vm_fault *vmf, struct vmademo_buffer *buf)
+{
+	struct address_space *mapping = buf->inode->i_mapping;
+	vm_fault_t ret = 0;
+	struct folio *folio;
+
+	filemap_invalidate_lock_shared(mapping);
+	/* Whoever has locked it may have met a rule that has him wait */
+	folio = vmademo_trylock_folio(mapping, vmf->pgoff);
+	if (!folio)
+		goto unlock;
+	if (!vmademo_is_ruled(buf, VMADEMO_OP_BIT(READ_IN), folio_pos(folio), folio_size(folio)) &&
+	    (folio_test_uptodate(folio) || !vmademo_read_in(buf, folio))) {
+		vmf->page = folio_file_page(folio, vmf->pgoff);
+		ret = VM_FAULT_LOCKED;
+	} else {
+		folio_unlock(folio);
+		folio_put(folio);
+	}
+unlock:
+	filemap_invalidate_unlock_shared(mapping);
+	return ret;
+}
+
 /* With a store, what is read in for a page is a folio. */
 static vm_fault_t make_large(struct vm_fault *vmf, struct vmademo_buffer *buf)
 {
 	unsigned int order = fault_order(vmf, buf);
+	vm_fault_t ret = 0;
 
 	if (!order || !vmademo_make_large(buf->inode->i_mapping, vmf->pgoff, order))
-		return 0;
-	return VM_FAULT_MAJOR;	/* to the kernel it is cached, but it is still to be read */
+		return ret;
+	if (!buf->store->blocks)
+		ret = read_now(vmf, buf);
+	return ret | VM_FAULT_MAJOR;	/* to the kernel it is cached, but it is still to be read */
 }
 
 /*

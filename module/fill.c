@@ -59,8 +59,15 @@ static int fill_folio(void *arg)
 	return 0;
 }
 
-/* Somebody needs a folio that is not up to date: from the store, unless a rule says no. */
-static int read_in(struct vmademo_buffer *buf, struct folio *folio)
+/**
+ * vmademo_read_in() - fill a folio that is not up to date from the store, unless a rule says no
+ * @buf: the buffer; it has a store
+ * @folio: locked
+ *
+ * Context: May sleep, for as long as the store or a rule wants.
+ * Return: 0, and the folio is up to date; what the store or the rule says.
+ */
+int vmademo_read_in(struct vmademo_buffer *buf, struct folio *folio)
 {
 	struct vmademo_rule_entry *after = NULL;
 	loff_t pos = folio_pos(folio);
@@ -98,7 +105,7 @@ int vmademo_read_folio(struct file *file, struct folio *folio)
 	int err;
 
 	if (buf->store->read)
-		err = read_in(buf, folio);
+		err = vmademo_read_in(buf, folio);
 	else
 		err = take_room(folio) ?: fill_folio(folio);
 	folio_unlock(folio);
@@ -326,7 +333,7 @@ int vmademo_write_begin(struct address_space *mapping, loff_t pos,
 		if (!buf->store->read)
 			err = take_room(folio) ?: whole ? 0 : fill_folio(folio);
 		else if (!whole)
-			err = read_in(buf, folio);
+			err = vmademo_read_in(buf, folio);
 	}
 	if (err) {
 		folio_unlock(folio);
