@@ -4,9 +4,10 @@
  * the files in sysfs and the lines of fdinfo, and the tests their struct.
  *
  * EVENT(NAME, name) counts events.  FOLIOS(NAME, name) is two counters, folios and
- * their bytes: name_folios and name_bytes.  A new one may stand anywhere in this list,
- * and is also added to struct vmademo_stats in include/uapi/linux/vmademo.h: there at the
- * END, since programs were built with what is before it (VMADEMO_STATS_SIZE_VER0 stays).
+ * their bytes: name_folios and name_bytes.  What is counted often comes first: see
+ * VMADEMO_NR_OFTEN in vmademo.h.  A new one is also added to struct vmademo_stats in
+ * include/uapi/linux/vmademo.h: there at the END, since programs were built with what is
+ * before it (VMADEMO_STATS_SIZE_VER0 stays).
  * docs/counters.md describes each.
  *
  * Locks: none.
@@ -30,14 +31,14 @@
 	FOLIOS(DIRTIED, dirtied)						\
 	/* dirty to written back */						\
 	FOLIOS(WRITTEN, written)						\
-	/* dirty to gone: power cut, failed write */				\
-	FOLIOS(LOST, lost)							\
 	/* gone by truncation while dirty */					\
 	FOLIOS(DISCARDED, discarded)						\
 	/* filled from the store */						\
 	FOLIOS(READ_IN, read_in)						\
 	/* given to reclaim; the store has them */				\
 	FOLIOS(EVICTED, evicted)						\
+	/* dirty to gone: power cut, failed write */				\
+	FOLIOS(LOST, lost)							\
 	/* folios that the store did not give, did not take */			\
 	EVENT(READ_ERRORS, read_errors)						\
 	EVENT(WRITE_ERRORS, write_errors)					\

@@ -53,8 +53,10 @@ u64 vmademo_counter_sum(const struct vmademo_buffer *buf,
 	u64 sum = 0;
 	int i;
 
+	if (counter >= VMADEMO_NR_OFTEN)
+		return atomic64_read(&buf->seldom[counter - VMADEMO_NR_OFTEN]);
 	for (i = 0; i < VMADEMO_STRIPES; i++)
-		sum += atomic64_read(&buf->counters[i].count[counter]);
+		sum += atomic64_read(&buf->often[i].count[counter]);
 	return sum;
 }
 

@@ -80,13 +80,14 @@ enum vmademo_counter {
 };
 
 /*
- * A few copies of the counters, so that processors that fault at once seldom share a
- * cache line.  Not one for each processor: a buffer must be cheap to make.
+ * Of the first counters there are a few copies, so that processors that fault at once seldom
+ * share a cache line.  Not one for each processor, and not of all: a buffer must be cheap to make.
  */
+#define VMADEMO_NR_OFTEN	(VMADEMO_EVICTED_BYTES + 1)
 #define VMADEMO_STRIPES		4
 
 struct vmademo_counters {
-	atomic64_t count[VMADEMO_NR_COUNTERS];
+	atomic64_t count[VMADEMO_NR_OFTEN];
 } ____cacheline_aligned_in_smp;
 
 struct vmademo_name_op;
@@ -203,7 +204,8 @@ struct vmademo_tree {
  * @debugfs: its directory there; NULL if it has none yet
  * @latency: how long things took, see latency.c; NULL until something is noted
  * @rules: faults on demand; NULL until the first one (rules.h)
- * @counters: see above
+ * @seldom: the other counters
+ * @often: the first counters, see above
  */
 struct vmademo_buffer {
 	struct inode *inode;
@@ -255,7 +257,8 @@ struct vmademo_buffer {
 	struct dentry *debugfs;
 	struct vmademo_latency *latency;
 	struct vmademo_rules *rules;
-	struct vmademo_counters counters[VMADEMO_STRIPES];
+	atomic64_t seldom[VMADEMO_NR_COUNTERS - VMADEMO_NR_OFTEN];
+	struct vmademo_counters often[VMADEMO_STRIPES];
 };
 
 /**
@@ -313,8 +316,13 @@ static inline int vmademo_lock_inode(struct inode *inode)
 static inline void vmademo_count_by(struct vmademo_buffer *buf,
 				    enum vmademo_counter counter, u64 by)
 {
-	atomic64_add(by, &buf->counters[raw_smp_processor_id() %
-					VMADEMO_STRIPES].count[counter]);
+	atomic64_t *count;
+
+	if (counter < VMADEMO_NR_OFTEN)
+		count = &buf->often[raw_smp_processor_id() % VMADEMO_STRIPES].count[counter];
+	else
+		count = &buf->seldom[counter - VMADEMO_NR_OFTEN];
+	atomic64_add(by, count);
 }
 
 static inline void vmademo_count(struct vmademo_buffer *buf,
