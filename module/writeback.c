@@ -108,18 +108,26 @@ int vmademo_store_write(struct vmademo_buffer *buf, struct folio *folio,
 }
 
 /*
- * What a folio under write-back was begun for; the caller ends it.  With err the store is not
- * asked.  Returns what came of it.
+ * So much of it is below the buffer's end.  Nothing, only while it is being truncated: then it is
+ * discarded.
+ */
+static size_t data_in(struct vmademo_buffer *buf, struct folio *folio)
+{
+	loff_t left = i_size_read(buf->inode) - folio_pos(folio);
+
+	return clamp_t(loff_t, left, 0, folio_size(folio));
+}
+
+/*
+ * What a folio under write-back was begun for, of len bytes; the caller ends it.  With err the
+ * store is not asked.  Returns what came of it.
  *
  * If the store does not take the folio, it stays clean, and each open file is told by
  * its next fsync: as with a file on a disk.  But while a power cut is under way it is dirty
  * again: it is for the cut to say what happened to be written.
  */
-static int write_out(struct vmademo_buffer *buf, struct folio *folio, int err)
+static int write_out(struct vmademo_buffer *buf, struct folio *folio, size_t len, int err)
 {
-	loff_t left = i_size_read(buf->inode) - folio_pos(folio);
-	/* Beyond the end only while it is being truncated: then it is discarded */
-	size_t len = clamp_t(loff_t, left, 0, folio_size(folio));
 	u64 begin = vmademo_begin(trace_vmademo_write_out_enabled()), ns;
 
 	/* What a cut writes meets no rule */
@@ -169,6 +177,7 @@ void vmademo_write_work(struct work_struct *work)
 			if (folio_test_writeback(batch.folios[i])) {
 				/* If there is no memory, there is none for the rest */
 				err = write_out(buf, batch.folios[i],
+						data_in(buf, batch.folios[i]),
 						err == -ENOMEM ? err : 0);
 				folio_end_writeback(batch.folios[i]);
 			}
@@ -198,12 +207,12 @@ static bool reclaim_waits_for_writeback(void)
 static int write_next(struct folio *folio, void *data)
 {
 	struct vmademo_buffer *buf = vmademo_buffer_of(folio->mapping);
-	loff_t left = i_size_read(buf->inode) - folio_pos(folio);
+	size_t len = data_in(buf, folio);
 	struct folio **last = data;
 
 	/* What a mapping wrote beyond the end is not to be written back */
-	if (left > 0 && left < folio_size(folio))
-		folio_zero_segment(folio, left, folio_size(folio));
+	if (len && len < folio_size(folio))
+		folio_zero_segment(folio, len, folio_size(folio));
 
 	folio_start_writeback(folio);
 	folio_unlock(folio);
@@ -215,7 +224,7 @@ static int write_next(struct folio *folio, void *data)
 	if (*last)
 		folio_end_writeback(*last);
 	*last = folio;
-	write_out(buf, folio, 0);
+	write_out(buf, folio, len, 0);
 	/* A rule may have somebody wait who holds the lock of the next; and see above */
 	if (vmademo_rules_on() || reclaim_waits_for_writeback()) {
 		folio_end_writeback(folio);
