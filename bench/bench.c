@@ -59,12 +59,11 @@ int main(int argc, char **argv)
 			continue;
 		fprintf(stderr, "# %s\n", subjects[s]);
 		measure(s);
+		if ((check || only) && (s == NONE || s == TMPFS))
+			measure_create(s);
 	}
-	if (check) {
-		measure_create(NONE);
-		measure_create(TMPFS);
+	if (check)
 		measure_windows();
-	}
 	print_tables();
 	print_csv();
 	if (check)
