@@ -46,7 +46,8 @@ static void prealloc_without_a_store(struct __test_metadata *_metadata)
 	for (size_t at = 0; at < SIZE; at += PAGE)
 		put(p + at, 1);
 	EXPECT_EQ(SIZE, node_value("cached_bytes"));
-	EXPECT_EQ(in_folios(-1, SIZE), node_value("dirtied_folios"));
+	/* Or more, if the flusher has come meanwhile */
+	EXPECT_LE(in_folios(-1, SIZE), node_value("dirtied_folios"));
 	munmap(p, SIZE);
 	ASSERT_EQ(0, unload_module());
 }
