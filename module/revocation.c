@@ -32,6 +32,7 @@
 #include <linux/rcupdate.h>
 
 #include "compat.h"
+#include "power.h"
 #include "trace.h"
 #include "vmademo.h"
 
@@ -56,8 +57,8 @@ static void start_asking(void)
 
 /*
  * Whoever has found the buffer not revoked, and holds a folio locked, has mapped it and let it go.
- * A folio that is not up to date is not mapped by whoever has it locked; and a store that
- * stands still is not waited for.
+ * Of one that is not up to date, whoever has it locked asks after it has become so, and then finds
+ * the buffer revoked; and a store that stands still is not waited for.
  */
 static int wait_for_faults(struct address_space *mapping)
 {
@@ -148,6 +149,8 @@ int vmademo_restore(struct vmademo_buffer *buf)
  * vmademo_lock_data() - i_rwsem for writing, to change what is in a buffer
  * @buf: the buffer
  *
+ * A power cut that is due comes before that: it may set the size.
+ *
  * Context: May sleep.
  * Return: 0, and inode_unlock() must follow; -ENODEV if it is revoked; -EINTR if the task is
  *         being killed.
@@ -156,9 +159,13 @@ int vmademo_lock_data(struct vmademo_buffer *buf)
 {
 	int err = vmademo_lock_inode(buf->inode);
 
-	if (!err && buf->revoked) {
-		inode_unlock(buf->inode);
+	if (err)
+		return err;
+	if (buf->revoked)
 		err = -ENODEV;
-	}
+	else if (unlikely(vmademo_cut_is_due(buf)))
+		err = vmademo_cut_now(buf);
+	if (err)
+		inode_unlock(buf->inode);
 	return err;
 }

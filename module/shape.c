@@ -118,11 +118,29 @@ static void store_is_done(struct vmademo_buffer *buf)
 		buf->store->end_change(buf);
 }
 
+/*
+ * The same for what a cut, which may set the size, must not come between: returns -EAGAIN if one
+ * has come since @cuts was read.
+ */
+static int lock_store_uncut(struct vmademo_buffer *buf, loff_t start, loff_t last,
+			    unsigned int cuts)
+{
+	int err = lock_store(buf, start, last);
+
+	if (!err && buf->cuts != cuts) {
+		store_is_done(buf);
+		vmademo_unlock_shape(buf);
+		err = -EAGAIN;
+	}
+	return err;
+}
+
 /**
  * vmademo_resize() - set the size of a buffer
  * @buf: the buffer
  * @size: bytes, 0 to VMADEMO_MAX_SIZE
- * @keep: what the store has allocated in the new part stays so
+ * @keep: what the store has allocated in the new part stays so; then nothing is done if the
+ *        buffer is larger already
  *
  * What was beyond the new end is gone, from mappings too, private copies
  * included.  What is new reads as zeroes.
@@ -133,16 +151,25 @@ static void store_is_done(struct vmademo_buffer *buf)
 int vmademo_resize(struct vmademo_buffer *buf, loff_t size, bool keep)
 {
 	struct inode *inode = buf->inode;
-	loff_t from = i_size_read(inode);
 	struct vmademo_name_op *op;
+	unsigned int cuts;
+	loff_t from;
 	int err;
 
-	if (size == from)
-		return 0;
-	if (buf->fixed_size)
-		return -EINVAL;
-	/* A folio that is written back could make the file longer again */
-	err = lock_store(buf, min(size, from), LLONG_MAX);
+	do {
+		/* A cut that is due comes before this, and may set the size */
+		err = vmademo_cut_now(buf);
+		if (err)
+			return err;
+		cuts = buf->cuts;
+		from = i_size_read(inode);
+		if (size == from || (keep && size < from))
+			return 0;
+		if (buf->fixed_size)
+			return -EINVAL;
+		/* A folio that is written back could make the file longer again */
+		err = lock_store_uncut(buf, min(size, from), LLONG_MAX, cuts);
+	} while (err == -EAGAIN);
 	if (err)
 		return err;
 	err = vmademo_log_size_begin(buf, &op);
@@ -314,16 +341,19 @@ static bool is_gone(const struct address_space *mapping, const struct folio *fol
 	return folio && folio->mapping != mapping;
 }
 
-/* Makes [start, end) zero; with keep, what is allocated stays so. */
-static int make_zero(struct vmademo_buffer *buf, loff_t start, loff_t end, bool keep)
+/* Makes [start, to) zero; with keep, what is allocated stays so. */
+static int make_zero(struct vmademo_buffer *buf, loff_t start, loff_t to, bool keep)
 {
 	struct address_space *mapping = buf->inode->i_mapping;
 	struct folio *head = NULL, *tail = NULL;
-	loff_t first, past, stored;
+	loff_t first, past, stored, end;
+	unsigned int cuts;
 	int err, taken;
 
+again:
+	cuts = buf->cuts;
 	/* What is beyond the end is no data */
-	end = min(end, i_size_read(buf->inode));
+	end = min(to, i_size_read(buf->inode));
 	if (start >= end)
 		return 0;
 	/* Whole pages, from first to past */
@@ -332,7 +362,6 @@ static int make_zero(struct vmademo_buffer *buf, loff_t start, loff_t end, bool 
 	/* In the store, the last page too, as far as it has data */
 	stored = end == i_size_read(buf->inode) ? end : past;
 
-again:
 	/* Pages of which a part stays are needed, and are held until they are zeroed */
 	if (start < first)
 		head = vmademo_get_or_read(mapping, start);
@@ -347,17 +376,20 @@ again:
 	}
 
 	/* Also those of which a part stays */
-	err = lock_store(buf, start, end - 1);
-	if (err)
-		goto out;
-	/* By a power cut that it has met, or broken memory */
-	if (is_gone(mapping, head) || is_gone(mapping, tail)) {
+	err = lock_store_uncut(buf, start, end - 1, cuts);
+	/* By broken memory */
+	if (!err && (is_gone(mapping, head) || is_gone(mapping, tail))) {
 		store_is_done(buf);
 		vmademo_unlock_shape(buf);
+		err = -EAGAIN;
+	}
+	if (err == -EAGAIN) {
 		put(&head);
 		put(&tail);
 		goto again;
 	}
+	if (err)
+		goto out;
 	taken = reserve_part(buf, head);
 	err = min(taken, 0) ?: min(reserve_part(buf, tail), 0);
 	if (err && taken > 0)

@@ -166,17 +166,19 @@ static ssize_t vmademo_view_write_iter(struct kiocb *iocb, struct iov_iter *from
 	ret = write_refused(iocb, from) ?: vmademo_lock_data(buf);
 	if (ret)
 		return ret;
-	ret = generic_write_checks(iocb, from);
-	if (ret <= 0)
-		goto unlock;
-	end = iocb->ki_pos + ret;
-	if (end > i_size_read(inode)) {
-		err = vmademo_grow(buf, end);
+	do {
+		cuts = buf->cuts;
+		ret = generic_write_checks(iocb, from);
+		if (ret <= 0)
+			goto unlock;
+		end = iocb->ki_pos + ret;
+		err = end > i_size_read(inode) ? vmademo_grow(buf, end) : 0;
 		if (err) {
 			ret = err;
 			goto unlock;
 		}
-	}
+		/* One that came meanwhile may have set the size: and O_APPEND is to write there */
+	} while (cuts != buf->cuts);
 	/* What comes to lie between the old end and the data is zero */
 	err = iocb->ki_pos > i_size_read(inode) ? vmademo_zero_tail(inode) : 0;
 	ret = err ? err : __generic_file_write_iter(iocb, from);
@@ -195,23 +197,29 @@ unlock:
  * back if there is no room.  With any other it comes last: to take it back could cut off
  * bytes of the backing file that were never the buffer's.
  */
-static int allocate(struct vmademo_buffer *buf, loff_t start, loff_t end, bool zero)
+static int allocate(struct vmademo_buffer *buf, loff_t start, loff_t end, int mode)
 {
 	loff_t size = i_size_read(buf->inode);
+	bool keep_size = mode & FALLOC_FL_KEEP_SIZE;
 	bool size_first = !buf->store->read && end > size;
 	int err = size_first ? vmademo_resize(buf, end, false) : 0;
+	unsigned int cuts;
 
 	if (err)
 		return err;
-	err = vmademo_allocate(buf, start, end);
-	if (!err && zero && start < size)
-		err = vmademo_zero_range(buf, start, min(end, size));
-	if (!err && end > size)
-		err = vmademo_resize(buf, end, true);
+	do {
+		/* A cut may set the size, and take back what was allocated beyond the new end */
+		cuts = buf->cuts;
+		err = vmademo_allocate(buf, start, end);
+		if (!err && mode & FALLOC_FL_ZERO_RANGE)
+			err = vmademo_zero_range(buf, start, size_first ? min(end, size) : end);
+		if (!err && !size_first && !keep_size)
+			err = vmademo_resize(buf, end, true);
+	} while (!err && cuts != buf->cuts);
 	if (err && size_first)
 		vmademo_resize(buf, size, false);
 	/* What was reserved there; it would be kept until the file ends */
-	if (err && end > size && buf->store->reserve)
+	if ((err || keep_size) && end > i_size_read(buf->inode) && buf->store->reserve)
 		vmademo_drop_beyond(buf, end);
 	return err;
 }
@@ -250,7 +258,7 @@ static long vmademo_view_fallocate(struct file *file, int mode, loff_t offset,
 	if (mode & FALLOC_FL_PUNCH_HOLE)
 		err = vmademo_punch(buf, offset, end);
 	else
-		err = allocate(buf, offset, end, mode & FALLOC_FL_ZERO_RANGE);
+		err = allocate(buf, offset, end, mode);
 	/* Last: a request that fails leaves the times as they were */
 	if (!err)
 		err = file_modified(file);
