@@ -82,7 +82,7 @@ static int allocate_page(struct vmademo_buffer *buf, pgoff_t index)
 	return 1;
 }
 
-/* Takes back what allocate_page() has made. */
+/* What allocate_page() has made. */
 static void free_page_again(struct vmademo_buffer *buf, pgoff_t index)
 {
 	struct address_space *mapping = buf->inode->i_mapping;
@@ -191,6 +191,17 @@ static void end_helpers(struct allocation *a, struct helper *helpers, unsigned i
 	kfree(helpers);
 }
 
+static void take_back(struct allocation *a)
+{
+	unsigned long i;
+
+	for_each_set_bit(i, a->made, a->pages) {
+		free_page_again(a->buf, a->first + i);
+		cond_resched();
+	}
+	bitmap_zero(a->made, a->pages);
+}
+
 /**
  * vmademo_allocate_pages() - allocate a range page by page, all or none
  * @buf: the buffer, of store none or one that has @reserve
@@ -209,7 +220,6 @@ int vmademo_allocate_pages(struct vmademo_buffer *buf, loff_t start, loff_t end)
 		.pages = DIV_ROUND_UP(end, PAGE_SIZE) - (start >> PAGE_SHIFT),
 	};
 	struct helper *helpers;
-	unsigned long i;
 	unsigned int n;
 
 	if (a.pages > vmademo_room_limit || (buf->tree && a.pages > buf->tree->limit))
@@ -221,11 +231,15 @@ int vmademo_allocate_pages(struct vmademo_buffer *buf, loff_t start, loff_t end)
 	n = start_helpers(&a, &helpers);
 	allocate_pieces(&a);
 	end_helpers(&a, helpers, n);
-	if (a.err) {
-		for_each_set_bit(i, a.made, a.pages) {
-			free_page_again(buf, a.first + i);
-			cond_resched();
-		}
+	if (a.err)
+		take_back(&a);
+	/* The buffer's own old pages can make room, but only this task may give them up */
+	if (a.err == -ENOSPC && n && !xa_empty(&buf->old_pages)) {
+		atomic_long_set(&a.next, 0);
+		a.err = 0;
+		allocate_pieces(&a);
+		if (a.err)
+			take_back(&a);
 	}
 	kvfree(a.made);
 	return a.err;

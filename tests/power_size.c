@@ -306,6 +306,27 @@ TEST(no_room_is_missed)
 	ASSERT_EQ(0, umount_tree());
 }
 
+/* Nor where several processors allocate. */
+TEST(no_room_is_missed_by_many)
+{
+	const off_t len = 3000 * PAGE;
+	int fd;
+
+	ASSERT_EQ(0, mount_tree("store=ram,size=4096p,names=durable"));
+	fd = new_file(AT "large");
+	ASSERT_LE(0, fd);
+	for (int i = 0; i < 5; i++) {
+		ASSERT_EQ(0, fallocate(fd, 0, 0, len))
+		TH_LOG("round %d: %s", i, strerror(errno));
+		EXPECT_EQ(len, room_taken());
+		ASSERT_EQ(0, fsync(fd));
+		ASSERT_EQ(0, ftruncate(fd, 0));
+		EXPECT_EQ(len, room_taken());
+	}
+	close(fd);
+	ASSERT_EQ(0, umount_tree());
+}
+
 /* The room of old pages comes back with the buffer, too. */
 TEST(closed_with_old_pages)
 {

@@ -235,7 +235,12 @@ bool vmademo_size_make_room(void)
 	struct vmademo_buffer *buf;
 	bool had = false;
 
-	mutex_lock(&old_lock);
+	if (!mutex_trylock(&old_lock)) {
+		/* By another one, who lacks room as well, there may be some now */
+		mutex_lock(&old_lock);
+		mutex_unlock(&old_lock);
+		return true;
+	}
 	list_for_each_entry(buf, &with_old_pages, old)
 		if (give_up_old_pages(buf)) {
 			had = true;
