@@ -212,6 +212,7 @@ static int copy_one(struct snapshot *s, size_t i)
 {
 	unsigned int sectors = PAGE_SIZE / SZ_512;
 	const struct rnd_state random = s->cut.random;
+	u64 dirtied = vmademo_counter_sum(s->cut.buf, VMADEMO_DIRTIED);
 	struct folio *folio;
 	bool locked;
 	int err;
@@ -226,8 +227,12 @@ static int copy_one(struct snapshot *s, size_t i)
 	if (!folio)
 		return 0;
 	err = i < s->cut.written ? copy_whole(s, folio) : copy_torn(s, folio, sectors);
-	/* A rule can have ended write-back without the store: the same sectors once more */
-	if (!err && !locked && !folio_test_writeback(folio)) {
+	/*
+	 * Write-back can have ended, and another can have begun, with a write between them; or a
+	 * rule has ended it without the store: the same sectors once more.
+	 */
+	if (!err && !locked && (!folio_test_writeback(folio) ||
+				vmademo_counter_sum(s->cut.buf, VMADEMO_DIRTIED) != dirtied)) {
 		s->cut.random = random;
 		err = -EAGAIN;
 	}
