@@ -106,8 +106,9 @@ static vm_fault_t read_now(struct vm_fault *vmf, struct vmademo_buffer *buf)
 	folio = vmademo_trylock_folio(mapping, vmf->pgoff);
 	if (!folio)
 		goto unlock;
-	if (!vmademo_is_ruled(buf, VMADEMO_OP_BIT(READ_IN), folio_pos(folio), folio_size(folio)) &&
-	    (folio_test_uptodate(folio) || !vmademo_read_in(buf, folio))) {
+	if (vmf->pgoff < DIV_ROUND_UP(i_size_read(buf->inode), PAGE_SIZE) &&
+	    !vmademo_is_ruled(buf, VMADEMO_OP_BIT(READ_IN), folio_pos(folio), folio_size(folio)) &&
+	    (folio_test_uptodate(folio) || !vmademo_fill(buf, folio))) {
 		vmf->page = folio_file_page(folio, vmf->pgoff);
 		ret = VM_FAULT_LOCKED;
 	} else {

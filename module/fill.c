@@ -60,14 +60,20 @@ static int fill_folio(void *arg)
 }
 
 /**
- * vmademo_read_in() - fill a folio that is not up to date from the store, unless a rule says no
+ * vmademo_fill() - fill a folio that is not up to date from the store
  * @buf: the buffer; it has a store
- * @folio: locked
+ * @folio: locked; no rule is about to read it in
  *
- * Context: May sleep, for as long as the store or a rule wants.
- * Return: 0, and the folio is up to date; what the store or the rule says.
+ * Context: May sleep, if the store blocks.
+ * Return: 0, and the folio is up to date; -EIO, also if the store has no power; -ENOMEM.
  */
-int vmademo_read_in(struct vmademo_buffer *buf, struct folio *folio)
+int vmademo_fill(struct vmademo_buffer *buf, struct folio *folio)
+{
+	return buf->store->run(buf, fill_folio, folio);
+}
+
+/* Somebody needs a folio that is not up to date: from the store, unless a rule says no. */
+static int read_in(struct vmademo_buffer *buf, struct folio *folio)
 {
 	struct vmademo_rule_entry *after = NULL;
 	loff_t pos = folio_pos(folio);
@@ -77,7 +83,7 @@ int vmademo_read_in(struct vmademo_buffer *buf, struct folio *folio)
 		err = vmademo_rule_begin(buf, VMADEMO_OP_READ_IN, pos, folio_size(folio),
 					 &after);
 	if (!err)
-		err = buf->store->run(buf, fill_folio, folio);
+		err = vmademo_fill(buf, folio);
 	vmademo_rule_end(buf, after);
 	if (err)
 		WRITE_ONCE(buf->read_failed, true);	/* see fault.c */
@@ -105,7 +111,7 @@ int vmademo_read_folio(struct file *file, struct folio *folio)
 	int err;
 
 	if (buf->store->read)
-		err = vmademo_read_in(buf, folio);
+		err = read_in(buf, folio);
 	else
 		err = take_room(folio) ?: fill_folio(folio);
 	folio_unlock(folio);
@@ -333,7 +339,7 @@ int vmademo_write_begin(struct address_space *mapping, loff_t pos,
 		if (!buf->store->read)
 			err = take_room(folio) ?: whole ? 0 : fill_folio(folio);
 		else if (!whole)
-			err = vmademo_read_in(buf, folio);
+			err = read_in(buf, folio);
 	}
 	if (err) {
 		folio_unlock(folio);

@@ -546,7 +546,7 @@ int vmademo_reserve(struct vmademo_buffer *buf, struct folio *folio, pgoff_t ind
 int vmademo_keep_edge(struct vmademo_buffer *buf, loff_t edge);
 
 /* fill.c */
-int vmademo_read_in(struct vmademo_buffer *buf, struct folio *folio);
+int vmademo_fill(struct vmademo_buffer *buf, struct folio *folio);
 int vmademo_read_folio(struct file *file, struct folio *folio);
 void vmademo_readahead(struct readahead_control *rac);
 int vmademo_write_begin(struct address_space *mapping, loff_t pos,

@@ -87,8 +87,8 @@ static int ram_reserve(struct vmademo_buffer *buf, pgoff_t index, gfp_t gfp)
 	return xa_is_err(old) ? -ENOMEM : 0;
 }
 
-/* So many pages are copied with the lock of the xarray held. */
-#define READ_AT_ONCE	16
+/* So many pages, 64 KiB, are copied with the lock of the xarray held. */
+#define READ_AT_ONCE	DIV_ROUND_UP(0x10000, PAGE_SIZE)
 
 static void read_pages(struct vmademo_buffer *buf, struct folio *folio, long i, long past)
 {
@@ -110,7 +110,7 @@ static int ram_read(struct vmademo_buffer *buf, struct folio *folio)
 	long i, pages = folio_nr_pages(folio);
 
 	for (i = 0; i < pages; i += READ_AT_ONCE)
-		read_pages(buf, folio, i, min(i + READ_AT_ONCE, pages));
+		read_pages(buf, folio, i, min_t(long, i + READ_AT_ONCE, pages));
 	return 0;
 }
 
