@@ -144,7 +144,7 @@ void vmademo_span_begin(struct vmademo_span *span, const struct vm_fault *vmf)
 	unsigned int pages = READ_ONCE(fixed);
 
 	span->order = ilog2(span->last - span->first + 1);
-	span->found_last_time = stream;
+	span->likely = stream;
 	if (pages) {
 		around(span, vmf, pages);
 	} else if (vmf->vma->vm_flags & VM_RAND_READ) {
@@ -152,6 +152,8 @@ void vmademo_span_begin(struct vmademo_span *span, const struct vm_fault *vmf)
 	} else if (vmf->vma->vm_flags & VM_SEQ_READ) {
 		around(span, vmf, PTRS_PER_PTE);
 	} else if (stream && stream == STREAM(vmf->pgoff, STREAM_ORDER(stream))) {
+		/* Or it has come to where nothing is read in yet, and the span is long */
+		span->likely = false;
 		span->order = min_t(unsigned int, STREAM_ORDER(stream) + 1,
 				    ilog2(PTRS_PER_PTE));
 		around(span, vmf, 1UL << span->order);

@@ -314,7 +314,7 @@ static vm_fault_t vmademo_map_pages(struct vm_fault *vmf, pgoff_t start,
 	vmademo_count(buf, VMADEMO_FAULT_AROUND);
 	vmademo_span_begin(&span, vmf);
 	/* Then .fault is called anyway; to look for its neighbours first costs more */
-	if (span.found_last_time || vmademo_is_cached(mapping, vmf->pgoff)) {
+	if (span.likely || vmademo_is_cached(mapping, vmf->pgoff)) {
 		ret = map_span(vmf, &span);
 		if (ret & VM_FAULT_NOPAGE)
 			vmademo_count(buf, VMADEMO_FAULT_AROUND_HITS);

@@ -593,13 +593,13 @@ int vmademo_lock_data(struct vmademo_buffer *buf);
  * @first: the first page
  * @last: the last page
  * @order: the logarithm of how many pages there are, were it not for the ends
- * @found_last_time: the last such fault found its page cached
+ * @likely: the last such fault found its page cached, and so may this one
  */
 struct vmademo_span {
 	pgoff_t first;
 	pgoff_t last;
 	unsigned int order;
-	bool found_last_time;
+	bool likely;
 };
 
 int vmademo_ahead_init(void);
