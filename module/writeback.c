@@ -363,8 +363,12 @@ int vmademo_fsync(struct file *file, loff_t start, loff_t end, int datasync)
 	unsigned int cuts = READ_ONCE(buf->cuts);
 	loff_t size = i_size_read(buf->inode);
 	int err = file_write_and_wait_range(file, start, end);
-	int told, flushed = vmademo_store_flush(buf, datasync, size);
+	int told, flushed;
 
+	/* Nothing to flush, and no power that can go */
+	if (!buf->store->flush && !buf->tree && !vmademo_rules_on())
+		return err;
+	flushed = vmademo_store_flush(buf, datasync, size);
 	/* What is gone is not dirty, and not durable either */
 	if (!err && vmademo_was_cut(buf, cuts))
 		err = -EIO;
