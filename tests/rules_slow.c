@@ -299,6 +299,43 @@ TEST_F(slow, others_go_on)
 	}
 }
 
+/* The same for one that has a folio read in, be that a page or large. */
+TEST_F(slow, others_go_on_while_it_reads_in)
+{
+	static const uint32_t sizes[] = { 1, 16 };
+
+	for (int i = 0; i < 2; i++) {
+		struct slow s = { .op = VMADEMO_OP_READ_FAULT, .result = -1 };
+		int64_t id, start = now_us();
+		pthread_t thread;
+		void *p;
+
+		folio_size_wanted = sizes[i] * PAGE;
+		s.fd = create_with(VMADEMO_STORE_RAM, PAGES * PAGE, 0);
+		folio_size_wanted = 0;
+		ASSERT_LE(0, s.fd);
+		ASSERT_EQ(1, pwrite(s.fd, "x", 1, 0));
+		ASSERT_EQ(0, fsync(s.fd));
+		ASSERT_EQ(0, power_cut(s.fd));
+		s.map = mmap(NULL, PAGES * PAGE, PROT_READ, MAP_SHARED, s.fd, 0);
+		ASSERT_NE(MAP_FAILED, s.map);
+		id = ADD_RULE(s.fd, .op = VMADEMO_OP_READ_IN, .delay_us = LONG);
+		ASSERT_LT(0, id);
+		ASSERT_EQ(0, pthread_create(&thread, NULL, happens, &s));
+		wait_for_hit(s.fd, id);
+		p = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+			 0);
+		ASSERT_NE(MAP_FAILED, p);
+		munmap(p, PAGE);
+		EXPECT_GT(LONG, now_us() - start);
+		ASSERT_EQ(0, del_rule(s.fd, id));
+		pthread_join(thread, NULL);
+		EXPECT_EQ(0, s.result);
+		munmap(s.map, PAGES * PAGE);
+		close(s.fd);
+	}
+}
+
 /* Whoever waits can be killed, whatever it is. */
 TEST_F(slow, killed)
 {
