@@ -14,6 +14,7 @@
 #include <linux/lockdep.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
+#include <linux/sched/signal.h>
 
 #include "compat.h"
 #include "power.h"
@@ -135,41 +136,20 @@ static int lock_store_uncut(struct vmademo_buffer *buf, loff_t start, loff_t las
 	return err;
 }
 
-/**
- * vmademo_resize() - set the size of a buffer
- * @buf: the buffer
- * @size: bytes, 0 to VMADEMO_MAX_SIZE
- * @keep: what the store has allocated in the new part stays so; then nothing is done if the
- *        buffer is larger already
- *
- * What was beyond the new end is gone, from mappings too, private copies
- * included.  What is new reads as zeroes.
- *
- * Context: May sleep.  The caller holds i_rwsem for writing.
- * Return: 0; -EINVAL if the size is fixed; or what the store says.
- */
-int vmademo_resize(struct vmademo_buffer *buf, loff_t size, bool keep)
+/* -EAGAIN if a cut has come since @cuts was read. */
+static int resize(struct vmademo_buffer *buf, loff_t size, bool keep, unsigned int cuts)
 {
 	struct inode *inode = buf->inode;
+	loff_t from = i_size_read(inode);
 	struct vmademo_name_op *op;
-	unsigned int cuts;
-	loff_t from;
 	int err;
 
-	do {
-		/* A cut that is due comes before this, and may set the size */
-		err = vmademo_cut_now(buf);
-		if (err)
-			return err;
-		cuts = buf->cuts;
-		from = i_size_read(inode);
-		if (size == from || (keep && size < from))
-			return 0;
-		if (buf->fixed_size)
-			return -EINVAL;
-		/* A folio that is written back could make the file longer again */
-		err = lock_store_uncut(buf, min(size, from), LLONG_MAX, cuts);
-	} while (err == -EAGAIN);
+	if (size == from)
+		return 0;
+	if (buf->fixed_size)
+		return -EINVAL;
+	/* A folio that is written back could make the file longer again */
+	err = lock_store_uncut(buf, min(size, from), LLONG_MAX, cuts);
 	if (err)
 		return err;
 	err = vmademo_log_size_begin(buf, &op);
@@ -191,7 +171,49 @@ int vmademo_resize(struct vmademo_buffer *buf, loff_t size, bool keep)
 }
 
 /**
- * vmademo_truncate() - the same because a program has asked for it: an event for rules
+ * vmademo_resize() - set the size of a buffer
+ * @buf: the buffer
+ * @size: bytes, 0 to VMADEMO_MAX_SIZE
+ *
+ * What was beyond the new end is gone, from mappings too, private copies
+ * included.  What is new reads as zeroes.
+ *
+ * Context: May sleep.  The caller holds i_rwsem for writing.
+ * Return: 0; -EINVAL if the size is fixed; or what the store says.
+ */
+int vmademo_resize(struct vmademo_buffer *buf, loff_t size)
+{
+	unsigned int cuts;
+	int err;
+
+	/* A cut that is due comes before this, and may set the size */
+	do {
+		err = vmademo_cut_now(buf);
+		cuts = buf->cuts;
+		if (!err)
+			err = resize(buf, size, false, cuts);
+	} while (err == -EAGAIN && buf->cuts != cuts);
+	return err;
+}
+
+/**
+ * vmademo_extend() - make a buffer larger by a part that is allocated, and stays so
+ * @buf: the buffer
+ * @size: bytes; if it has as many, nothing is done
+ * @cuts: power cuts before that was allocated
+ *
+ * Context: May sleep.  The caller holds i_rwsem for writing.
+ * Return: as vmademo_resize(); -EAGAIN if there was a cut since.
+ */
+int vmademo_extend(struct vmademo_buffer *buf, loff_t size, unsigned int cuts)
+{
+	if (buf->cuts != cuts)
+		return -EAGAIN;
+	return size > i_size_read(buf->inode) ? resize(buf, size, true, cuts) : 0;
+}
+
+/**
+ * vmademo_truncate() - set the size because a program has asked for it: an event for rules
  * @buf: the buffer
  * @size: bytes, 0 to VMADEMO_MAX_SIZE
  *
@@ -211,7 +233,7 @@ int vmademo_truncate(struct vmademo_buffer *buf, loff_t size)
 					 max(max(from, size) - low, (loff_t)1), &after);
 	if (err)
 		return err;
-	err = vmademo_resize(buf, size, false);
+	err = vmademo_resize(buf, size);
 	vmademo_rule_end(buf, after);
 	return err;
 }
@@ -223,15 +245,12 @@ int vmademo_truncate(struct vmademo_buffer *buf, loff_t size)
  *
  * The store must be able to grow with it; this is the time to say no.
  *
- * Context: May sleep.  The caller holds i_rwsem for writing.
- * Return: 0; -EIO if its power is off; -EINTR if the task is being killed; or what the store
- *         says.
+ * Context: May sleep.  The caller holds i_rwsem for writing, and has asked whether it has power.
+ * Return: 0; or what the store says.
  */
 int vmademo_grow(struct vmademo_buffer *buf, loff_t end)
 {
-	int err = vmademo_power_here(buf);
-
-	return !err && buf->store->grow ? buf->store->grow(buf, end) : err;
+	return buf->store->grow ? buf->store->grow(buf, end) : 0;
 }
 
 /**
@@ -386,6 +405,9 @@ again:
 	if (err == -EAGAIN) {
 		put(&head);
 		put(&tail);
+		/* A rule may cut the power each time that they are read in */
+		if (fatal_signal_pending(current))
+			return -EINTR;
 		goto again;
 	}
 	if (err)

@@ -172,13 +172,15 @@ static ssize_t vmademo_view_write_iter(struct kiocb *iocb, struct iov_iter *from
 		if (ret <= 0)
 			goto unlock;
 		end = iocb->ki_pos + ret;
-		err = end > i_size_read(inode) ? vmademo_grow(buf, end) : 0;
-		if (err) {
-			ret = err;
-			goto unlock;
-		}
-		/* One that came meanwhile may have set the size: and O_APPEND is to write there */
-	} while (cuts != buf->cuts);
+		err = end > i_size_read(inode) ? vmademo_power_here(buf) : 0;
+		/* A cut may have set the size: and O_APPEND is to write at the end */
+	} while (!err && cuts != buf->cuts);
+	if (!err && end > i_size_read(inode))
+		err = vmademo_grow(buf, end);
+	if (err) {
+		ret = err;
+		goto unlock;
+	}
 	/* What comes to lie between the old end and the data is zero */
 	err = iocb->ki_pos > i_size_read(inode) ? vmademo_zero_tail(inode) : 0;
 	ret = err ? err : __generic_file_write_iter(iocb, from);
@@ -202,7 +204,7 @@ static int allocate(struct vmademo_buffer *buf, loff_t start, loff_t end, int mo
 	loff_t size = i_size_read(buf->inode);
 	bool keep_size = mode & FALLOC_FL_KEEP_SIZE;
 	bool size_first = !buf->store->read && end > size;
-	int err = size_first ? vmademo_resize(buf, end, false) : 0;
+	int err = size_first ? vmademo_resize(buf, end) : 0;
 	unsigned int cuts;
 
 	if (err)
@@ -213,11 +215,11 @@ static int allocate(struct vmademo_buffer *buf, loff_t start, loff_t end, int mo
 		err = vmademo_allocate(buf, start, end);
 		if (!err && mode & FALLOC_FL_ZERO_RANGE)
 			err = vmademo_zero_range(buf, start, size_first ? min(end, size) : end);
-		if (!err && !size_first && !keep_size)
-			err = vmademo_resize(buf, end, true);
-	} while (!err && cuts != buf->cuts);
+		if (!err && !size_first)
+			err = vmademo_extend(buf, keep_size ? 0 : end, cuts);
+	} while (err == -EAGAIN && buf->cuts != cuts);
 	if (err && size_first)
-		vmademo_resize(buf, size, false);
+		vmademo_resize(buf, size);
 	/* What was reserved there; it would be kept until the file ends */
 	if ((err || keep_size) && end > i_size_read(buf->inode) && buf->store->reserve)
 		vmademo_drop_beyond(buf, end);
@@ -247,6 +249,10 @@ static long vmademo_view_fallocate(struct file *file, int mode, loff_t offset,
 	err = err ?: refused(buf, VMADEMO_OP_ALLOCATE, offset, len) ?: vmademo_lock_data(buf);
 	if (err)
 		return err;
+	/* Nor may one have begun before this had the buffer */
+	err = mode & FALLOC_FL_KEEP_SIZE ? 0 : vmademo_log_size_let_cut(buf);
+	if (err)
+		goto unlock;
 	size = i_size_read(inode);
 	/* Pages beyond the end are not kept: with KEEP_SIZE there is less to do */
 	if (mode & FALLOC_FL_KEEP_SIZE)
@@ -293,12 +299,13 @@ int vmademo_view_setattr(VMADEMO_IDMAP *idmap, struct dentry *dentry,
 		return -ENODEV;
 	if (attr->ia_valid & ATTR_SIZE) {
 		loff_t from = i_size_read(inode);
+		unsigned int cuts = buf->cuts;
 
 		err = vmademo_truncate(buf, attr->ia_size);
 		if (err)
 			return err;
 		/* truncate(2) leaves the times to us, ftruncate(2) brings them */
-		if (attr->ia_size != from)
+		if (attr->ia_size != from || buf->cuts != cuts)
 			vmademo_inode_modified(inode);
 	}
 	setattr_copy(idmap, inode, attr);

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <linux/falloc.h>
+#include <sys/wait.h>
 
 #include "power_size_fixture.h"
 
@@ -184,6 +185,34 @@ TEST_F(size, cut_off_while_it_waits)
 	EXPECT_EQ(-1, other_than(self->fd, 'b', PAGE, 2 * PAGE));
 	ASSERT_EQ(0, ftruncate(self->fd, SIZE));
 	EXPECT_EQ(-1, other_than(self->fd, 0, 2 * PAGE, SIZE));
+}
+
+/* To make a part of a page zero has it read in, and each time a rule cuts the power. */
+TEST_F(size, again_and_again)
+{
+	int64_t rule;
+	int status;
+	pid_t pid;
+
+	/* Nothing is cached */
+	ASSERT_EQ(0, power_cut(self->fd));
+	rule = ADD_RULE(self->fd, .op = VMADEMO_OP_READ_IN,
+			.flags = VMADEMO_RULE_CRASH);
+	ASSERT_LT(0, rule);
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		fallocate(self->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+			  PAGE + 100, 50);
+		_exit(0);
+	}
+	while (hits_of(self->fd, rule) < 3)
+		usleep(1000);
+	ASSERT_EQ(0, kill(pid, SIGKILL));
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_TRUE(WIFSIGNALED(status));
+	ASSERT_EQ(0, del_rule(self->fd, rule));
+	EXPECT_EQ(-1, changed(self->fd, 0));
 }
 
 TEST_HARNESS_MAIN
