@@ -233,8 +233,11 @@ int vmademo_allocate_pages(struct vmademo_buffer *buf, loff_t start, loff_t end)
 	end_helpers(&a, helpers, n);
 	if (a.err)
 		take_back(&a);
-	/* The buffer's own old pages can make room, but only this task may give them up */
-	if (a.err == -ENOSPC && n && !xa_empty(&buf->old_pages)) {
+	/*
+	 * Alone it may be possible: only this task may give up the buffer's own old pages; and in
+	 * order, no large folio that reaches beyond the end takes what the others need.
+	 */
+	if (a.err == -ENOSPC && n) {
 		atomic_long_set(&a.next, 0);
 		a.err = 0;
 		allocate_pieces(&a);
