@@ -207,12 +207,19 @@ static int copy_torn(struct snapshot *s, struct folio *folio, unsigned int secto
 	return err;
 }
 
+/* It changes before a page is written to that was clean, or that write-back had to wait for. */
+static u64 writes_of(const struct vmademo_buffer *buf)
+{
+	return vmademo_counter_sum(buf, VMADEMO_DIRTIED) +
+	       vmademo_counter_sum(buf, VMADEMO_FIRST_WRITES);
+}
+
 /* Returns 1 if it was copied; 0 if it is gone; -EAGAIN if somebody may have written to it. */
 static int copy_one(struct snapshot *s, size_t i)
 {
 	unsigned int sectors = PAGE_SIZE / SZ_512;
 	const struct rnd_state random = s->cut.random;
-	u64 dirtied = vmademo_counter_sum(s->cut.buf, VMADEMO_DIRTIED);
+	u64 writes = writes_of(s->cut.buf);
 	struct folio *folio;
 	bool locked;
 	int err;
@@ -231,8 +238,9 @@ static int copy_one(struct snapshot *s, size_t i)
 	 * Write-back can have ended, and another can have begun, with a write between them; or a
 	 * rule has ended it without the store: the same sectors once more.
 	 */
-	if (!err && !locked && (!folio_test_writeback(folio) ||
-				vmademo_counter_sum(s->cut.buf, VMADEMO_DIRTIED) != dirtied)) {
+	smp_rmb();	/* after what was copied */
+	if (!err && !locked &&
+	    (!folio_test_writeback(folio) || writes_of(s->cut.buf) != writes)) {
 		s->cut.random = random;
 		err = -EAGAIN;
 	}
