@@ -116,16 +116,22 @@ exec_seed() {
 		is lost '[0,0]' "$(jq -c '[.lost_folios, .lost_names]' crashed)" || return
 	json '[.counters.dirtied_bytes, .counters.written_bytes, .counters.flushes, .calls.write]' '[0,0,0,0]' || return
 	listed seed | cmp - wanted || return
-	# By a symbolic link, and what is there already gives way
-	ln -s seed by && rm back/link && echo old >back/link && mkdir back/more &&
-		ends 0 exec --dir --size 1M --store ram --seed-from by/ --keep back -- cat @/other && rmdir back/more && touch -r seed back || return
+	# What is there already is left alone
+	ends 125 exec --dir --size 1M --keep back -- sh -c 'echo x >@/y' && says '--keep: back is not empty' &&
+		listed back | cmp - got || return
+	# By a symbolic link, to a directory that is there: it stays what it is, but for what is in it
+	ln -s seed by && rm -r back && mkdir -m 711 back &&
+		ends 0 exec --dir --size 1M --store ram --seed-from by/ --keep back -- cat @/other && is mode 711 "$(stat -c %a back)" &&
+		chmod "$(stat -c %a seed)" back && touch -r seed back || return
 	listed back >got
 	why="$(diff wanted got)"
 	cmp wanted got || return
 	# A program's own socket or FIFO can be kept, but is nothing to begin with
 	ends 0 exec --dir --size 1M --keep odd -- sh -c 'mkfifo @/fifo; echo x >@/y' && [ -p odd/fifo ] || return
 	# A copy has no end that is in what is copied
-	mkdir -p itself/tmp && (export TMPDIR=$PWD/itself/tmp; ends 125 exec --dir --size 1M --seed-from itself -- true @) && says 'let TMPDIR be another place' || return
+	mkdir -p itself/tmp 'itself/tmp x' &&
+		(export TMPDIR=$PWD/itself/tmp; ends 125 exec --dir --size 1M --seed-from itself -- true @ && says 'let TMPDIR be another place' &&
+			TMPDIR="$PWD/itself/tmp x" && ends 125 exec --dir --size 1M -- true @ && says 'special to a shell') || return
 	ends 125 exec --dir --size 1M --seed-from odd -- true @ && says 'odd/fifo is neither a file' || return
 	ends 125 exec --dir --size 1M --seed-from /nowhere -- true @ && says '--seed-from: /nowhere: No such file' || return
 	ends 125 exec --dir --size 1M --seed-from wanted -- true @ && says 'wanted is not a directory' || return
@@ -133,6 +139,9 @@ exec_seed() {
 	ends 125 exec --seed-from seed -- true @ && says '--seed-from is for --dir' || return
 	ends 125 exec --dir --init seed -- true @ && says '--dir has --seed-from' || return
 	ends 125 exec --dir --size 1M --keep wanted -- sh -c 'echo x >@/y' && says '--keep: ' || return
+	# Somebody else's instance of tracing is not ours to remove
+	mkdir /sys/kernel/debug/tracing/instances/vmademo-99999x && ends 0 exec --size 1M -- sh -c 'echo x >@' &&
+		rmdir /sys/kernel/debug/tracing/instances/vmademo-99999x || return
 	# Nobody reads the report
 	vmademo exec --dir --size 1M -- sh -c 'echo x >@/y; sleep 0.5' 2>&1 | true
 	is 'latency_on' 0 "$(cat /sys/kernel/debug/vmademo/latency_on)" && is 'instances of tracing' '' "$(ls /sys/kernel/debug/tracing/instances)" || return

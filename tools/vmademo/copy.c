@@ -3,6 +3,7 @@
  * Copies what is in a directory into another one, as it is: files with their holes, directories,
  * symbolic links, hard links; owners, modes, times, and attributes of users.
  */
+#include <dirent.h>
 #include <fcntl.h>
 #include <fts.h>
 #include <sys/stat.h>
@@ -20,6 +21,7 @@ struct linked {
 struct copying {
 	const char *what; /* the option */
 	bool seed;
+	bool made; /* the directory was not there */
 	dev_t to; /* on which there are the copies, for a seed */
 	struct linked *linked;
 	size_t nr_linked;
@@ -169,11 +171,15 @@ static void copy_one(struct copying *copying, const FTSENT *entry, const char *a
 		if (copying->seed && st->st_dev == copying->to)
 			die("%s: the tree itself is in it: let TMPDIR be another place",
 			    copying->what);
-		if (mkdir(as, 0700) && errno != EEXIST)
+		if (!mkdir(as, 0700))
+			copying->made |= !entry->fts_level;
+		else if (errno != EEXIST || entry->fts_level)
 			fail(copying, path);
 		return;
 	case FTS_DP:
-		copy_state(copying, path, st, as);
+		/* A directory that somebody has made for it stays as it is */
+		if (entry->fts_level || copying->seed || copying->made)
+			copy_state(copying, path, st, as);
 		return;
 	case FTS_DNR:
 	case FTS_ERR:
@@ -181,7 +187,6 @@ static void copy_one(struct copying *copying, const FTSENT *entry, const char *a
 		errno = entry->fts_errno;
 		fail(copying, path);
 	}
-	unlink(as);
 	other = linked_to(copying, st, as);
 	if (other) {
 		if (link(other, as))
@@ -201,10 +206,29 @@ static void copy_one(struct copying *copying, const FTSENT *entry, const char *a
 }
 
 /**
+ * must_be_empty() - end the command if a directory to copy to has something in it
+ * @what: the option that names it
+ * @to: the directory; it need not be there
+ */
+void must_be_empty(const char *what, const char *to)
+{
+	DIR *dir = opendir(to);
+	struct dirent *entry;
+
+	if (!dir && errno != ENOENT)
+		die_errno("%s: %s", what, to);
+	while (dir && (entry = readdir(dir)))
+		if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, ".."))
+			die("%s: %s is not empty", what, to);
+	if (dir)
+		closedir(dir);
+}
+
+/**
  * copy_tree() - copy what is in a directory
  * @what: the option that asks for it
  * @from: the directory
- * @to: another one, which is made if it is not there
+ * @to: another one, empty, or made if it is not there
  * @seed: what a program is to begin with: then sockets, devices and such are refused
  */
 void copy_tree(const char *what, const char *from, const char *to, bool seed)

@@ -82,6 +82,8 @@ static int parse(struct exec *exec, int argc, char **argv)
 	check_start(&exec->buffer);
 	if (exec->keep && !exec->buffer.dir)
 		bad_usage("--keep is for --dir: the buffer is a file, which the program can copy");
+	if (exec->keep)
+		must_be_empty("--keep", exec->keep);
 	if (!has_size && exec->buffer.path)
 		exec->buffer.size = 0;
 	exec->file = open_report(output, stderr);

@@ -114,6 +114,8 @@ static void parse(struct explore *explore, int argc, char **argv)
 			  at_names[explore->replay.at]);
 	if (explore->keep && !explore->has_replay)
 		bad_usage("--keep is for --replay, which does one cut");
+	if (explore->keep && explore->buffer.dir)
+		must_be_empty("--keep", explore->keep);
 	if (explore->check && !has_at(explore->check))
 		bad_usage("--check: there is no @ in \"%s\", so it cannot see the buffer",
 			  explore->check);

@@ -104,9 +104,9 @@ work(struct explore *explore, atomic_ulong *next, int fd, pid_t parent)
 	if (getppid() != parent)
 		_exit(STATUS_OWN);
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	trace_forget();
 	if (explore->ack)
 		own_ack(explore->ack);
-	trace_forget();
 	trace_run(true);
 	for (; next_cut(&plan, &cut) && !explore->interrupted; ordinal++) {
 		struct run run = { .cut = cut };

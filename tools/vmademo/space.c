@@ -36,6 +36,9 @@ static void be_alone(void)
 	alone = true;
 }
 
+/* @ stands for a path also in what a shell runs. */
+#define SPECIAL " \t\n\"'\\$`&|;<>()*?[]{}#~!"
+
 static void make_dir(struct space *space, const struct buffer_options *options)
 {
 	const char *tmp = getenv("TMPDIR");
@@ -43,8 +46,10 @@ static void make_dir(struct space *space, const struct buffer_options *options)
 
 	if (options->store == VMADEMO_STORE_FILE)
 		bad_usage("--dir: its store is ram or none");
-	be_alone();
 	space->path = must_print("%s/vmademo-XXXXXX", tmp && *tmp ? tmp : "/tmp");
+	if (strpbrk(space->path, SPECIAL))
+		die("TMPDIR: %s has a character that is special to a shell", tmp);
+	be_alone();
 	if (!mkdtemp(space->path))
 		die_errno("--dir: %s", space->path);
 	mounted = strdup(space->path);

@@ -25,15 +25,26 @@ static bool say(const char *file, const char *text)
 	return good;
 }
 
+/* A process has another number in another namespace, and its instance is seen in both. */
+static unsigned long namespace(void)
+{
+	struct stat st;
+
+	return stat("/proc/self/ns/pid", &st) ? 0 : st.st_ino;
+}
+
 /* Of commands that were killed. */
 static void remove_old(const char *instances)
 {
 	DIR *dir = opendir(instances);
 	struct dirent *entry;
-	int pid;
+	unsigned long in;
+	int pid, end;
 
 	while (dir && (entry = readdir(dir))) {
-		if (sscanf(entry->d_name, "vmademo-%d", &pid) == 1 &&
+		end = 0;
+		sscanf(entry->d_name, "vmademo-%lu-%d%n", &in, &pid, &end);
+		if (end && !entry->d_name[end] && in == namespace() &&
 		    kill(pid, 0) && errno == ESRCH)
 			unlinkat(dirfd(dir), entry->d_name, AT_REMOVEDIR);
 	}
@@ -52,7 +63,8 @@ static bool make_instance(void)
 		if (access(places[i], W_OK))
 			continue;
 		remove_old(places[i]);
-		instance = must_print("%s/vmademo-%d", places[i], getpid());
+		instance = must_print("%s/vmademo-%lu-%d", places[i],
+				      namespace(), getpid());
 		if (!mkdir(instance, 0700))
 			return true;
 		free(instance);

@@ -231,6 +231,7 @@ void end_space(struct space *space);
 /* ---- copy.c -------------------------------------------------------------- */
 
 bool copy_data(int from, int to, off_t size);
+void must_be_empty(const char *what, const char *to);
 void copy_tree(const char *what, const char *from, const char *to, bool seed);
 
 /* ---- words.c ------------------------------------------------------------- */
