@@ -463,7 +463,7 @@ int vmademo_punch(struct vmademo_buffer *buf, loff_t start, loff_t end)
  * vmademo_zero_range() - make a range zero, and keep it allocated
  * @buf: the buffer
  * @start: the first byte
- * @end: the byte after the last, more than @start, not beyond the buffer's end
+ * @end: the byte after the last; what is beyond the buffer's end is nothing
  *
  * Context: May sleep.  The caller holds i_rwsem for writing.
  * Return: as vmademo_punch().

@@ -203,8 +203,9 @@ static int allocate(struct vmademo_buffer *buf, loff_t start, loff_t end, int mo
 {
 	loff_t size = i_size_read(buf->inode);
 	bool keep_size = mode & FALLOC_FL_KEEP_SIZE;
-	bool size_first = !buf->store->read && end > size;
+	bool size_first = !buf->store->read && !keep_size && end > size;
 	int err = size_first ? vmademo_resize(buf, end) : 0;
+	loff_t to, furthest = 0;
 	unsigned int cuts;
 
 	if (err)
@@ -212,17 +213,19 @@ static int allocate(struct vmademo_buffer *buf, loff_t start, loff_t end, int mo
 	do {
 		/* A cut may set the size, and take back what was allocated beyond the new end */
 		cuts = buf->cuts;
-		err = vmademo_allocate(buf, start, end);
+		to = keep_size ? min(end, i_size_read(buf->inode)) : end;
+		furthest = max(furthest, to);
+		err = start < to ? vmademo_allocate(buf, start, to) : 0;
 		if (!err && mode & FALLOC_FL_ZERO_RANGE)
-			err = vmademo_zero_range(buf, start, size_first ? min(end, size) : end);
+			err = vmademo_zero_range(buf, start, size_first ? min(end, size) : to);
 		if (!err && !size_first)
 			err = vmademo_extend(buf, keep_size ? 0 : end, cuts);
 	} while (err == -EAGAIN && buf->cuts != cuts);
 	if (err && size_first)
 		vmademo_resize(buf, size);
 	/* What was reserved there; it would be kept until the file ends */
-	if ((err || keep_size) && end > i_size_read(buf->inode) && buf->store->reserve)
-		vmademo_drop_beyond(buf, end);
+	if ((err || keep_size) && furthest > i_size_read(buf->inode) && buf->store->reserve)
+		vmademo_drop_beyond(buf, furthest);
 	return err;
 }
 
@@ -255,11 +258,9 @@ static long vmademo_view_fallocate(struct file *file, int mode, loff_t offset,
 		goto unlock;
 	size = i_size_read(inode);
 	/* Pages beyond the end are not kept: with KEEP_SIZE there is less to do */
-	if (mode & FALLOC_FL_KEEP_SIZE)
-		end = min(end, size);
-	else if (end > size)
+	if (!(mode & FALLOC_FL_KEEP_SIZE) && end > size)
 		err = buf->fixed_size ? -ENOSPC : inode_newsize_ok(inode, end);
-	if (err || offset >= end)
+	if (err || (mode & FALLOC_FL_KEEP_SIZE && offset >= size))
 		goto unlock;
 	if (mode & FALLOC_FL_PUNCH_HOLE)
 		err = vmademo_punch(buf, offset, end);

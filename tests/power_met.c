@@ -147,6 +147,26 @@ TEST_F(size, punched)
 	}
 }
 
+/* Also if the cut comes when a page is read in of which a part stays. */
+TEST_F(size, punched_while_it_is_read_in)
+{
+	static const int modes[] = { FALLOC_FL_PUNCH_HOLE, FALLOC_FL_ZERO_RANGE };
+
+	for (int i = 0; i < 2; i++) {
+		begin_again(_metadata, self);
+		/* Nothing is cached */
+		ASSERT_EQ(0, power_cut(self->fd));
+		ASSERT_EQ(0, ftruncate(self->fd, 2 * PAGE));
+		ASSERT_LT(0, ADD_RULE(self->fd, .op = VMADEMO_OP_READ_IN,
+				      .times = 1, .flags = VMADEMO_RULE_CRASH));
+		ASSERT_EQ(0, fallocate(self->fd, modes[i] | FALLOC_FL_KEEP_SIZE,
+				       100, 4 * SIZE));
+		EXPECT_EQ(SIZE, size_of(self->fd));
+		EXPECT_EQ(-1, other_than(self->fd, 'a', 0, 100));
+		EXPECT_EQ(-1, other_than(self->fd, 0, 100, SIZE));
+	}
+}
+
 /* ---- while the call already holds the buffer ----------------------------- */
 
 struct call {
