@@ -207,11 +207,10 @@ static int copy_torn(struct snapshot *s, struct folio *folio, unsigned int secto
 	return err;
 }
 
-/* It changes before a page is written to that was clean, or that write-back had to wait for. */
+/* It changes whenever a folio becomes dirty. */
 static u64 writes_of(const struct vmademo_buffer *buf)
 {
-	return vmademo_counter_sum(buf, VMADEMO_DIRTIED) +
-	       vmademo_counter_sum(buf, VMADEMO_FIRST_WRITES);
+	return vmademo_counter_sum(buf, VMADEMO_DIRTIED) + READ_ONCE(buf->redirtied);
 }
 
 /* Returns 1 if it was copied; 0 if it is gone; -EAGAIN if somebody may have written to it. */

@@ -176,6 +176,7 @@ struct vmademo_tree {
  * @store_gate: held for reading while something is written to the store, for writing while a
  *              snapshot is taken
  * @write_work: ends write-back, where the store may block
+ * @redirtied: changes when a folio is dirty again because it could not be written
  * @strict: its bdi has a strict limit for the time being
  * @puts: references that @put_work gives back
  * @put_work: for threads of the kernel that may not wait for the store
@@ -232,6 +233,7 @@ struct vmademo_buffer {
 	struct rw_semaphore shape_lock;
 	struct rw_semaphore store_gate;
 	struct work_struct write_work;
+	unsigned int redirtied;
 	bool strict;
 	atomic_t puts;
 	struct work_struct put_work;

@@ -143,6 +143,8 @@ static int write_out(struct vmademo_buffer *buf, struct folio *folio, size_t len
 		/* Dirty again, and counted once; or a writer was faster, and counted */
 		if (!filemap_dirty_folio(folio->mapping, folio))
 			vmademo_count_folio(buf, VMADEMO_DISCARDED, folio);
+		else
+			WRITE_ONCE(buf->redirtied, buf->redirtied + 1);
 	} else if (err) {
 		vmademo_count_folio(buf, VMADEMO_LOST, folio);
 	} else {
