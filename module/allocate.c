@@ -219,6 +219,7 @@ int vmademo_allocate_pages(struct vmademo_buffer *buf, loff_t start, loff_t end)
 		.first = start >> PAGE_SHIFT,
 		.pages = DIV_ROUND_UP(end, PAGE_SIZE) - (start >> PAGE_SHIFT),
 	};
+	const bool had_old_pages = !xa_empty(&buf->old_pages);
 	struct helper *helpers;
 	unsigned int n;
 
@@ -237,7 +238,7 @@ int vmademo_allocate_pages(struct vmademo_buffer *buf, loff_t start, loff_t end)
 	 * Alone it may be possible: only this task may give up the buffer's own old pages; and in
 	 * order, no large folio that reaches beyond the end takes what the others need.
 	 */
-	if (a.err == -ENOSPC && n) {
+	if (a.err == -ENOSPC && n && (had_old_pages || (!buf->store->read && buf->order))) {
 		atomic_long_set(&a.next, 0);
 		a.err = 0;
 		allocate_pieces(&a);
