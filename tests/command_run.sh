@@ -117,7 +117,7 @@ exec_seed() {
 	json '[.counters.dirtied_bytes, .counters.written_bytes, .counters.flushes, .calls.write]' '[0,0,0,0]' || return
 	listed seed | cmp - wanted || return
 	# What is there already is left alone
-	ends 125 exec --dir --size 1M --keep back -- sh -c 'echo x >@/y' && says '--keep: back is not empty' &&
+	ends 125 exec --dir --size 1M --keep back -- sh -c 'echo x >@/y' && says '--keep: back is there, and is not an empty directory' &&
 		listed back | cmp - got || return
 	# By a symbolic link, to a directory that is there: it stays what it is, but for what is in it
 	ln -s seed by && rm -r back && mkdir -m 711 back &&

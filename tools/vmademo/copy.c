@@ -214,12 +214,17 @@ void must_be_empty(const char *what, const char *to)
 {
 	DIR *dir = opendir(to);
 	struct dirent *entry;
+	bool empty = dir;
+	struct stat st;
 
-	if (!dir && errno != ENOENT)
-		die_errno("%s: %s", what, to);
+	/* A symbolic link that leads nowhere is in the way, too */
+	if (!dir)
+		empty = errno == ENOENT && lstat(to, &st);
 	while (dir && (entry = readdir(dir)))
-		if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, ".."))
-			die("%s: %s is not empty", what, to);
+		empty &= !strcmp(entry->d_name, ".") ||
+			 !strcmp(entry->d_name, "..");
+	if (!empty)
+		die("%s: %s is there, and is not an empty directory", what, to);
 	if (dir)
 		closedir(dir);
 }

@@ -96,15 +96,17 @@ static void send_run(int fd, uint64_t ordinal, const struct run *run)
 __attribute__((noreturn)) static void
 work(struct explore *explore, atomic_ulong *next, int fd, pid_t parent)
 {
-	struct plan plan = begin_plan(explore);
-	uint64_t mine = atomic_fetch_add(next, 1), ordinal = 0;
+	uint64_t mine, ordinal = 0;
+	struct plan plan;
 	struct cut cut;
 
+	trace_forget();
+	plan = begin_plan(explore);
+	mine = atomic_fetch_add(next, 1);
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	if (getppid() != parent)
 		_exit(STATUS_OWN);
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
-	trace_forget();
 	if (explore->ack)
 		own_ack(explore->ack);
 	trace_run(true);

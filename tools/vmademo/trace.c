@@ -45,7 +45,7 @@ static void remove_old(const char *instances)
 		end = 0;
 		sscanf(entry->d_name, "vmademo-%lu-%d%n", &in, &pid, &end);
 		if (end && !entry->d_name[end] && in == namespace() &&
-		    kill(pid, 0) && errno == ESRCH)
+		    pid > 0 && kill(pid, 0) && errno == ESRCH)
 			unlinkat(dirfd(dir), entry->d_name, AT_REMOVEDIR);
 	}
 	if (dir)
