@@ -215,6 +215,8 @@ TEST(memfd_below)
 		if (cgroup_join() || ftruncate(lower, 100 * MIB))
 			_exit(1);
 		fd = create_with(VMADEMO_STORE_FILE, 0, lower);
+		if (fd < 0)
+			_exit(1);
 		for (size_t at = 0; at < 100 * MIB; at += sizeof(bytes))
 			if (pwrite(fd, bytes, sizeof(bytes), at) < 0 || fsync(fd))
 				_exit(2);
@@ -222,6 +224,7 @@ TEST(memfd_below)
 	}
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
 	EXPECT_NE(0, status) TH_LOG("100 MiB are in a cgroup of 32 MiB");
+	EXPECT_FALSE(WIFEXITED(status) && WEXITSTATUS(status) == 1);
 	EXPECT_GE(32 * MIB, read_number(CGROUP "/memory.peak") < 0
 				    ? 0
 				    : read_number(CGROUP "/memory.peak"));

@@ -138,10 +138,16 @@ exec_seed() {
 	ends 125 exec --dir --size 64K --seed-from seed -- true @ && says 'there is no room for seed/' && says '--size' || return
 	ends 125 exec --seed-from seed -- true @ && says '--seed-from is for --dir' || return
 	ends 125 exec --dir --init seed -- true @ && says '--dir has --seed-from' || return
-	ends 125 exec --dir --size 1M --keep wanted -- sh -c 'echo x >@/y' && says '--keep: ' || return
+	ends 125 exec --dir --size 1M --keep wanted -- sh -c 'echo x >@/y' && says '--keep: wanted is there' || return
+	ln -s /nowhere away && ends 125 exec --dir --size 1M --keep away -- sh -c 'echo x >@/y' && says '--keep: away is there' && [ -L away ] || return
 	# Somebody else's instance of tracing is not ours to remove
-	mkdir /sys/kernel/debug/tracing/instances/vmademo-99999x && ends 0 exec --size 1M -- sh -c 'echo x >@' &&
-		rmdir /sys/kernel/debug/tracing/instances/vmademo-99999x || return
+	ns=$(stat -Lc %i /proc/self/ns/pid) instances=/sys/kernel/debug/tracing/instances
+	for instance in $ns-99999x 1-99999 $ns-99999; do
+		mkdir $instances/vmademo-$instance || return
+	done
+	ends 0 exec --size 1M -- sh -c 'echo x >@' && rmdir $instances/vmademo-$ns-99999x && rmdir $instances/vmademo-1-99999 || return
+	# But what one of ours has left is
+	[ ! -e $instances/vmademo-$ns-99999 ] || return
 	# Nobody reads the report
 	vmademo exec --dir --size 1M -- sh -c 'echo x >@/y; sleep 0.5' 2>&1 | true
 	is 'latency_on' 0 "$(cat /sys/kernel/debug/vmademo/latency_on)" && is 'instances of tracing' '' "$(ls /sys/kernel/debug/tracing/instances)" || return

@@ -120,11 +120,11 @@ ask() { # VERB
 }
 no_module() {
 	rmmod vmademo || return
+	result=0
 	for verb in $verbs; do
 		ask $verb
-		ends $expected $words && says 'no /dev/vmademo: load the module with modprobe vmademo' || break
+		ends $expected $words && says 'no /dev/vmademo: load the module with modprobe vmademo' || { result=1; break; }
 	done
-	result=$?
 	ends 1 mappings && says 'no /dev/vmademo: load' && ends 125 exec --dir -- true @ && says 'no /dev/vmademo: load' || result=1
 	insmod "$VMADEMO_KO" $VMADEMO_PARAMS && return $result
 }
@@ -158,12 +158,12 @@ no_right() {
 lacking() {
 	# A device that knows no request
 	mount -o bind /dev/null /dev/vmademo || return
+	result=0
 	for verb in $verbs; do
 		ask $verb
 		case $verb in features) continue ;; esac
-		ends $expected $words && grep -qE 'is not a buffer of vmademo|the module is older than this command' err || break
+		ends $expected $words && grep -qE 'is not a buffer of vmademo|the module is older than this command' err || { result=1; break; }
 	done
-	result=$?
 	umount /dev/vmademo && [ $result = 0 ] || return
 	umount /sys/kernel/debug/tracing 2>/dev/null
 	umount /sys/kernel/debug || return

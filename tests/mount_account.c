@@ -175,6 +175,8 @@ TEST_F(account, open_while_the_tree_goes)
 	char c;
 
 	ASSERT_LE(0, r);
+	ASSERT_EQ(0, mkdir(AT "pending", 0700));
+	EXPECT_TRUE(is_in(self->file, "pending_names 1"));
 	close(self->dir);
 	ASSERT_EQ(0, umount_tree());
 	EXPECT_FAILS(EIO, read(a, &c, 1));

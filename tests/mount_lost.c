@@ -445,7 +445,7 @@ TEST_F(names, full)
 	}
 }
 
-/* A cut by a rule, at the very moment: what was done before is lost, and the rule kills. */
+/* A cut by a rule, at the very moment: what was done before is lost. */
 TEST_F(names, by_a_rule)
 {
 	int fd = new_file(AT "a");

@@ -168,7 +168,7 @@ TEST_F(params, killed)
 			usleep(1000);
 		kill(pid, SIGKILL);
 		waitpid(pid, &status, 0);
-		ended = access(NODE, F_OK);
+		ended = access(NODE, F_OK) && WIFSIGNALED(status);
 		if (!ended)
 			ASSERT_EQ(0, unload_module());
 	}

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Rules on calls: each operation and each errno that it can have.
+ * Rules on calls: each operation and each errno that it can have.  (That on truncation is in
+ * rules_traced.c.)
  */
 #include <linux/falloc.h>
 #include <sys/sendfile.h>

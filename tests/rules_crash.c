@@ -191,6 +191,7 @@ TEST_F(store, read_in)
 			      .flags = CRASH | OFF | AFTER));
 	EXPECT_EQ(1, pread(self->fd, &byte, 1, 0));
 	EXPECT_EQ('n', byte);
+	EXPECT_TRUE(is_off(self->fd));
 	ASSERT_EQ(0, power_off(self->fd));
 	EXPECT_FAILS(EIO, pread(self->fd, &byte, 1, 0));
 	ASSERT_EQ(0, power_on(self->fd));

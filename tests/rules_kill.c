@@ -40,9 +40,6 @@ TEST_F(store, faults)
 			i = ADD_RULE(self->fd, .op = op, .start = PAGES - 1,
 				     .times = 1,
 				     .flags = CRASH | KILL | (off ? OFF : 0));
-			/* A large folio that is mapped is not ruled */
-			if (i < 0 && errno == EBUSY)
-				SKIP(return, "its folios are large");
 			ASSERT_LT(0, i);
 			pid = fork();
 			ASSERT_LE(0, pid);
@@ -78,12 +75,10 @@ TEST_F(store, fault_of_a_write)
 		madvise(self->map, SIZE, MADV_DONTNEED);
 		id = ADD_RULE(self->fd, .op = VMADEMO_OP_READ_FAULT,
 			      .start = from, .times = 1, .flags = CRASH);
-		if (id < 0) {
-			ASSERT_EQ(EBUSY, errno);
-			SKIP(return, "its folios are large");
-		}
+		ASSERT_LT(0, id);
 		n = pwrite(self->fd, self->map + from * PAGE, PAGE, 0);
 		EXPECT_EQ(PAGE, n);
+		EXPECT_EQ(1, hits_of(self->fd, id));
 		ASSERT_EQ(0, power_on(self->fd));
 		ASSERT_EQ(0, del_rule(self->fd, 0));
 		EXPECT_EQ('a', touch(self->map));

@@ -327,6 +327,9 @@ TEST_F(slow, others_go_on_while_it_reads_in)
 			 0);
 		ASSERT_NE(MAP_FAILED, p);
 		munmap(p, PAGE);
+		/* The mapping itself, too */
+		EXPECT_EQ(0,
+			  mprotect(s.map, PAGES * PAGE, PROT_READ | PROT_WRITE));
 		EXPECT_GT(LONG, now_us() - start);
 		ASSERT_EQ(0, del_rule(s.fd, id));
 		pthread_join(thread, NULL);
@@ -366,19 +369,23 @@ TEST_F(slow, killed)
 }
 
 /* A signal with a handler comes after the delay; the delay is not begun anew. */
-static void do_nothing(int sig)
+static volatile sig_atomic_t came;
+
+static void note(int sig)
 {
+	came++;
 }
 
 TEST_F(slow, signals)
 {
-	struct sigaction sa = { .sa_handler = do_nothing };
+	struct sigaction sa = { .sa_handler = note };
 	int64_t id = ADD_RULE(self->fd, .op = VMADEMO_OP_READ_FAULT,
 			      .delay_us = 4 * SHORT,
 			      .status = VMADEMO_STATUS_SIGBUS, .times = 1);
 	struct itimerspec at = { .it_value.tv_nsec = SHORT * 1000 };
 	struct sigevent by = { .sigev_notify = SIGEV_SIGNAL,
 			       .sigev_signo = SIGUSR1 };
+	int64_t start = now_us();
 	timer_t timer;
 
 	ASSERT_LT(0, id);
@@ -386,6 +393,8 @@ TEST_F(slow, signals)
 	ASSERT_EQ(0, timer_create(CLOCK_MONOTONIC, &by, &timer));
 	ASSERT_EQ(0, timer_settime(timer, 0, &at, NULL));
 	EXPECT_EQ(SIGBUS, touch_signal(self->map, 0));
+	EXPECT_LE(4 * SHORT, now_us() - start);
+	EXPECT_EQ(1, came);
 	EXPECT_EQ(1, hits_of(self->fd, id));
 	EXPECT_EQ(1, get_rule(self->fd, id).matches);
 	timer_delete(timer);

@@ -104,7 +104,7 @@ TEST_F(text, same_words)
 		text = strchr(text, '\n') + 1;
 	}
 	EXPECT_STREQ("", text);
-	/* By the request, a field has the number that was said */
+	/* As many as the request tells of */
 	EXPECT_EQ(n, count_rules(self->fd));
 }
 

@@ -89,7 +89,14 @@ TEST_F(store, changes_nothing)
 	ASSERT_GE(snapshot, 0);
 	EXPECT_EQ(0, memcmp(bytes, self->map, SIZE));
 	EXPECT_EQ(dirty, fd_value(self->fd, "dirty_bytes"));
-	/* To write to what it has is noticed once */
+	/* To write to what it has is noticed, though all is dirty and was writable */
+	for (size_t page = 0; page < SIZE / PAGE; page++)
+		self->map[page * PAGE] ^= 1;
+	memcpy(bytes, self->map, SIZE);
+	close(snapshot);
+	all = (struct vmademo_crash){ .written_permille = 1000 };
+	snapshot = take_snapshot(self->fd, &all);
+	ASSERT_GE(snapshot, 0);
 	first_writes = fd_value(self->fd, "first_writes");
 	memset(self->map, 'x', SIZE);
 	EXPECT_LT(first_writes, fd_value(self->fd, "first_writes"));
@@ -302,6 +309,8 @@ TEST_F(store, refused)
 	const int reading = reopen(self->fd, O_RDONLY);
 	struct vmademo_crash c = { .written_permille = VMADEMO_WRITTEN_ONE + 1 };
 
+	ASSERT_LE(0, writing);
+	ASSERT_LE(0, reading);
 	EXPECT_FAILS(EINVAL, take_snapshot(self->fd, &c));
 	c = (struct vmademo_crash){ .flags = 4 };
 	EXPECT_FAILS(EINVAL, take_snapshot(self->fd, &c));
