@@ -30,7 +30,6 @@
 #include <linux/pagemap.h>
 
 #include "compat.h"
-#include "power.h"
 #include "rules.h"
 #include "store/store.h"
 #include "trace.h"
@@ -61,9 +60,15 @@ static unsigned int fault_op(const struct vm_fault *vmf)
 	}
 }
 
-/* How large a folio may be that a fault makes, as the logarithm of so many pages. */
-static unsigned int fault_order(const struct vm_fault *vmf,
-				const struct vmademo_buffer *buf)
+/**
+ * vmademo_fault_order() - how large a folio may be that a fault makes
+ * @vmf: the fault
+ * @buf: the buffer
+ *
+ * Context: Any.
+ * Return: the logarithm of so many pages.
+ */
+unsigned int vmademo_fault_order(const struct vm_fault *vmf, const struct vmademo_buffer *buf)
 {
 	const unsigned long flags = vmf->vma->vm_flags;
 
@@ -80,7 +85,7 @@ static __always_inline vm_fault_t new_page(struct vm_fault *vmf,
 					   struct vmademo_buffer *buf)
 {
 	struct folio *folio = vmademo_make_folio(buf->inode->i_mapping, vmf->pgoff,
-						 vmf->gfp_mask, fault_order(vmf, buf));
+						 vmf->gfp_mask, vmademo_fault_order(vmf, buf));
 
 	if (!folio)
 		return 0;
@@ -89,109 +94,6 @@ static __always_inline vm_fault_t new_page(struct vm_fault *vmf,
 		return vmf_error(PTR_ERR(folio));
 	vmf->page = folio_file_page(folio, vmf->pgoff);
 	return VM_FAULT_LOCKED;
-}
-
-/*
- * Of a store that does not block, a folio is read in at once, and handed over.  The kernel would
- * let go of the lock of the address space, as if for a disk, and have the fault taken again.
- */
-static vm_fault_t read_now(struct vm_fault *vmf, struct vmademo_buffer *buf)
-{
-	struct address_space *mapping = buf->inode->i_mapping;
-	vm_fault_t ret = 0;
-	struct folio *folio;
-
-	filemap_invalidate_lock_shared(mapping);
-	/* Whoever has locked it may have met a rule that has him wait */
-	folio = vmademo_trylock_folio(mapping, vmf->pgoff);
-	if (!folio)
-		goto unlock;
-	if (vmf->pgoff < DIV_ROUND_UP(i_size_read(buf->inode), PAGE_SIZE) &&
-	    !vmademo_is_ruled(buf, VMADEMO_OP_BIT(READ_IN), folio_pos(folio), folio_size(folio)) &&
-	    (folio_test_uptodate(folio) || !vmademo_fill(buf, folio))) {
-		vmf->page = folio_file_page(folio, vmf->pgoff);
-		ret = VM_FAULT_LOCKED;
-	} else {
-		folio_unlock(folio);
-		folio_put(folio);
-	}
-unlock:
-	filemap_invalidate_unlock_shared(mapping);
-	return ret;
-}
-
-/* With a store, what is read in for a page is a folio. */
-static vm_fault_t make_large(struct vm_fault *vmf, struct vmademo_buffer *buf)
-{
-	unsigned int order = fault_order(vmf, buf);
-	vm_fault_t ret = 0;
-
-	if (!order || !vmademo_make_large(buf->inode->i_mapping, vmf->pgoff, order))
-		return ret;
-	if (!buf->store->blocks)
-		ret = read_now(vmf, buf);
-	return ret | VM_FAULT_MAJOR;	/* to the kernel it is cached, but it is still to be read */
-}
-
-/*
- * The store has no power: what is not there does not come.  To ask the page cache would have the
- * fault taken again, and who populates a mapping (mlock, MAP_POPULATE) would ask for ever.
- */
-static bool cannot_come(struct vm_fault *vmf, struct vmademo_buffer *buf)
-{
-	struct folio *folio;
-	bool there;
-
-	if (!vmademo_is_off_to_read(buf))
-		return false;
-	rcu_read_lock();
-	folio = xa_load(&buf->inode->i_mapping->i_pages, vmf->pgoff);
-	there = folio && !xa_is_value(folio) && folio_test_uptodate(folio);
-	rcu_read_unlock();
-	if (!there)
-		vmademo_count(buf, VMADEMO_READ_ERRORS);
-	return !there;
-}
-
-/*
- * The store was asked for it, and failed.  The kernel would let go of the lock of the address
- * space to ask once more, and have the fault taken again: who populates a mapping would ask for
- * ever.  To a fault that was taken again already, it tells the failure.  That one reads with the
- * lock held, as the second try of each fault does.
- */
-static vm_fault_t ask_again(struct vm_fault *vmf, struct vmademo_buffer *buf)
-{
-	struct folio *folio = vmademo_get_cached(buf->inode->i_mapping, vmf->pgoff);
-	struct vm_fault again = *vmf;
-	vm_fault_t ret;
-
-	if (!folio)
-		return 0;
-	if (!folio_test_locked(folio) && !folio_test_uptodate(folio))
-		again.flags |= FAULT_FLAG_TRIED;
-	folio_put(folio);
-	if (again.flags == vmf->flags)
-		return 0;
-	ret = filemap_fault(&again);
-	vmf->page = again.page;
-	return ret;
-}
-
-/*
- * With a store that reads large folios, has failed to read, or has no power.  Returns what the
- * fault answers, or 0 or VM_FAULT_MAJOR, and it goes on.
- */
-static noinline vm_fault_t prepare_to_read(struct vm_fault *vmf, struct vmademo_buffer *buf)
-{
-	if (cannot_come(vmf, buf))
-		return VM_FAULT_SIGBUS;
-	if (READ_ONCE(buf->read_failed)) {
-		vm_fault_t ret = ask_again(vmf, buf);
-
-		if (ret)
-			return ret;
-	}
-	return buf->order ? make_large(vmf, buf) : 0;
 }
 
 /* The page of a fault, made, found, or read in by .readahead or .read_folio. */
@@ -203,7 +105,7 @@ static __always_inline vm_fault_t get_page_of(struct vm_fault *vmf)
 	if (!buf->store->read) {
 		ret = new_page(vmf, buf);
 	} else if (buf->order | READ_ONCE(buf->power) | READ_ONCE(buf->read_failed)) {
-		major = prepare_to_read(vmf, buf);
+		major = vmademo_fault_read(vmf, buf);
 		if (major & ~VM_FAULT_MAJOR)
 			return major;
 	}

@@ -86,7 +86,7 @@ static int read_in(struct vmademo_buffer *buf, struct folio *folio)
 		err = vmademo_fill(buf, folio);
 	vmademo_rule_end(buf, after);
 	if (err)
-		WRITE_ONCE(buf->read_failed, true);	/* see fault.c */
+		WRITE_ONCE(buf->read_failed, true);	/* see fault_read.c */
 	return err;
 }
 

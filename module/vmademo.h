@@ -611,7 +611,11 @@ void vmademo_span_begin(struct vmademo_span *span, const struct vm_fault *vmf);
 void vmademo_span_end(const struct vmademo_span *span, const struct vm_fault *vmf,
 		      bool mapped);
 
+/* fault_read.c */
+vm_fault_t vmademo_fault_read(struct vm_fault *vmf, struct vmademo_buffer *buf);
+
 /* fault.c */
+unsigned int vmademo_fault_order(const struct vm_fault *vmf, const struct vmademo_buffer *buf);
 extern const struct vm_operations_struct vmademo_vm_ops;
 
 /* mmap.c */

@@ -42,10 +42,10 @@ static void remove_old(const char *instances)
 	int pid, end;
 
 	while (dir && (entry = readdir(dir))) {
-		end = 0;
-		sscanf(entry->d_name, "vmademo-%lu-%d%n", &in, &pid, &end);
-		if (end && !entry->d_name[end] && in == namespace() &&
-		    pid > 0 && kill(pid, 0) && errno == ESRCH)
+		if (sscanf(entry->d_name, "vmademo-%lu-%d%n", &in, &pid, &end) ==
+			    2 &&
+		    !entry->d_name[end] && in == namespace() && pid > 0 &&
+		    kill(pid, 0) && errno == ESRCH)
 			unlinkat(dirfd(dir), entry->d_name, AT_REMOVEDIR);
 	}
 	if (dir)
