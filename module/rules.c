@@ -181,9 +181,8 @@ static int expose_buffer(struct vmademo_buffer *buf, const struct vmademo_rule_e
 					  min_t(u64, entry->last, ULONG_MAX), &batch)) {
 		for (i = 0; i < folio_batch_count(&batch) && !err; i++) {
 			/*
-			 * Not mapped, and whoever maps it looks for rules when it is up to date: no wait
-			 * for a store.
-			 * But with a large one, for those of one page.
+			 * Not mapped, and whoever maps it looks for rules when it is up to
+			 * date: no wait for a store.  But with a large one, for those of one page.
 			 */
 			if (!folio_test_uptodate(batch.folios[i])) {
 				if (folio_test_large(batch.folios[i]))
