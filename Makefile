@@ -44,8 +44,8 @@ demo:
 	@exec scripts/demo
 
 # What kernels with such names need
-deps = scripts/deps $(if $(findstring /arm64,$(1)),arm64,check) && \
-	$(if $(findstring -debug,$(1)),scripts/deps debug,true)
+deps = scripts/deps $(if $(findstring /arm64,$(1)),arm64,check) $(call debug_deps,$(1))
+debug_deps = $(if $(findstring -debug,$(1)),&& scripts/deps debug)
 
 check:
 	@$(call deps,$(KERNELS))
@@ -114,16 +114,16 @@ tools-uninstall:
 quoted = '$(subst ','\'',$(value $(1)))'
 
 vm:
-	@scripts/deps vm
+	@scripts/deps vm $(call debug_deps,$(KERNEL))
 	@exec scripts/vm/debian -k "$(or $(KERNEL),6.1)" -d $(call quoted,DIR) -p $(call quoted,PACKAGES) \
 		$(if $(value RUN),$(call quoted,RUN))
 
 check-peers:
-	@scripts/deps peers
+	@scripts/deps peers $(call debug_deps,$(KERNELS))
 	@export KERNELS="$(KERNELS)" CUTS="$(CUTS)"; exec scripts/check-peers $(TEST)
 
 shell:
-	@scripts/deps demo
+	@scripts/deps shell $(call debug_deps,$(KERNEL))
 	@exec scripts/shell "$(or $(KERNEL),6.1)"
 
 deb:
@@ -135,6 +135,7 @@ deb-test: deb
 	@exec scripts/deb-test
 
 dist:
+	@scripts/deps dist
 	@exec scripts/dist
 
 lint:
