@@ -13,6 +13,9 @@ cache=${XDG_CACHE_HOME:-$HOME/.cache}/vmademo
 m32=(-m32 -idirafter /usr/include/x86_64-linux-gnu)
 }
 
+# depmod, mke2fs and others may be missing from the path of somebody who is not root
+PATH=$PATH:/usr/sbin:/sbin
+
 say() { printf '%s\n' "-- $*" >&2; }
 die() { printf '%s\n' "${0##*/}: $*" >&2; exit 1; }
 
@@ -22,6 +25,11 @@ for path in "$top" "$cache"; do
 	[[ $path != *[!A-Za-z0-9_./+@~-]* ]] ||
 		die "cannot work in a path with other characters than A-Z a-z 0-9 _ . / + @ ~ -: $path"
 done
+
+# For what asks git which files are ours: without an answer, there would be none
+of_git() { # in $top
+	git ls-files --error-unmatch Makefile >/dev/null || die "$top is no checkout of git"
+}
 
 # A variable of tests/Makefile, as lines
 in_makefile() { # NAME
