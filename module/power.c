@@ -147,6 +147,7 @@ int vmademo_cut_now(struct vmademo_buffer *buf)
 	if (buf->tree)
 		vmademo_tree_is_cut(buf->tree, &buf->cut);
 	spin_unlock(&vmademo_power_lock);
+	smp_mb();	/* wake_up_var() must see who waits, if he saw the power as it was */
 	wake_up_var(&buf->power);
 	if (buf->tree)
 		wake_up_var(&buf->tree->due);

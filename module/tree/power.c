@@ -149,6 +149,7 @@ void vmademo_power_names_cut(struct vmademo_tree *tree, u64 lost)
 	/* When the power comes back, with what was done meanwhile */
 	WRITE_ONCE(tree->lost_names, tree->cut.lost_names);
 	spin_unlock(&vmademo_power_lock);
+	smp_mb();	/* wake_up_var() must see who waits, if he saw the cut under way */
 	wake_up_var(&tree->due);
 }
 
