@@ -327,6 +327,11 @@ int vmademo_crash(struct vmademo_buffer *buf, struct vmademo_crash *crash)
 	/* One that is under way is another one, which comes first */
 	if (vmademo_is_off(buf))
 		err = vmademo_cut_now(buf);
+	/* The power of a tree has come back meanwhile: it goes for all of its files, or for none */
+	if (!err && buf->tree && !vmademo_is_off(buf)) {
+		inode_unlock(buf->inode);
+		return 0;
+	}
 	if (!err && !vmademo_is_off(buf))
 		err = vmademo_cut_write(buf, crash);
 	if (!err)
