@@ -215,6 +215,8 @@ static void undo(struct vmademo_name_op *op)
 	to_dir = op->to_spot ? op->to_spot->d_parent : NULL;
 	if (op->durable & VMADEMO_NAME_TO)
 		to_dir = op->dentry->d_parent;
+	/* Of a directory that is removed, maybe only the name that goes from there holds it */
+	dget(to_dir);
 	lock_dirs(dir, to_dir);
 	switch (op->kind) {
 	case VMADEMO_NAME_CREATE:
@@ -235,6 +237,7 @@ static void undo(struct vmademo_name_op *op)
 		break;
 	}
 	unlock_dirs(dir, to_dir);
+	dput(to_dir);
 }
 
 /* ---- the cut ------------------------------------------------------------- */
