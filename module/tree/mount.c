@@ -308,6 +308,18 @@ static int get_tree(struct fs_context *fc)
 	return get_tree_nodev(fc, fill_super);
 }
 
+/* No sync is for what is read-only: what is not durable by now would stay so. */
+static int write_all(struct fs_context *fc)
+{
+	struct super_block *sb = fc->root->d_sb;
+	int err;
+
+	if (!(fc->sb_flags & fc->sb_flags_mask & SB_RDONLY) || sb_rdonly(sb))
+		return 0;
+	err = sync_filesystem(sb);
+	return fc->sb_flags & SB_FORCE ? 0 : err;
+}
+
 /* mount -o remount names all that holds once more; of ours, only size= can be another. */
 static int reconfigure(struct fs_context *fc)
 {
@@ -316,6 +328,7 @@ static int reconfigure(struct fs_context *fc)
 	struct vmademo_tree *tree = vmademo_tree_of(sb);
 	const struct inode *root = d_inode(sb->s_root);
 	long used = max(atomic_long_read(&tree->used), atomic_long_read(&tree->inodes) - 1);
+	int err;
 
 	if ((o->given & BIT(OPT_STORE) && o->store != tree->store) ||
 	    (o->given & BIT(OPT_FOLIO_SIZE) && o->order != tree->order) ||
@@ -324,14 +337,14 @@ static int reconfigure(struct fs_context *fc)
 	    (o->given & BIT(OPT_UID) && !uid_eq(o->uid, root->i_uid)) ||
 	    (o->given & BIT(OPT_GID) && !gid_eq(o->gid, root->i_gid)))
 		return invalfc(fc, "a remount can change size= only");
-	if (!(o->given & BIT(OPT_SIZE)))
-		return 0;
-	if (o->pages < used)
+	if (o->given & BIT(OPT_SIZE) && o->pages < used)
 		return invalfc(fc, "size=%lluK: less than is in use, %lluK",
 			       (u64)o->pages << (PAGE_SHIFT - 10),
 			       (u64)used << (PAGE_SHIFT - 10));
-	WRITE_ONCE(tree->limit, o->pages);
-	return 0;
+	err = write_all(fc);
+	if (!err && o->given & BIT(OPT_SIZE))
+		WRITE_ONCE(tree->limit, o->pages);
+	return err;
 }
 
 static void free_context(struct fs_context *fc)
@@ -360,6 +373,9 @@ static int init_context(struct fs_context *fc)
 	o->gid = current_fsgid();
 	fc->fs_private = o;
 	fc->ops = &context_ops;
+	/* To the kernel, a removed file that the log holds is in use: there is no read-only, then */
+	if (fc->purpose == FS_CONTEXT_FOR_RECONFIGURE)
+		vmademo_log_fsync(vmademo_tree_of(fc->root->d_sb), NULL);
 	return 0;
 }
 
