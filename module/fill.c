@@ -91,14 +91,18 @@ static int read_in(struct vmademo_buffer *buf, struct folio *folio)
 }
 
 /* For store none.  A page that has no room must not stay, or there is no limit. */
-static int take_room(struct folio *folio)
+static int take_room(struct folio *folio, bool ahead)
 {
+	struct vmademo_buffer *buf = vmademo_buffer_of(folio->mapping);
 	int err;
 
 	/* Its memory is broken: it may not be touched, nor is it zeroes */
 	if (vmademo_folio_is_broken(folio))
 		return -EIO;
-	err = vmademo_room_take(vmademo_buffer_of(folio->mapping), folio_nr_pages(folio));
+	do
+		err = vmademo_room_take(buf, folio_nr_pages(folio));
+	while (err && !ahead && !folio_test_large(folio) &&
+	       vmademo_make_room(buf, err, mapping_gfp_mask(folio->mapping)));
 	if (err)
 		vmademo_remove_folio(folio->mapping, folio);
 	return err;
@@ -113,7 +117,7 @@ int vmademo_read_folio(struct file *file, struct folio *folio)
 	if (buf->store->read)
 		err = read_in(buf, folio);
 	else
-		err = take_room(folio) ?: fill_folio(folio);
+		err = take_room(folio, false) ?: fill_folio(folio);
 	folio_unlock(folio);
 	return err;
 }
@@ -128,7 +132,7 @@ static void fill_ahead(struct vmademo_buffer *buf, struct folio *folio)
 	if (folio_test_large(folio) && vmademo_is_ruled(buf, VMADEMO_OPS_PAGES, pos, len))
 		vmademo_remove_folio(folio->mapping, folio);
 	else if (!vmademo_is_ruled(buf, VMADEMO_OP_BIT(READ_IN), pos, len) &&
-		 (buf->store->read || !take_room(folio)))
+		 (buf->store->read || !take_room(folio, true)))
 		fill_folio(folio);
 }
 
@@ -337,7 +341,7 @@ int vmademo_write_begin(struct address_space *mapping, loff_t pos,
 		bool whole = pos == folio_pos(folio) && len >= folio_size(folio);
 
 		if (!buf->store->read)
-			err = take_room(folio) ?: whole ? 0 : fill_folio(folio);
+			err = take_room(folio, false) ?: whole ? 0 : fill_folio(folio);
 		else if (!whole)
 			err = read_in(buf, folio);
 	}

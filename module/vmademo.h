@@ -458,6 +458,16 @@ static inline int vmademo_room_take(struct vmademo_buffer *buf, unsigned long pa
 	return -ENOSPC;
 }
 
+static inline bool vmademo_room_is_used_up(void)
+{
+	return atomic_long_read(&vmademo_room_used) >= (long)vmademo_room_limit;
+}
+
+static inline bool vmademo_tree_is_full(const struct vmademo_buffer *buf)
+{
+	return buf->tree && atomic_long_read(&buf->tree->used) >= READ_ONCE(buf->tree->limit);
+}
+
 static inline void vmademo_room_give_back(unsigned long pages)
 {
 	atomic_long_sub(pages, &vmademo_room_used);
@@ -544,6 +554,7 @@ int vmademo_allocate_pages(struct vmademo_buffer *buf, loff_t start, loff_t end)
 struct folio *vmademo_make_folio(struct address_space *mapping, pgoff_t index, gfp_t gfp,
 				 unsigned int order);
 bool vmademo_make_large(struct address_space *mapping, pgoff_t index, unsigned int order);
+bool vmademo_make_room(struct vmademo_buffer *buf, int err, gfp_t gfp);
 int vmademo_reserve(struct vmademo_buffer *buf, struct folio *folio, pgoff_t index,
 		    unsigned long pages, gfp_t gfp);
 int vmademo_keep_edge(struct vmademo_buffer *buf, loff_t edge);

@@ -3,87 +3,9 @@
  * What a power cut does to the names of a tree: with names=ordered, names=posix and
  * names=durable; and to what is open, to links, modes and room.
  */
-#include "kselftest_harness.h"
-#include "../lib/tree.h"
-#include "rules.h"
+#include "names_fixture.h"
 
 KEEP_A_RULE
-
-FIXTURE(names)
-{
-	int dir;
-};
-
-FIXTURE_VARIANT(names)
-{
-	const char *options;
-	bool posix, durable;
-};
-
-FIXTURE_VARIANT_ADD(names, ordered){
-	.options = "store=ram,size=256p,folio_size=1p",
-};
-
-FIXTURE_VARIANT_ADD(names, posix){
-	.options = "store=ram,size=256p,folio_size=1p,names=posix",
-	.posix = true,
-};
-
-FIXTURE_VARIANT_ADD(names, durable){
-	.options = "store=ram,size=256p,folio_size=1p,names=durable",
-	.durable = true,
-};
-
-FIXTURE_SETUP(names)
-{
-	ASSERT_EQ(0, mount_tree(variant->options));
-	self->dir = open(TREE, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	ASSERT_LE(0, self->dir);
-}
-
-FIXTURE_TEARDOWN(names)
-{
-	close(self->dir);
-	EXPECT_EQ(0, umount_tree()) TH_LOG("umount: %s", strerror(errno));
-}
-
-static bool is_there(const char *path)
-{
-	return !access(path, F_OK);
-}
-
-/* With none of what is not durable; how many operations it has undone. */
-static int64_t cut(int fd)
-{
-	struct vmademo_crash c = { 0 };
-
-	return ioctl(fd, VMADEMO_IOC_CRASH, &c) ? -errno : (int64_t)c.lost_names;
-}
-
-static struct vmademo_info info_of_tree(int dir)
-{
-	struct vmademo_info info = { 0 };
-
-	ioctl(dir, VMADEMO_IOC_INFO, &info);
-	return info;
-}
-
-/* The signal that ends who writes to all pages of a mapping; 0 if none. */
-static int fill_signal(int fd, size_t size)
-{
-	pid_t pid = fork();
-	int status;
-
-	if (!pid) {
-		char *map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED,
-				 fd, 0);
-
-		memset(map, 'x', size);
-		_exit(0);
-	}
-	waitpid(pid, &status, 0);
-	return WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status);
-}
 
 /* A new file: which fsync makes its name durable? */
 TEST_F(names, created)
@@ -373,76 +295,36 @@ TEST_F(names, shares)
 	EXPECT_EQ(0, inodes_taken());
 }
 
-/* What was removed takes room until that is durable, or until somebody wants the room. */
-TEST_F(names, room)
+/* What goes back goes from a directory that is removed, which nothing else holds any more. */
+TEST_F(names, from_a_removed_directory)
 {
-	char text[PAGE * 200];
-	int fd;
-
-	memset(text, 'x', sizeof(text));
-	for (int i = 0; i < 5; i++) {
-		fd = new_file(AT "a");
-		ASSERT_LE(0, fd);
-		ASSERT_EQ(sizeof(text), write(fd, text, sizeof(text)))
-		TH_LOG("round %d: %s", i, strerror(errno));
-		ASSERT_EQ(0, fsync(fd));
-		close(fd);
-		ASSERT_EQ(0, unlink(AT "a"));
-	}
-	/* The same by a mapping, that raises no SIGBUS */
-	fd = new_file(AT "b");
-	ASSERT_EQ(0, ftruncate(fd, sizeof(text)));
-	EXPECT_EQ(0, fill_signal(fd, sizeof(text)));
-	close(fd);
-	ASSERT_EQ(0, unlink(AT "b"));
-	/* And inodes */
-	for (int i = 0; i < 600; i++) {
-		fd = new_file(AT "c");
-		ASSERT_LE(0, fd) TH_LOG("file %d: %s", i, strerror(errno));
-		close(fd);
-		ASSERT_EQ(0, unlink(AT "c"));
-	}
+	ASSERT_EQ(0, mkdir(AT "x", 0700));
+	ASSERT_EQ(0, mkdir(AT "y", 0700));
+	ASSERT_EQ(0, mkdir(AT "z", 0700));
+	ASSERT_EQ(0, write_file(AT "x/a", "text"));
+	ASSERT_EQ(0, sync_file(AT "x/a"));
 	ASSERT_EQ(0, sync_tree());
-	EXPECT_EQ(0, room_taken());
+	ASSERT_EQ(0, rename(AT "x/a", AT "y/a"));
+	ASSERT_EQ(0, rename(AT "y/a", AT "z/a"));
+	ASSERT_EQ(0, sync_file(AT "y"));
+	ASSERT_EQ(0, sync_file(AT "z"));
+	ASSERT_EQ(0, unlink(AT "z/a"));
+	ASSERT_EQ(0, rmdir(AT "z"));
+	ASSERT_EQ(0, fsync(self->dir));
+	/* With posix, nobody has made durable that it is gone from the first */
+	EXPECT_EQ(variant->posix, cut(self->dir));
+	EXPECT_EQ(variant->posix, is_there(AT "x/a"));
+	EXPECT_FALSE(is_there(AT "y/a"));
+	EXPECT_FALSE(is_there(AT "z"));
+	EXPECT_EQ(2 + variant->posix, inodes_taken());
+	if (variant->posix) {
+		EXPECT_STREQ("text", text_of(AT "x/a"));
+		ASSERT_EQ(0, unlink(AT "x/a"));
+	}
+	ASSERT_EQ(0, rmdir(AT "x"));
+	ASSERT_EQ(0, rmdir(AT "y"));
+	EXPECT_EQ(0, sync_tree());
 	EXPECT_EQ(0, inodes_taken());
-}
-
-/* The operation after 4,096 makes all of it durable, and none that comes later. */
-TEST_F(names, full)
-{
-	const int lost = !variant->durable;
-
-	ASSERT_EQ(0, write_file(AT "a", "text"));
-	ASSERT_EQ(0, sync_tree());
-	for (int round = 0; round < 5; round++) {
-		for (int i = 1; i <= 4096; i++)
-			ASSERT_EQ(0, chmod(AT "a", i % 2 ? 0600 : 0640));
-		EXPECT_EQ(4096 * lost, info_of_tree(self->dir).pending_names);
-		ASSERT_EQ(0, rename(AT "a", AT "b"));
-		ASSERT_EQ(0, rename(AT "b", AT "c"));
-		EXPECT_EQ(lost, info_of_tree(self->dir).pending_names);
-		EXPECT_EQ(lost, cut(self->dir));
-		EXPECT_EQ(variant->durable, is_there(AT "c"));
-		EXPECT_EQ(lost, is_there(AT "b"));
-		ASSERT_EQ(0, rename(lost ? AT "b" : AT "c", AT "a"));
-		ASSERT_EQ(0, sync_tree());
-	}
-	if (variant->posix || variant->durable)
-		return;
-	/* A size counts, too: here the last one, and after that */
-	for (int round = 1; round <= 5; round++) {
-		struct stat st;
-
-		for (int i = 1; i <= 4096; i++)
-			ASSERT_EQ(0, chmod(AT "a", i % 2 ? 0600 : 0640));
-		ASSERT_EQ(0, truncate(AT "a", round * 100));
-		EXPECT_EQ(0, info_of_tree(self->dir).pending_names);
-		ASSERT_EQ(0, truncate(AT "a", 10));
-		EXPECT_EQ(1, info_of_tree(self->dir).pending_names);
-		EXPECT_EQ(1, cut(self->dir));
-		ASSERT_EQ(0, stat(AT "a", &st));
-		EXPECT_EQ(round * 100, st.st_size);
-	}
 }
 
 /* A cut by a rule, at the very moment: what was done before is lost. */

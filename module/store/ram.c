@@ -75,8 +75,7 @@ static int ram_reserve(struct vmademo_buffer *buf, pgoff_t index, gfp_t gfp)
 		return 0;
 	do
 		page = vmademo_ram_alloc(buf, gfp);
-	while (IS_ERR(page) && (vmademo_size_make_room() ||
-				(gfp & __GFP_FS && vmademo_log_make_room(buf->tree))));
+	while (IS_ERR(page) && vmademo_make_room(buf, PTR_ERR(page), gfp));
 	if (IS_ERR(page))
 		return PTR_ERR(page);
 	/* In one step: another task may be at the same page */

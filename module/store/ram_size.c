@@ -12,7 +12,8 @@
  *        |  in the store       |     old pages     |         after a cut: size_durable
  *
  * If there is no room for that, the smaller size is durable at once.  Nor does any buffer lack
- * room because of old pages: the oldest of them go first.
+ * room because of old pages: the oldest of them go first; those of other trees and buffers, if
+ * it is the room of all that is used up.
  *
  * In a mounted tree with names=ordered, a size that a program has set is an operation of the
  * tree's log, too (tree/sizes.c).  It is durable when the log says so.  Here that is noted only
@@ -224,28 +225,36 @@ static bool give_up_old_pages(struct vmademo_buffer *buf)
 
 /**
  * vmademo_size_make_room() - there is no room for a page: some old pages are given up
+ * @of: the buffer that lacks it
+ * @err: -ENOSPC, or -ENOMEM
  *
- * The buffer that they are of stays as small as it is, whatever cut comes.
+ * The buffer that they are of stays as small as it is, whatever cut comes.  What is no use to
+ * @of is left alone: only if the room of all is used up are they of any buffer.
  *
  * Context: May sleep.  The caller may hold any lock of a buffer.
  * Return: whether there may be room now.
  */
-bool vmademo_size_make_room(void)
+bool vmademo_size_make_room(struct vmademo_buffer *of, int err)
 {
+	bool of_all = vmademo_room_is_used_up(), had = false;
 	struct vmademo_buffer *buf;
-	bool had = false;
 
+	/* Some has been given back in between */
+	if (err == -ENOSPC && !of_all && !vmademo_tree_is_full(of))
+		return true;
 	if (!mutex_trylock(&old_lock)) {
 		/* By another one, who lacks room as well, there may be some now */
 		mutex_lock(&old_lock);
 		mutex_unlock(&old_lock);
 		return true;
 	}
-	list_for_each_entry(buf, &with_old_pages, old)
-		if (give_up_old_pages(buf)) {
-			had = true;
+	list_for_each_entry(buf, &with_old_pages, old) {
+		if (!of_all && buf != of && (!of->tree || buf->tree != of->tree))
+			continue;
+		had = give_up_old_pages(buf);
+		if (had)
 			break;
-		}
+	}
 	mutex_unlock(&old_lock);
 	return had;
 }

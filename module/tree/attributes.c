@@ -91,7 +91,7 @@ static size_t memory_of(const struct named_value *a)
 	return a ? struct_size(a, value, a->size) + strlen(a->name) + 1 : 0;
 }
 
-/* With the lock held. */
+/* With the lock held.  -EAGAIN: there is no room. */
 static int set_memory(struct inode *inode, size_t memory)
 {
 	struct vmademo_attributes *attributes = vmademo_attributes_of(inode);
@@ -103,7 +103,7 @@ static int set_memory(struct inode *inode, size_t memory)
 		atomic_long_sub(had - has, &tree->used);
 	} else if (atomic_long_add_return(has - had, &tree->used) > READ_ONCE(tree->limit)) {
 		atomic_long_sub(has - had, &tree->used);
-		return -ENOSPC;
+		return -EAGAIN;
 	}
 	attributes->memory = memory;
 	return 0;
@@ -150,10 +150,14 @@ static int set_value(const struct xattr_handler *handler, VMADEMO_IDMAP *idmap,
 		if (!new)
 			return -ENOMEM;
 	}
-	mutex_lock(&attributes->lock);
-	old = find(attributes, name);
-	err = replace(inode, old, new, flags);
-	mutex_unlock(&attributes->lock);
+	do {
+		mutex_lock(&attributes->lock);
+		old = find(attributes, name);
+		err = replace(inode, old, new, flags);
+		mutex_unlock(&attributes->lock);
+	} while (err == -EAGAIN && vmademo_log_make_room(vmademo_tree_of(inode->i_sb)));
+	if (err == -EAGAIN)
+		err = -ENOSPC;
 	free_value(err ? new : old);
 	if (!err)
 		vmademo_inode_changed(inode);

@@ -332,7 +332,7 @@ static bool may_free(struct vmademo_log *log)
  */
 bool vmademo_log_make_room(const struct vmademo_tree *tree)
 {
-	bool of_all = atomic_long_read(&vmademo_room_used) >= (long)vmademo_room_limit;
+	bool of_all = vmademo_room_is_used_up();
 	int before = atomic_read(&rooms_made);
 	struct vmademo_log *log;
 	bool any = false;
