@@ -94,6 +94,7 @@ static int read_in(struct vmademo_buffer *buf, struct folio *folio)
 static int take_room(struct folio *folio, bool ahead)
 {
 	struct vmademo_buffer *buf = vmademo_buffer_of(folio->mapping);
+	unsigned int tries = 0;
 	int err;
 
 	/* Its memory is broken: it may not be touched, nor is it zeroes */
@@ -102,7 +103,7 @@ static int take_room(struct folio *folio, bool ahead)
 	do
 		err = vmademo_room_take(buf, folio_nr_pages(folio));
 	while (err && !ahead && !folio_test_large(folio) &&
-	       vmademo_make_room(buf, err, mapping_gfp_mask(folio->mapping)));
+	       vmademo_make_room(buf, err, mapping_gfp_mask(folio->mapping), &tries));
 	if (err)
 		vmademo_remove_folio(folio->mapping, folio);
 	return err;

@@ -44,24 +44,6 @@ static unsigned int fitting_order(struct address_space *mapping, pgoff_t index,
 	return order;
 }
 
-/**
- * vmademo_make_room() - there is no room for a page: what only waits to be durable gives some up
- * @buf: the buffer that lacks it
- * @err: -ENOSPC, or -ENOMEM
- * @gfp: how the page is allocated
- *
- * Old pages of smaller buffers go first (store/ram_size.c), then what was removed from trees
- * (tree/log.c).
- *
- * Context: May sleep, as @gfp says.  The caller may hold any lock of a buffer.
- * Return: whether there may be room now.
- */
-bool vmademo_make_room(struct vmademo_buffer *buf, int err, gfp_t gfp)
-{
-	return vmademo_size_make_room(buf, err) ||
-	       (gfp & __GFP_FS && vmademo_log_make_room(buf->tree));
-}
-
 /* What a large folio may cost: it is only a wish. */
 static gfp_t gfp_for(gfp_t gfp, unsigned int order)
 {
@@ -74,6 +56,7 @@ static struct folio *make_one(struct address_space *mapping, pgoff_t index, gfp_
 {
 	struct vmademo_buffer *buf = vmademo_buffer_of(mapping);
 	const bool none = !buf->store->read;
+	unsigned int tries = 0;
 	struct folio *folio;
 	int err;
 
@@ -81,7 +64,7 @@ static struct folio *make_one(struct address_space *mapping, pgoff_t index, gfp_
 	index = round_down(index, 1UL << order);
 	do
 		err = none ? vmademo_room_take(buf, 1UL << order) : 0;
-	while (err && !order && vmademo_make_room(buf, err, gfp));
+	while (err && !order && vmademo_make_room(buf, err, gfp, &tries));
 	if (err)
 		return ERR_PTR(err);
 	folio = vmademo_alloc_folio(none ? gfp | __GFP_ZERO : gfp, order);

@@ -433,6 +433,8 @@ static inline int vmademo_tree_take(struct vmademo_buffer *buf, unsigned long pa
 	if (!static_branch_unlikely(&vmademo_trees) || !buf->tree)
 		return 0;
 	tree = buf->tree;
+	if (pages > 1 && atomic_long_read(&tree->used) + (long)pages > READ_ONCE(tree->limit))
+		return -ENOSPC;
 	if (atomic_long_add_return(pages, &tree->used) <= READ_ONCE(tree->limit))
 		return 0;
 	atomic_long_sub(pages, &tree->used);
@@ -445,9 +447,15 @@ static inline void vmademo_tree_give_back(struct vmademo_buffer *buf, unsigned l
 		atomic_long_sub(pages, &buf->tree->used);
 }
 
+/* How often room is made for one page, or one inode, before it is said that there is none. */
+#define VMADEMO_ROOM_TRIES	100
+
 /* Of both; what is taken is given back by both of the functions that do so. */
 static inline int vmademo_room_take(struct vmademo_buffer *buf, unsigned long pages)
 {
+	/* To whoever needs a page meanwhile, there must not seem to be no room */
+	if (pages > 1 && atomic_long_read(&vmademo_room_used) + (long)pages > (long)vmademo_room_limit)
+		return -ENOSPC;
 	if (vmademo_tree_take(buf, pages))
 		return -ENOSPC;
 	if (likely(atomic_long_add_return(pages, &vmademo_room_used) <=
@@ -463,9 +471,9 @@ static inline bool vmademo_room_is_used_up(void)
 	return atomic_long_read(&vmademo_room_used) >= (long)vmademo_room_limit;
 }
 
-static inline bool vmademo_tree_is_full(const struct vmademo_buffer *buf)
+static inline bool vmademo_tree_is_full(const struct vmademo_tree *tree)
 {
-	return buf->tree && atomic_long_read(&buf->tree->used) >= READ_ONCE(buf->tree->limit);
+	return tree && atomic_long_read(&tree->used) >= READ_ONCE(tree->limit);
 }
 
 static inline void vmademo_room_give_back(unsigned long pages)
@@ -554,7 +562,6 @@ int vmademo_allocate_pages(struct vmademo_buffer *buf, loff_t start, loff_t end)
 struct folio *vmademo_make_folio(struct address_space *mapping, pgoff_t index, gfp_t gfp,
 				 unsigned int order);
 bool vmademo_make_large(struct address_space *mapping, pgoff_t index, unsigned int order);
-bool vmademo_make_room(struct vmademo_buffer *buf, int err, gfp_t gfp);
 int vmademo_reserve(struct vmademo_buffer *buf, struct folio *folio, pgoff_t index,
 		    unsigned long pages, gfp_t gfp);
 int vmademo_keep_edge(struct vmademo_buffer *buf, loff_t edge);
@@ -660,6 +667,7 @@ long vmademo_ioctl_power(struct file *file, void __user *arg);
 /* tree/log.c */
 int vmademo_log_fsync(struct vmademo_tree *tree, const struct dentry *dentry);
 bool vmademo_log_make_room(const struct vmademo_tree *tree);
+void vmademo_log_empty(struct vmademo_tree *tree);
 unsigned int vmademo_log_pending(const struct vmademo_tree *tree);
 int vmademo_log_size_let_cut(const struct vmademo_buffer *buf);
 int vmademo_log_size_begin(struct vmademo_buffer *buf, struct vmademo_name_op **op);

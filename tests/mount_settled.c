@@ -112,6 +112,14 @@ TEST_F(names, room_for_attributes)
 	ASSERT_EQ(0, fsync(fd));
 	ASSERT_EQ(0, sync_tree());
 	EXPECT_FAILS(ENOSPC, setxattr(AT "d", "user.a", value, sizeof(value), 0));
+	/* There is what a file that was made smaller has had */
+	ASSERT_EQ(0, ftruncate(fd, PAGE));
+	EXPECT_EQ(0, setxattr(AT "d", "user.a", value, sizeof(value), 0));
+	ASSERT_EQ(0, removexattr(AT "d", "user.a"));
+	ASSERT_EQ(sizeof(text), pwrite(fd, text, sizeof(text), 0));
+	ASSERT_EQ(0, fsync(fd));
+	EXPECT_FAILS(ENOSPC, setxattr(AT "d", "user.a", value, sizeof(value), 0));
+	/* And what was removed */
 	close(fd);
 	ASSERT_EQ(0, unlink(AT "a"));
 	EXPECT_EQ(!variant->durable, info_of_tree(self->dir).pending_names);
@@ -122,6 +130,29 @@ TEST_F(names, room_for_attributes)
 	EXPECT_EQ(0, setxattr(AT "d", "user.b", text, 60000, 0));
 	EXPECT_FAILS(ENOSPC, setxattr(AT "d", "user.c", text, 60000, 0));
 	EXPECT_EQ(!variant->durable, info_of_tree(self->dir).pending_names);
+}
+
+/* Who lacks room is told so, however much others do that might give some up. */
+TEST_F(names, no_room_while_others_go_on)
+{
+	char text[PAGE * 256];
+	int fd = new_file(AT "a");
+	pid_t pid;
+
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, mkdir(AT "d", 0700));
+	memset(text, 'x', sizeof(text));
+	ASSERT_EQ(sizeof(text), write(fd, text, sizeof(text)));
+	pid = fork();
+	for (int i = 0; !pid; i++)
+		chmod(AT "a", i % 2 ? 0600 : 0640);
+	for (int i = 0; i < 5; i++) {
+		EXPECT_FAILS(ENOSPC, setxattr(AT "d", "user.a", "x", 1, 0));
+		EXPECT_FAILS(ENOSPC, pwrite(fd, text, PAGE, sizeof(text)));
+	}
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	close(fd);
 }
 
 static const char *text_at(int fd, off_t pos)
@@ -180,6 +211,8 @@ TEST_F(names, read_only)
 	ASSERT_EQ(0, power_off(self->dir));
 	EXPECT_FAILS(EIO, remount(MS_RDONLY, "size=128p"));
 	EXPECT_EQ(0, write_file(AT "d", ""));
+	ASSERT_EQ(0, unlink(AT "d"));
+	EXPECT_FAILS(variant->durable ? EIO : EBUSY, remount(MS_RDONLY, NULL));
 	ASSERT_EQ(0, power_on(self->dir));
 	EXPECT_EQ(256 * (int64_t)PAGE, size_of_tree());
 	EXPECT_EQ(0, remount(MS_RDONLY, NULL));
@@ -196,7 +229,7 @@ static int fill_tree(const char *path)
 	return errno;
 }
 
-/* One tree is full, or its task may have no more memory: others lose nothing by it. */
+/* One tree is full: others lose nothing by it. */
 TEST_F(names, another_is_full)
 {
 	int fd = new_file(AT "a");

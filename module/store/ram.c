@@ -68,6 +68,7 @@ struct page *vmademo_ram_alloc(struct vmademo_buffer *buf, gfp_t gfp)
 
 static int ram_reserve(struct vmademo_buffer *buf, pgoff_t index, gfp_t gfp)
 {
+	unsigned int tries = 0;
 	struct page *page;
 	void *old;
 
@@ -75,7 +76,7 @@ static int ram_reserve(struct vmademo_buffer *buf, pgoff_t index, gfp_t gfp)
 		return 0;
 	do
 		page = vmademo_ram_alloc(buf, gfp);
-	while (IS_ERR(page) && vmademo_make_room(buf, PTR_ERR(page), gfp));
+	while (IS_ERR(page) && vmademo_make_room(buf, PTR_ERR(page), gfp, &tries));
 	if (IS_ERR(page))
 		return PTR_ERR(page);
 	/* In one step: another task may be at the same page */

@@ -223,25 +223,13 @@ static bool give_up_old_pages(struct vmademo_buffer *buf)
 	return had;
 }
 
-/**
- * vmademo_size_make_room() - there is no room for a page: some old pages are given up
- * @of: the buffer that lacks it
- * @err: -ENOSPC, or -ENOMEM
- *
- * The buffer that they are of stays as small as it is, whatever cut comes.  What is no use to
- * @of is left alone: only if the room of all is used up are they of any buffer.
- *
- * Context: May sleep.  The caller may hold any lock of a buffer.
- * Return: whether there may be room now.
- */
-bool vmademo_size_make_room(struct vmademo_buffer *of, int err)
+/* Of a tree, of a buffer, or if it is the room of all that is used up, of any of them. */
+static bool give_up_some(const struct vmademo_tree *tree, const struct vmademo_buffer *of,
+			 bool of_all)
 {
-	bool of_all = vmademo_room_is_used_up(), had = false;
 	struct vmademo_buffer *buf;
+	bool had = false;
 
-	/* Some has been given back in between */
-	if (err == -ENOSPC && !of_all && !vmademo_tree_is_full(of))
-		return true;
 	if (!mutex_trylock(&old_lock)) {
 		/* By another one, who lacks room as well, there may be some now */
 		mutex_lock(&old_lock);
@@ -249,7 +237,7 @@ bool vmademo_size_make_room(struct vmademo_buffer *of, int err)
 		return true;
 	}
 	list_for_each_entry(buf, &with_old_pages, old) {
-		if (!of_all && buf != of && (!of->tree || buf->tree != of->tree))
+		if (!of_all && buf != of && (!tree || buf->tree != tree))
 			continue;
 		had = give_up_old_pages(buf);
 		if (had)
@@ -257,6 +245,50 @@ bool vmademo_size_make_room(struct vmademo_buffer *of, int err)
 	}
 	mutex_unlock(&old_lock);
 	return had;
+}
+
+static bool has_some_again(const struct vmademo_buffer *of, int err)
+{
+	return err == -ENOSPC && !vmademo_room_is_used_up() && !vmademo_tree_is_full(of->tree);
+}
+
+/**
+ * vmademo_make_room() - there is no room for a page: what only waits to be durable gives some up
+ * @of: the buffer that lacks it
+ * @err: -ENOSPC, or -ENOMEM
+ * @gfp: how the page is allocated
+ * @tries: how often this was done for the page, 0 at first: not for ever, while others take and
+ *	   give up what there is
+ *
+ * Old pages go first, and the buffer that they are of stays as small as it is, whatever cut
+ * comes; then what was removed from trees.  What is no use to @of is left alone.
+ *
+ * Context: May sleep, as @gfp says.  The caller may hold any lock of a buffer.
+ * Return: whether there may be room now.
+ */
+bool vmademo_make_room(struct vmademo_buffer *of, int err, gfp_t gfp, unsigned int *tries)
+{
+	if ((*tries)++ == VMADEMO_ROOM_TRIES)
+		return false;
+	return has_some_again(of, err) ||
+	       give_up_some(of->tree, of, vmademo_room_is_used_up()) ||
+	       (gfp & __GFP_FS && vmademo_log_make_room(of->tree)) ||
+	       has_some_again(of, err);
+}
+
+/**
+ * vmademo_make_room_in() - the same for what is no page of a buffer
+ * @tree: which lacks it
+ * @tries: as above
+ *
+ * Context: May sleep.  The caller may hold any lock of a buffer.
+ * Return: whether there may be room now.
+ */
+bool vmademo_make_room_in(const struct vmademo_tree *tree, unsigned int *tries)
+{
+	if ((*tries)++ == VMADEMO_ROOM_TRIES)
+		return false;
+	return give_up_some(tree, NULL, false) || vmademo_log_make_room(tree);
 }
 
 /**

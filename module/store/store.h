@@ -27,6 +27,7 @@ struct folio;
 struct path;
 struct page;
 struct vmademo_buffer;
+struct vmademo_tree;
 struct vmademo_crash;
 
 /**
@@ -120,7 +121,8 @@ void vmademo_size_try_catch_up(struct vmademo_buffer *buf);
 loff_t vmademo_size_durable(struct vmademo_buffer *buf);
 void vmademo_size_reached(struct vmademo_buffer *buf, loff_t end);
 int vmademo_size_flush(struct vmademo_buffer *buf, loff_t size);
-bool vmademo_size_make_room(struct vmademo_buffer *of, int err);
+bool vmademo_make_room(struct vmademo_buffer *of, int err, gfp_t gfp, unsigned int *tries);
+bool vmademo_make_room_in(const struct vmademo_tree *tree, unsigned int *tries);
 void vmademo_size_end(struct vmademo_buffer *buf);
 void vmademo_size_shrink(struct vmademo_buffer *buf, loff_t size);
 bool vmademo_size_op_is_lost(const struct vmademo_buffer *buf, const struct vmademo_crash *crash);

@@ -15,6 +15,7 @@
 #include <linux/string.h>
 #include <linux/xattr.h>
 
+#include "store/store.h"
 #include "tree/tree.h"
 
 /*
@@ -143,6 +144,7 @@ static int set_value(const struct xattr_handler *handler, VMADEMO_IDMAP *idmap,
 {
 	struct vmademo_attributes *attributes = vmademo_attributes_of(inode);
 	struct named_value *old, *new = NULL;
+	unsigned int tries = 0;
 	int err;
 
 	if (value) {
@@ -155,7 +157,7 @@ static int set_value(const struct xattr_handler *handler, VMADEMO_IDMAP *idmap,
 		old = find(attributes, name);
 		err = replace(inode, old, new, flags);
 		mutex_unlock(&attributes->lock);
-	} while (err == -EAGAIN && vmademo_log_make_room(vmademo_tree_of(inode->i_sb)));
+	} while (err == -EAGAIN && vmademo_make_room_in(vmademo_tree_of(inode->i_sb), &tries));
 	if (err == -EAGAIN)
 		err = -ENOSPC;
 	free_value(err ? new : old);

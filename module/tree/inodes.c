@@ -61,12 +61,13 @@ void vmademo_free_inode(struct inode *inode)
 int vmademo_inode_take(struct super_block *sb)
 {
 	struct vmademo_tree *tree = vmademo_tree_of(sb);
+	unsigned int tries = 0;
 
 	do {
 		if (atomic_long_inc_return(&tree->inodes) - 1 <= READ_ONCE(tree->limit))
 			return 0;
 		atomic_long_dec(&tree->inodes);
-	} while (vmademo_log_make_room(tree));
+	} while (tries++ < VMADEMO_ROOM_TRIES && vmademo_log_make_room(tree));
 	return -ENOSPC;
 }
 

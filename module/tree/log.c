@@ -312,6 +312,22 @@ static void room_work(struct work_struct *work)
 	wake_up_all(&room_wait);
 }
 
+/**
+ * vmademo_log_empty() - all that was done to names becomes durable, and what was removed ends
+ * @tree: the tree; without power, it stays as it is
+ *
+ * Context: May sleep.  No lock of a buffer may be held.
+ */
+void vmademo_log_empty(struct vmademo_tree *tree)
+{
+	vmademo_log_fsync(tree, NULL);
+	if (!tree->log)
+		return;
+	/* Others may have begun with it */
+	flush_work(&tree->log->room_work);
+	flush_work(&tree->log->done_work);
+}
+
 /* Is there something that holds room, or is it being given back? */
 static bool may_free(struct vmademo_log *log)
 {
