@@ -23,6 +23,7 @@
 #include <linux/pseudo_fs.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
+#include <linux/wait_bit.h>
 #include <linux/workqueue.h>
 
 #include "compat.h"
@@ -81,12 +82,6 @@ void vmademo_evict_inode(struct inode *inode)
 {
 	struct vmademo_buffer *buf = inode->i_private;
 
-	/* sync(2) must not find it any more */
-	if (inode->i_sb->s_fs_info == inode) {
-		mutex_lock(&sync_lock);
-		inode->i_sb->s_fs_info = NULL;
-		mutex_unlock(&sync_lock);
-	}
 	if (buf) {
 		vmademo_debugfs_remove(buf);
 		/* What is still dirty is not to wait for a rule, nor to fail by one */
@@ -95,6 +90,14 @@ void vmademo_evict_inode(struct inode *inode)
 	/* A file outlives the buffer.  Every other store ends here. */
 	if (buf && buf->file && !buf->read_only)
 		write_the_last(buf);
+	/* sync(2) must not find it any more */
+	if (inode->i_sb->s_fs_info == inode) {
+		mutex_lock(&sync_lock);
+		inode->i_sb->s_fs_info = NULL;
+		mutex_unlock(&sync_lock);
+		smp_mb();	/* wake_up_var() must see who waits, if he saw it */
+		wake_up_var(&inode->i_sb->s_fs_info);
+	}
 	truncate_inode_pages_final(&inode->i_data);
 	/* Nobody is left who could begin a power cut */
 	if (buf)
@@ -197,6 +200,7 @@ static const struct dentry_operations vmademo_private_dentry_ops = {
 static int vmademo_sync_fs(struct super_block *sb, int wait)
 {
 	struct vmademo_buffer *buf;
+	struct file *file = NULL;
 	struct inode *inode;
 	int err = 0;
 
@@ -204,9 +208,19 @@ static int vmademo_sync_fs(struct super_block *sb, int wait)
 		return 0;
 	mutex_lock(&sync_lock);
 	inode = sb->s_fs_info ? igrab(sb->s_fs_info) : NULL;
+	/* Closed, and still being written to its file: see write_the_last() */
+	if (sb->s_fs_info && !inode) {
+		buf = ((struct inode *)sb->s_fs_info)->i_private;
+		file = buf->file && !buf->read_only ? get_file(buf->file) : NULL;
+	}
 	mutex_unlock(&sync_lock);
+	if (file) {
+		wait_var_event(&sb->s_fs_info, !READ_ONCE(sb->s_fs_info));
+		err = vfs_fsync(file, 0);
+		fput(file);
+	}
 	if (!inode)
-		return 0;
+		return err;
 	buf = inode->i_private;
 	if (!buf->read_only)
 		err = vmademo_store_flush(buf, false, i_size_read(buf->inode));

@@ -199,6 +199,33 @@ TEST_F(failing, told_by_the_file_at_the_end)
 	EXPECT_EQ(0, told(self->fd));
 }
 
+/* Nor was anybody told by a sync(2) before, which the file's own write-back had told. */
+TEST_F(failing, told_by_the_file_though_there_was_a_sync)
+{
+	RUN_IF_READY();
+
+	int later;
+
+	if (variant->subject == EXT4_ITSELF)
+		SKIP(return, "it is about two files");
+	ASSERT_EQ(0, disk_fails(&self->disk, 0, SIZE));
+	memset(self->map, 90, PAGE);
+	sync();
+	munmap(self->map, SIZE);
+	close(self->fd);
+	later = reopen(self->lower, O_RDWR);
+	ASSERT_GE(later, 0);
+	EXPECT_EQ(EIO, told(later));
+	EXPECT_EQ(0, told(later));
+	close(later);
+	ASSERT_EQ(0, disk_is_good(&self->disk));
+	self->fd = create_with(VMADEMO_STORE_FILE, SIZE, self->lower);
+	ASSERT_GE(self->fd, 0);
+	self->map = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
+			 self->fd, 0);
+	ASSERT_NE(MAP_FAILED, self->map);
+}
+
 /* sync(2) tells nobody: so a file opened after it is told. */
 TEST_F(failing, told_to_who_comes_later_if_nobody_knows)
 {

@@ -111,6 +111,20 @@ TEST_F(calls, read)
 		EXPECT_EQ(3, hits_of(self->fd, id));
 		ASSERT_EQ(0, del_rule(self->fd, id));
 	}
+	/* Each is one event */
+	for (int n = 0; n < 2; n++) {
+		off_t at = RULED * PAGE;
+		int64_t id = ADD_RULE(self->fd, .op = VMADEMO_OP_READ,
+				      .start = RULED, .nr = 1, .skip = 2,
+				      .status = EIO);
+
+		ASSERT_LT(0, id);
+		for (int i = 0; i < 2; i++)
+			EXPECT_EQ(1, n ? sendfile(pipes[1], self->fd, &at, 1)
+				       : pread(self->fd, bytes, 1, at));
+		EXPECT_FAILS(EIO, sendfile(pipes[1], self->fd, &at, 1));
+		ASSERT_EQ(0, del_rule(self->fd, id));
+	}
 	/* Beyond the end nothing is read */
 	ASSERT_LT(0, ADD_RULE(self->fd, .op = VMADEMO_OP_READ, .start = PAGES,
 			      .status = EIO));

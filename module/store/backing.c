@@ -11,6 +11,7 @@
  *
  * Locks: what the file's own operations take, i_rwsem among them.
  */
+#include <linux/blkdev.h>
 #include <linux/bvec.h>
 #include <linux/falloc.h>
 #include <linux/fs.h>
@@ -64,6 +65,9 @@ static int may_change(struct file *file)
 		return -EPERM;
 	if (IS_SWAPFILE(inode))
 		return -ETXTBSY;
+	/* It would drop what it has cached before it says so itself */
+	if (S_ISBLK(inode->i_mode) && bdev_read_only(I_BDEV(file->f_mapping->host)))
+		return -EPERM;
 	return 0;
 }
 

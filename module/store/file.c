@@ -123,6 +123,12 @@ static ssize_t transfer(struct file *file, struct folio *folio, size_t offset,
 	return vmademo_backing_transfer(file, &bvec, folio_pos(folio) + offset, write);
 }
 
+/* It was as large as the buffer: if it is not any more, what is missing is no zeroes. */
+static bool is_disk(const struct vmademo_buffer *buf)
+{
+	return S_ISBLK(file_inode(buf->file)->i_mode);
+}
+
 static int file_read(struct vmademo_buffer *buf, struct folio *folio)
 {
 	/* What lies beyond the buffer's end is no data, whatever the file has there */
@@ -135,6 +141,8 @@ static int file_read(struct vmademo_buffer *buf, struct folio *folio)
 
 		if (n < 0)
 			return n == -ENOMEM ? n : -EIO;
+		if (!n && is_disk(buf))
+			return -EIO;
 		if (!n)
 			break;	/* the file ends: the rest is zeroes */
 		done += n;
@@ -205,6 +213,9 @@ revert:
 	memalloc_noio_restore(noio);
 	set_active_memcg(memcg);
 	revert_creds(mine);
+	/* To a disk that has become smaller, all beyond its end is a lack of room */
+	if (err == -ENOSPC && is_disk(buf))
+		err = -EIO;
 	err = err ? write_error(err) : 0;
 	if (err && err != -ENOMEM)
 		WRITE_ONCE(buf->file_lost, true);
@@ -242,8 +253,10 @@ static void record_lost(struct vmademo_buffer *buf)
 
 	spin_lock(&buf->inode->i_lock);
 	err = errseq_check_and_advance(&mapping->wb_err, &buf->file_told);
-	if (err)
+	if (err) {
 		mapping_set_error(buf->inode->i_mapping, flush_error(err));
+		WRITE_ONCE(buf->file_lost, true);
+	}
 	spin_unlock(&buf->inode->i_lock);
 }
 
@@ -281,12 +294,16 @@ static int file_discard(struct vmademo_buffer *buf, loff_t start, loff_t end,
 			bool keep)
 {
 	const struct cred *mine = override_creds(buf->file->f_cred);
+	loff_t size;
 	int err = 0;
 
 	/* What is beyond the buffer's end is somebody else's */
 	end = min3(end, i_size_read(buf->inode), READ_ONCE(buf->file_end));
-	end = min(end, i_size_read(buf->file->f_mapping->host));
-	if (start < end)
+	size = i_size_read(buf->file->f_mapping->host);
+	if (size < end && is_disk(buf))
+		err = -EIO;
+	end = min(end, size);
+	if (!err && start < end)
 		err = vmademo_backing_zero(buf->file, start, end, keep);
 	revert_creds(mine);
 	return err;
