@@ -352,8 +352,11 @@ static int __maybe_unused vmademo_create_excl_hook(VMADEMO_IDMAP *idmap,	\
 
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)
 #define vmademo_filemap_splice_read	filemap_splice_read
+#define VMADEMO_SPLICE_IS_READ	0
 #else
 #define vmademo_filemap_splice_read	generic_file_splice_read
+/* It calls .read_iter */
+#define VMADEMO_SPLICE_IS_READ	1
 #endif
 
 /*

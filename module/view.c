@@ -79,8 +79,11 @@ ssize_t vmademo_splice_read(struct file *file, loff_t *ppos,
 			    struct pipe_inode_info *pipe, size_t len,
 			    unsigned int flags)
 {
-	int err = refused(vmademo_buffer_of(file->f_mapping), VMADEMO_OP_READ, *ppos, len);
+	int err = 0;
 
+	/* As one event, it meets its rules once */
+	if (!VMADEMO_SPLICE_IS_READ)
+		err = refused(vmademo_buffer_of(file->f_mapping), VMADEMO_OP_READ, *ppos, len);
 	if (err)
 		return err;
 	set_readahead(file);
@@ -123,6 +126,9 @@ ssize_t vmademo_write_within(struct kiocb *iocb, struct iov_iter *from)
 	loff_t size;
 	ssize_t ret;
 
+	/* io_uring tries that first, and then has a worker do it */
+	if (iocb->ki_flags & IOCB_NOWAIT)
+		return -EAGAIN;
 	iocb->ki_flags &= ~IOCB_DIRECT;
 	ret = write_refused(iocb, from) ?: vmademo_lock_data(vmademo_buffer_of(inode->i_mapping));
 	if (ret)
@@ -162,6 +168,8 @@ static ssize_t vmademo_view_write_iter(struct kiocb *iocb, struct iov_iter *from
 	if (buf->fixed_size)
 		return vmademo_write_within(iocb, from);
 
+	if (iocb->ki_flags & IOCB_NOWAIT)
+		return -EAGAIN;
 	iocb->ki_flags &= ~IOCB_DIRECT;
 	ret = write_refused(iocb, from) ?: vmademo_lock_data(buf);
 	if (ret)
