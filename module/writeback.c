@@ -130,6 +130,9 @@ static int write_out(struct vmademo_buffer *buf, struct folio *folio, size_t len
 {
 	u64 begin = vmademo_begin(trace_vmademo_write_out_enabled()), ns;
 
+	/* To read it would be the end of the machine */
+	if (len && !err && buf->store->write && vmademo_folio_is_broken(folio))
+		err = -EIO;
 	/* What a cut writes meets no rule */
 	if (vmademo_rules_on() && len && !err && !vmademo_cut_writes(buf))
 		err = vmademo_rule_write_out(buf, folio, len);
