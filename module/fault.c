@@ -141,7 +141,7 @@ static __always_inline vm_fault_t fault(struct vm_fault *vmf)
 			ret = vmademo_rule_late(vmf, fault_op(vmf), no_rules) ?: ret;
 	}
 	/* Once more, with the folio locked: see revocation.c */
-	if (vmademo_fault_revoked(buf) && ret & VM_FAULT_LOCKED)
+	if (ret & VM_FAULT_LOCKED && vmademo_fault_revoked(buf))
 		ret = take_back(vmf);
 	/*
 	 * VM_FAULT_RETRY means that the lock was dropped, and with it what
