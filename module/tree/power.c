@@ -44,10 +44,13 @@ bool vmademo_tree_is_off(const struct vmademo_tree *tree)
 
 /* ---- off ----------------------------------------------------------------- */
 
-/* With vmademo_power_lock held.  Names are cut when all files are (tree/undo.c). */
-static void cut_names_last(struct vmademo_tree *tree)
+/*
+ * With vmademo_power_lock held.  Names are cut when all files are (tree/undo.c): of both, so much
+ * is due.
+ */
+static void cut_names_last(struct vmademo_tree *tree, unsigned int due)
 {
-	if (!tree->names_due || tree->due > 1)
+	if (!tree->names_due || due > 1)
 		return;
 	tree->names_due = false;
 	queue_work(vmademo_cut_queue, &tree->names_cut);
@@ -62,11 +65,14 @@ static void cut_names_last(struct vmademo_tree *tree)
  */
 void vmademo_tree_is_cut(struct vmademo_tree *tree, const struct vmademo_crash *cut)
 {
+	unsigned int due = tree->due - 1;
+
 	vmademo_cut_add_up(&tree->cut, cut);
-	WRITE_ONCE(tree->due, tree->due - 1);
-	cut_names_last(tree);
-	if (!tree->due && tree->power & VMADEMO_POWER_BACK)
+	cut_names_last(tree, due);
+	if (!due && tree->power & VMADEMO_POWER_BACK)
 		tree->power = 0;
+	/* Last, because who waits for it looks without the lock */
+	smp_store_release(&tree->due, due);
 }
 
 /**
@@ -145,9 +151,9 @@ void vmademo_power_names_cut(struct vmademo_tree *tree, u64 lost)
 	spin_lock(&vmademo_power_lock);
 	/* What is left of them, is durable */
 	WRITE_ONCE(tree->names_durable, tree->names_until);
-	vmademo_tree_is_cut(tree, &cut);
 	/* When the power comes back, with what was done meanwhile */
-	WRITE_ONCE(tree->lost_names, tree->cut.lost_names);
+	WRITE_ONCE(tree->lost_names, tree->cut.lost_names + lost);
+	vmademo_tree_is_cut(tree, &cut);
 	spin_unlock(&vmademo_power_lock);
 	smp_mb();	/* wake_up_var() must see who waits, if he saw the cut under way */
 	wake_up_var(&tree->due);
@@ -201,7 +207,7 @@ bool vmademo_tree_lose_power(struct vmademo_tree *tree, const struct vmademo_cra
 		if (vmademo_buffer_lose_power(buf, &one, back))
 			WRITE_ONCE(tree->due, tree->due + 1);
 	}
-	cut_names_last(tree);
+	cut_names_last(tree, tree->due);
 	if (!tree->due && tree->power & VMADEMO_POWER_BACK)
 		tree->power = 0;
 	return had;
@@ -216,7 +222,7 @@ bool vmademo_tree_lose_power(struct vmademo_tree *tree, const struct vmademo_cra
  */
 int vmademo_tree_power_wait(struct vmademo_tree *tree)
 {
-	return wait_var_event_killable(&tree->due, !READ_ONCE(tree->due)) ? -EINTR : 0;
+	return wait_var_event_killable(&tree->due, !smp_load_acquire(&tree->due)) ? -EINTR : 0;
 }
 
 /**
@@ -246,7 +252,7 @@ int vmademo_crash_tree(struct vmademo_tree *tree, struct vmademo_crash *crash)
 	if (stays && !tree->due) {
 		tree->cut = nothing;
 		lose_names(tree, &nothing);
-		cut_names_last(tree);
+		cut_names_last(tree, tree->due);
 	}
 	spin_unlock(&vmademo_power_lock);
 	err = vmademo_tree_power_wait(tree);
@@ -286,7 +292,7 @@ int vmademo_tree_power_on(struct vmademo_tree *tree)
 		/* What was done to names while it was off */
 		if (!tree->due && tree->power && !asked) {
 			lose_names(tree, &nothing);
-			cut_names_last(tree);
+			cut_names_last(tree, tree->due);
 			asked = true;
 		}
 		due = tree->due;
