@@ -40,7 +40,7 @@
 
 static DEFINE_MUTEX(logs_lock);
 static LIST_HEAD(logs);
-static atomic_t rooms_made = ATOMIC_INIT(0);
+static atomic_t rooms_made = ATOMIC_INIT(0);	/* in all trees */
 static DECLARE_WAIT_QUEUE_HEAD(room_wait);
 
 static struct vmademo_log *log_of(const struct super_block *sb)
@@ -242,6 +242,21 @@ static void take_chosen(struct vmademo_log *log, struct list_head *done)
 }
 
 /* Before anything leaves the lists, so that whoever wants room sees that some is to come. */
+/* Whoever waits for room in the tree, or in any, looks again. */
+static void room_is_made(struct vmademo_log *log)
+{
+	atomic_inc(&log->rooms_made);
+	atomic_inc(&rooms_made);
+	if (wq_has_sleeper(&room_wait))
+		wake_up_all(&room_wait);
+}
+
+static void end_freeing(struct vmademo_log *log)
+{
+	atomic_dec(&log->freeing);
+	room_is_made(log);
+}
+
 static void start_freeing(struct vmademo_log *log)
 {
 	atomic_inc(&log->freeing);
@@ -282,7 +297,7 @@ int vmademo_log_fsync(struct vmademo_tree *tree, const struct dentry *dentry)
 	}
 	mutex_unlock(&log->lock);
 	vmademo_log_free_ops(&done);
-	atomic_dec(&log->freeing);
+	end_freeing(log);
 	return 0;
 }
 
@@ -298,7 +313,7 @@ static void done_work(struct work_struct *work)
 	list_splice_init(&log->done, &done);
 	mutex_unlock(&log->lock);
 	vmademo_log_free_ops(&done);
-	atomic_dec(&log->freeing);
+	end_freeing(log);
 }
 
 static void room_work(struct work_struct *work)
@@ -308,8 +323,9 @@ static void room_work(struct work_struct *work)
 	/* What is durable already may be enough.  If not, nobody waits for it any longer */
 	if (!flush_work(&log->done_work))
 		vmademo_log_fsync(log->tree, NULL);
-	atomic_inc(&rooms_made);
-	wake_up_all(&room_wait);
+	/* Or there will be more when that ends */
+	if (!atomic_read(&log->freeing))
+		room_is_made(log);
 }
 
 /**
@@ -326,6 +342,7 @@ void vmademo_log_empty(struct vmademo_tree *tree)
 	/* Others may have begun with it */
 	flush_work(&tree->log->room_work);
 	flush_work(&tree->log->done_work);
+	wait_event_timeout(room_wait, !atomic_read(&tree->log->freeing), 10 * HZ);
 }
 
 /* Is there something that holds room, or is it being given back? */
@@ -349,7 +366,8 @@ static bool may_free(struct vmademo_log *log)
 bool vmademo_log_make_room(const struct vmademo_tree *tree)
 {
 	bool of_all = vmademo_room_is_used_up();
-	int before = atomic_read(&rooms_made);
+	atomic_t *made = of_all || !tree || !tree->log ? &rooms_made : &tree->log->rooms_made;
+	int before = atomic_read(made);
 	struct vmademo_log *log;
 	bool any = false;
 
@@ -365,7 +383,7 @@ bool vmademo_log_make_room(const struct vmademo_tree *tree)
 	/* Not for ever: what ends may wait for the caller's locks */
 	if (!any || fatal_signal_pending(current))
 		return false;
-	return wait_event_killable_timeout(room_wait, atomic_read(&rooms_made) != before,
+	return wait_event_killable_timeout(room_wait, atomic_read(made) != before,
 					   10 * HZ) > 0;
 }
 

@@ -84,6 +84,7 @@ struct vmademo_name_op {
  * @nr: how many
  * @newest: the number of the last one that was done
  * @freeing: how many tasks end what is durable, and give room back
+ * @rooms_made: how often room was given back
  * @done: what became durable because there was so much, and has to end
  * @done_work: ends it
  * @in_logs: of all logs (log.c)
@@ -97,6 +98,7 @@ struct vmademo_log {
 	unsigned int nr;
 	u64 newest;
 	atomic_t freeing;
+	atomic_t rooms_made;
 	struct list_head done;
 	struct work_struct done_work;
 	struct list_head in_logs;
