@@ -90,7 +90,7 @@ bool vmademo_dirty_folio(struct address_space *mapping, struct folio *folio)
  * @len: bytes
  *
  * Context: May sleep, if the store blocks.
- * Return: 0, -EIO, also if its power is off, -ENOSPC; -ENOMEM if it can be tried again.
+ * Return: 0, -EIO, also if its power is off or the memory is broken, -ENOSPC; -ENOMEM if it can be tried again.
  */
 int vmademo_store_write(struct vmademo_buffer *buf, struct folio *folio,
 			size_t offset, size_t len)
@@ -98,7 +98,8 @@ int vmademo_store_write(struct vmademo_buffer *buf, struct folio *folio,
 	int err = -EIO;
 
 	down_read(&buf->store_gate);
-	if (!vmademo_is_off_to_write(buf))
+	/* To read broken memory would be the end of the machine */
+	if (!vmademo_is_off_to_write(buf) && !vmademo_folio_is_broken(folio))
 		err = buf->store->write(buf, folio, offset, len);
 	up_read(&buf->store_gate);
 
@@ -130,9 +131,6 @@ static int write_out(struct vmademo_buffer *buf, struct folio *folio, size_t len
 {
 	u64 begin = vmademo_begin(trace_vmademo_write_out_enabled()), ns;
 
-	/* To read it would be the end of the machine */
-	if (len && !err && buf->store->write && vmademo_folio_is_broken(folio))
-		err = -EIO;
 	/* What a cut writes meets no rule */
 	if (vmademo_rules_on() && len && !err && !vmademo_cut_writes(buf))
 		err = vmademo_rule_write_out(buf, folio, len);
