@@ -72,6 +72,30 @@ static void write_the_last(struct vmademo_buffer *buf)
 		mapping_set_error(vmademo_backing_mapping(buf->file), err ?: -EIO);
 }
 
+/*
+ * From now on sync(2) does not find it.  If one is waiting, its file is synced first: what that
+ * says, the file tells, for its own next fsync would not.
+ */
+static void leave_sync(struct inode *inode, struct vmademo_buffer *buf)
+{
+	struct super_block *sb = inode->i_sb;
+	int err;
+
+	mutex_lock(&sync_lock);
+	while (buf->sync_waits) {
+		buf->sync_waits = false;
+		mutex_unlock(&sync_lock);
+		err = vfs_fsync(buf->file, 0);
+		if (err == -EIO || err == -ENOSPC)
+			mapping_set_error(vmademo_backing_mapping(buf->file), err);
+		mutex_lock(&sync_lock);
+	}
+	sb->s_fs_info = NULL;
+	mutex_unlock(&sync_lock);
+	smp_mb();	/* wake_up_var() must see who waits, if he saw it */
+	wake_up_var(&sb->s_fs_info);
+}
+
 /**
  * vmademo_evict_inode() - .evict_inode: nobody holds it any more
  * @inode: a buffer's, or any other of our superblocks
@@ -90,14 +114,8 @@ void vmademo_evict_inode(struct inode *inode)
 	/* A file outlives the buffer.  Every other store ends here. */
 	if (buf && buf->file && !buf->read_only)
 		write_the_last(buf);
-	/* sync(2) must not find it any more */
-	if (inode->i_sb->s_fs_info == inode) {
-		mutex_lock(&sync_lock);
-		inode->i_sb->s_fs_info = NULL;
-		mutex_unlock(&sync_lock);
-		smp_mb();	/* wake_up_var() must see who waits, if he saw it */
-		wake_up_var(&inode->i_sb->s_fs_info);
-	}
+	if (inode->i_sb->s_fs_info == inode)
+		leave_sync(inode, buf);
 	truncate_inode_pages_final(&inode->i_data);
 	/* Nobody is left who could begin a power cut */
 	if (buf)
@@ -200,8 +218,8 @@ static const struct dentry_operations vmademo_private_dentry_ops = {
 static int vmademo_sync_fs(struct super_block *sb, int wait)
 {
 	struct vmademo_buffer *buf;
-	struct file *file = NULL;
 	struct inode *inode;
+	bool waits = false;
 	int err = 0;
 
 	if (!wait)
@@ -211,16 +229,14 @@ static int vmademo_sync_fs(struct super_block *sb, int wait)
 	/* Closed, and still being written to its file: see write_the_last() */
 	if (sb->s_fs_info && !inode) {
 		buf = ((struct inode *)sb->s_fs_info)->i_private;
-		file = buf->file && !buf->read_only ? get_file(buf->file) : NULL;
+		waits = buf->file && !buf->read_only;
+		buf->sync_waits = waits;
 	}
 	mutex_unlock(&sync_lock);
-	if (file) {
+	if (waits)
 		wait_var_event(&sb->s_fs_info, !READ_ONCE(sb->s_fs_info));
-		err = vfs_fsync(file, 0);
-		fput(file);
-	}
 	if (!inode)
-		return err;
+		return 0;
 	buf = inode->i_private;
 	if (!buf->read_only)
 		err = vmademo_store_flush(buf, false, i_size_read(buf->inode));

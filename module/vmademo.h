@@ -193,6 +193,7 @@ struct vmademo_tree {
  * @file: of store file: the backing file
  * @file_told: of what its own write-back has lost, so much is recorded.  Under i_lock
  * @file_lost: it has not taken what was written back
+ * @sync_waits: a sync(2) waits until what is written at the end is durable (super.c)
  * @memcg: of store file: the memory cgroup that pays for what the workers allocate
  * @file_end: of store file: from here on the backing file's bytes are not the buffer's,
  *            which reads as zeroes; LLONG_MAX if all are.  Changed under @rest_lock
@@ -248,7 +249,7 @@ struct vmademo_buffer {
 	struct file *file;
 	struct mem_cgroup *memcg;
 	errseq_t file_told;
-	bool file_lost;
+	bool file_lost, sync_waits;
 	loff_t file_end;
 	loff_t file_was;
 	struct mutex rest_lock;	/* see above */

@@ -132,7 +132,7 @@ TEST(sync_waits_for_the_last_close)
 {
 	struct slow store;
 	const char *skip = slow_make(&store, FROZEN_EXT4, SIZE);
-	int fd, status;
+	int fd, status, ends[2];
 	pid_t closes, syncs;
 	char byte = 0;
 
@@ -142,12 +142,15 @@ TEST(sync_waits_for_the_last_close)
 	ASSERT_LE(0, fd);
 	ASSERT_EQ(1, pwrite(fd, "x", 1, 0));
 	ASSERT_EQ(0, slow_stop(&store));
+	ASSERT_EQ(0, pipe(ends));
+	/* Who closes it last waits for the thaw: that must be the child */
 	closes = fork();
 	if (!closes) {
-		close(fd);
-		_exit(0);
+		close(ends[1]);
+		_exit(read(ends[0], &byte, 1) || close(fd));
 	}
 	close(fd);
+	close(ends[1]);
 	EXPECT_TRUE(waits(closes));
 	syncs = fork();
 	if (!syncs) {
