@@ -242,6 +242,12 @@ static void take_chosen(struct vmademo_log *log, struct list_head *done)
 }
 
 /* Before anything leaves the lists, so that whoever wants room sees that some is to come. */
+static void start_freeing(struct vmademo_log *log)
+{
+	atomic_inc(&log->freeing);
+	smp_mb__after_atomic();	/* pairs with may_free() */
+}
+
 /* Whoever waits for room in the tree, or in any, looks again. */
 static void room_is_made(struct vmademo_log *log)
 {
@@ -251,16 +257,11 @@ static void room_is_made(struct vmademo_log *log)
 		wake_up_all(&room_wait);
 }
 
-static void end_freeing(struct vmademo_log *log)
+static void end_freeing(struct vmademo_log *log, bool freed)
 {
-	atomic_dec(&log->freeing);
-	room_is_made(log);
-}
-
-static void start_freeing(struct vmademo_log *log)
-{
-	atomic_inc(&log->freeing);
-	smp_mb__after_atomic();	/* pairs with may_free() */
+	/* One who had nothing to free says nothing while others are about it */
+	if (!atomic_dec_return(&log->freeing) || freed)
+		room_is_made(log);
 }
 
 /**
@@ -275,7 +276,7 @@ int vmademo_log_fsync(struct vmademo_tree *tree, const struct dentry *dentry)
 {
 	struct vmademo_log *log = tree->log;
 	LIST_HEAD(done);
-	bool all;
+	bool all, freed;
 
 	if (!log)
 		return 0;
@@ -295,9 +296,10 @@ int vmademo_log_fsync(struct vmademo_tree *tree, const struct dentry *dentry)
 		vmademo_log_choose(log, dentry);
 		take_chosen(log, &done);
 	}
+	freed = !list_empty(&done);
 	mutex_unlock(&log->lock);
 	vmademo_log_free_ops(&done);
-	end_freeing(log);
+	end_freeing(log, freed);
 	return 0;
 }
 
@@ -307,13 +309,15 @@ static void done_work(struct work_struct *work)
 {
 	struct vmademo_log *log = container_of(work, struct vmademo_log, done_work);
 	LIST_HEAD(done);
+	bool freed;
 
 	mutex_lock(&log->lock);
 	start_freeing(log);
 	list_splice_init(&log->done, &done);
+	freed = !list_empty(&done);
 	mutex_unlock(&log->lock);
 	vmademo_log_free_ops(&done);
-	end_freeing(log);
+	end_freeing(log, freed);
 }
 
 static void room_work(struct work_struct *work)
