@@ -142,7 +142,7 @@ static struct folio *hold(struct snapshot *s, pgoff_t index, bool *locked)
 		return NULL;
 	while (!folio_trylock(folio)) {
 		/* It is read in, which can take long: what was listed has arrived, and left */
-		if (!folio_test_uptodate(folio)) {
+		if (!folio_test_uptodate(folio) || vmademo_folio_is_broken(folio)) {
 			folio_put(folio);
 			return NULL;
 		}

@@ -86,8 +86,10 @@ static void leave_sync(struct inode *inode, struct vmademo_buffer *buf)
 		buf->sync_waits = false;
 		mutex_unlock(&sync_lock);
 		err = vfs_fsync(buf->file, 0);
-		if (err == -EIO || err == -ENOSPC)
-			mapping_set_error(vmademo_backing_mapping(buf->file), err);
+		/* Of a task that is being killed, it says nothing */
+		if (err && err != -EINTR && err != -ERESTARTSYS)
+			mapping_set_error(vmademo_backing_mapping(buf->file),
+					  err == -ENOSPC || err == -EDQUOT ? -ENOSPC : -EIO);
 		mutex_lock(&sync_lock);
 	}
 	sb->s_fs_info = NULL;
