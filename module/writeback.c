@@ -90,7 +90,8 @@ bool vmademo_dirty_folio(struct address_space *mapping, struct folio *folio)
  * @len: bytes
  *
  * Context: May sleep, if the store blocks.
- * Return: 0, -EIO, also if its power is off or the memory is broken, -ENOSPC; -ENOMEM if it can be tried again.
+ * Return: 0, -EIO, also if its power is off or the memory is broken, -ENOSPC; -ENOMEM if it can
+ *         be tried again.
  */
 int vmademo_store_write(struct vmademo_buffer *buf, struct folio *folio,
 			size_t offset, size_t len)

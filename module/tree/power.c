@@ -222,6 +222,7 @@ bool vmademo_tree_lose_power(struct vmademo_tree *tree, const struct vmademo_cra
  */
 int vmademo_tree_power_wait(struct vmademo_tree *tree)
 {
+	/* Pairs with vmademo_tree_is_cut() */
 	return wait_var_event_killable(&tree->due, !smp_load_acquire(&tree->due)) ? -EINTR : 0;
 }
 
