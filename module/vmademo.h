@@ -455,7 +455,8 @@ static inline void vmademo_tree_give_back(struct vmademo_buffer *buf, unsigned l
 static inline int vmademo_room_take(struct vmademo_buffer *buf, unsigned long pages)
 {
 	/* To whoever needs a page meanwhile, there must not seem to be no room */
-	if (pages > 1 && atomic_long_read(&vmademo_room_used) + (long)pages > (long)vmademo_room_limit)
+	if (pages > 1 &&
+	    atomic_long_read(&vmademo_room_used) + (long)pages > (long)vmademo_room_limit)
 		return -ENOSPC;
 	if (vmademo_tree_take(buf, pages))
 		return -ENOSPC;

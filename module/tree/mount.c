@@ -373,7 +373,7 @@ static int init_context(struct fs_context *fc)
 	o->gid = current_fsgid();
 	fc->fs_private = o;
 	fc->ops = &context_ops;
-	/* To the kernel, a removed file that the log holds is in use: there is no read-only, then */
+	/* To the kernel, a removed file that the log holds is in use: no read-only, then */
 	if (fc->purpose == FS_CONTEXT_FOR_RECONFIGURE)
 		vmademo_log_empty(vmademo_tree_of(fc->root->d_sb));
 	return 0;
