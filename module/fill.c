@@ -8,7 +8,8 @@
  * store ram the store itself takes room when a page becomes dirty.
  *
  * Locks: see the comment at each function.  The mapping's invalidate lock (shared)
- * before the folio lock, where a folio is added.
+ * before the folio lock, where a folio is added.  Inside the folio lock, those of
+ * vmademo_make_room().
  */
 #include <linux/fs.h>
 #include <linux/mm.h>

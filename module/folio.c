@@ -11,7 +11,8 @@
  * somebody holds it, and then it stays as it is, with zeroes in that part.
  *
  * Locks: the mapping's invalidate lock (shared), then the folio lock.  What cuts a folio has
- * the locks of shape.c.
+ * the locks of shape.c.  Where there is no room for a page, those of vmademo_make_room(), with
+ * neither held.
  */
 #include <linux/fs.h>
 #include <linux/mm.h>

@@ -10,7 +10,8 @@
  * Who holds the module: a private superblock does, by its type's owner.  The shared one
  * and the node's must not, or the module could never be unloaded: their dentries do.
  *
- * Locks: sync_lock, around finding the buffer of a superblock alone.
+ * Locks: sync_lock, around finding the buffer of a superblock, and saying that a sync(2) waits for
+ * its end.  No other is taken inside.
  */
 #include <linux/backing-dev.h>
 #include <linux/dcache.h>

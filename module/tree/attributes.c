@@ -4,7 +4,8 @@
  * The kernel has such a list (simple_xattr) for its own file systems, but exports it to none.
  *
  * Locks: attributes->lock, below the inode's i_rwsem.  The kernel takes that to change
- * attributes, but not to read them.
+ * attributes, but not to read them.  Room is made without attributes->lock: that waits for the
+ * log.
  */
 #include <linux/err.h>
 #include <linux/fs.h>
