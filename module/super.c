@@ -11,7 +11,7 @@
  * and the node's must not, or the module could never be unloaded: their dentries do.
  *
  * Locks: sync_lock, around finding the buffer of a superblock, and saying that a sync(2) waits for
- * its end.  No other is taken inside.
+ * its end.  Only i_lock is taken inside.
  */
 #include <linux/backing-dev.h>
 #include <linux/dcache.h>

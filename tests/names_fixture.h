@@ -14,25 +14,7 @@ FIXTURE(names)
 	int dir;
 };
 
-FIXTURE_VARIANT(names)
-{
-	const char *options;
-	bool posix, durable;
-};
-
-FIXTURE_VARIANT_ADD(names, ordered){
-	.options = "store=ram,size=256p,folio_size=1p",
-};
-
-FIXTURE_VARIANT_ADD(names, posix){
-	.options = "store=ram,size=256p,folio_size=1p,names=posix",
-	.posix = true,
-};
-
-FIXTURE_VARIANT_ADD(names, durable){
-	.options = "store=ram,size=256p,folio_size=1p,names=durable",
-	.durable = true,
-};
+#include "names_variants.h"
 
 FIXTURE_SETUP(names)
 {
