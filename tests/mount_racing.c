@@ -3,10 +3,12 @@
  * A storm in a mounted tree: files made, written, mapped, renamed over each other, linked and
  * unlinked by several threads, while others read them, list the directory and sync.  What gets
  * a name that all know is complete before; so whoever opens that name sees one whole file.
+ * And who lacks room, while others take and give up some.
  */
 #include <dirent.h>
 #include <linux/fs.h>
 #include <pthread.h>
+#include <sys/xattr.h>
 
 #include "kselftest_harness.h"
 #include "../lib/tree.h"
@@ -327,6 +329,66 @@ TEST_F(storm, with_power_cuts)
 	cutting = true;
 	signal(SIGBUS, copy_failed);
 	run_storm(_metadata);
+}
+
+/* Who lacks room is told so, however much others do that might give some up. */
+TEST(no_room_while_others_go_on)
+{
+	char text[PAGE * 256];
+	pid_t pid;
+	int fd;
+
+	ASSERT_EQ(0, mount_tree("store=ram,size=256p,folio_size=1p"));
+	fd = new_file(AT "a");
+	ASSERT_LE(0, fd);
+	memset(text, 'x', sizeof(text));
+	ASSERT_EQ(sizeof(text), write(fd, text, sizeof(text)));
+	pid = fork();
+	for (int i = 0; !pid; i++)
+		chmod(AT "a", i % 2 ? 0600 : 0640);
+	for (int i = 0; i < 5; i++) {
+		EXPECT_FAILS(ENOSPC, setxattr(AT "a", "user.a", "x", 1, 0));
+		EXPECT_FAILS(ENOSPC, pwrite(fd, text, PAGE, sizeof(text)));
+	}
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	close(fd);
+	ASSERT_EQ(0, umount_tree());
+}
+
+/* And who lacks what is just being given up, gets it. */
+TEST(room_while_it_is_freed)
+{
+	const size_t pages = 4000, some = 200;
+	char page[PAGE_MAX] = { 0 };
+	int fd, status;
+	pid_t pid;
+
+	ASSERT_EQ(0, mount_tree("store=ram,size=4096p,folio_size=1p"));
+	for (int round = 0; round < 10; round++) {
+		fd = new_file(AT "a");
+		ASSERT_LE(0, fd);
+		ASSERT_EQ(0, fallocate(fd, 0, 0, pages * PAGE));
+		ASSERT_EQ(0, fsync(fd));
+		close(fd);
+		ASSERT_EQ(0, sync_tree());
+		fd = new_file(AT "b");
+		ASSERT_LE(0, fd);
+		ASSERT_EQ(0, unlink(AT "a"));
+		pid = fork();
+		if (!pid)
+			_exit(fsync(fd));
+		for (size_t i = 0; i < some; i++) {
+			EXPECT_EQ(PAGE, pwrite(fd, page, PAGE, i * PAGE))
+			TH_LOG("page %zu: %s", i, strerror(errno));
+		}
+		ASSERT_EQ(pid, waitpid(pid, &status, 0));
+		EXPECT_EQ(0, status);
+		close(fd);
+		ASSERT_EQ(0, unlink(AT "b"));
+		ASSERT_EQ(0, sync_tree());
+	}
+	ASSERT_EQ(0, umount_tree());
 }
 
 TEST_HARNESS_MAIN

@@ -132,29 +132,6 @@ TEST_F(names, room_for_attributes)
 	EXPECT_EQ(!variant->durable, info_of_tree(self->dir).pending_names);
 }
 
-/* Who lacks room is told so, however much others do that might give some up. */
-TEST_F(names, no_room_while_others_go_on)
-{
-	char text[PAGE * 256];
-	int fd = new_file(AT "a");
-	pid_t pid;
-
-	ASSERT_LE(0, fd);
-	ASSERT_EQ(0, mkdir(AT "d", 0700));
-	memset(text, 'x', sizeof(text));
-	ASSERT_EQ(sizeof(text), write(fd, text, sizeof(text)));
-	pid = fork();
-	for (int i = 0; !pid; i++)
-		chmod(AT "a", i % 2 ? 0600 : 0640);
-	for (int i = 0; i < 5; i++) {
-		EXPECT_FAILS(ENOSPC, setxattr(AT "d", "user.a", "x", 1, 0));
-		EXPECT_FAILS(ENOSPC, pwrite(fd, text, PAGE, sizeof(text)));
-	}
-	kill(pid, SIGKILL);
-	waitpid(pid, NULL, 0);
-	close(fd);
-}
-
 static const char *text_at(int fd, off_t pos)
 {
 	static char text[5];
