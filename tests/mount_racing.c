@@ -359,16 +359,24 @@ TEST(no_room_while_others_go_on)
 /* And who lacks what is just being given up, gets it. */
 TEST(room_while_it_is_freed)
 {
-	const size_t pages = 4000, some = 200;
-	char page[PAGE_MAX] = { 0 };
-	int fd, status;
+	/* It takes a while until the first is free: they are cached */
+	const size_t pages = 64 * MIB / PAGE, some = 200;
+	static char text[MIB];
+	char page[PAGE_MAX] = { 0 }, options[64];
+	struct vmademo_info info = { 0 };
+	int dir, fd, status;
 	pid_t pid;
 
-	ASSERT_EQ(0, mount_tree("store=ram,size=4096p,folio_size=1p"));
-	for (int round = 0; round < 10; round++) {
+	snprintf(options, sizeof(options), "store=ram,size=%zup,folio_size=1p",
+		 pages + some / 2);
+	ASSERT_EQ(0, mount_tree(options));
+	dir = open(TREE, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	ASSERT_LE(0, dir);
+	for (int round = 0; round < 3; round++) {
 		fd = new_file(AT "a");
 		ASSERT_LE(0, fd);
-		ASSERT_EQ(0, fallocate(fd, 0, 0, pages * PAGE));
+		for (size_t i = 0; i < pages * PAGE / MIB; i++)
+			ASSERT_EQ(MIB, write(fd, text, MIB));
 		ASSERT_EQ(0, fsync(fd));
 		close(fd);
 		ASSERT_EQ(0, sync_tree());
@@ -378,6 +386,9 @@ TEST(room_while_it_is_freed)
 		pid = fork();
 		if (!pid)
 			_exit(fsync(fd));
+		/* It is durable, and being freed */
+		while (!ioctl(dir, VMADEMO_IOC_INFO, &info) && info.pending_names)
+			;
 		for (size_t i = 0; i < some; i++) {
 			EXPECT_EQ(PAGE, pwrite(fd, page, PAGE, i * PAGE))
 			TH_LOG("page %zu: %s", i, strerror(errno));
@@ -388,6 +399,7 @@ TEST(room_while_it_is_freed)
 		ASSERT_EQ(0, unlink(AT "b"));
 		ASSERT_EQ(0, sync_tree());
 	}
+	close(dir);
 	ASSERT_EQ(0, umount_tree());
 }
 
